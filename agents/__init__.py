@@ -1,0 +1,1 @@
+"""What learns. Imports torch; imports none of our other packages."""

@@ -1,0 +1,99 @@
+"""What the harness and an agent agree on: the shapes of a task, and what an agent does. No torch here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+Arrays = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Space:
+    """Shape and type of one array per environment step.
+
+    `dtype` is "uint8" for images (H, W, C), "float32" for vectors, "int32" for discrete values (`classes` > 0, shape ()).
+    Continuous actions are float32 in [-1, 1].
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    classes: int = 0
+
+    @property
+    def image(self) -> bool:
+        return self.dtype == "uint8" and len(self.shape) == 3
+
+    @property
+    def discrete(self) -> bool:
+        return self.classes > 0
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What an agent sees (`obs`, by key) and does (`action`)."""
+
+    obs: Mapping[str, Space]
+    action: Space
+
+
+class Agent(Protocol):
+    """Everything the harness asks of an agent. E environments, B batch, T time; arrays are NumPy on the host.
+
+    Randomness while acting comes from outside: `draws` uniform numbers in [0, 1) per environment and step, so that an
+    episode depends on its key alone. Randomness while learning belongs to the agent and is part of `state`.
+    """
+
+    context: int  # steps before the T trained ones that `learn` needs (1: stored latents and previous action)
+    draws: int  # uniform numbers that `act` needs per environment and step
+    stored: Mapping[str, Space]  # what `act` returns to be kept with each step in the replay, and `learn` refreshes
+    updates: int  # gradient updates done so far, skipped ones included
+
+    def initial(self, envs: int) -> Arrays:
+        """The carry of `envs` fresh environments: arrays (E, ...)."""
+        ...
+
+    def act(
+        self, carry: Arrays, obs: Arrays, uniforms: np.ndarray, policy: Literal["sample", "mode"] = "sample"
+    ) -> tuple[Arrays, np.ndarray, Arrays]:
+        """One step for E environments -> (carry, action (E, ...), stored arrays (E, ...)).
+
+        `obs` holds the keys of the spec and `is_first` (E,) bool, where the carry is reset. `uniforms` is (E, draws).
+        A row's result depends on that row of the inputs only (up to the arithmetic of a fixed batch size).
+        """
+        ...
+
+    def learn(self, batch: Arrays) -> tuple[Mapping[str, Any], Arrays]:
+        """One update on (B, context + T, ...) -> (metrics, refreshed stored arrays (B, T, ...)).
+
+        `batch` holds the spec's observation keys, `action` (chosen after the observation), `reward` (received on arrival
+        at the observation), `is_first`, `is_last`, `is_terminal` and the `stored` keys. Metrics are flat `area/name`
+        values that `float()` accepts; converting them may wait for the device, so the harness does it only when it logs.
+        An update whose loss or gradient is not finite changes nothing and is counted in `optimizer/skipped` (since the
+        start) and `optimizer/skipped_in_a_row`.
+        """
+        ...
+
+    def state(self) -> Arrays:
+        """Everything that moves, as a flat dict of arrays (weights, optimiser, statistics, generator, counters)."""
+        ...
+
+    def load(self, state: Arrays) -> None:
+        """Inverse of `state`, bit for bit. Raises ValueError naming the first missing or mis-shaped entry."""
+        ...
+
+
+class AgentConfig(BaseModel):
+    """Base of every agent's configuration; `kind` names the agent. Frozen; unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    kind: str
+
+    def build(
+        self, spec: Spec, *, seed: int, device: str = "cpu", precision: str = "float32", threads: int = 1
+    ) -> Agent:
+        raise NotImplementedError

@@ -1,0 +1,1 @@
+"""What came out: run directories -> tables and figures. Reads files; no torch, no agents."""

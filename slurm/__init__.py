@@ -1,0 +1,1 @@
+"""How a study gets onto a cluster: reads studies and run directories, never agents or torch."""
