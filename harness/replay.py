@@ -1,0 +1,250 @@
+"""The replay: one append-only stream of steps per environment, of which any `length` consecutive ones can be drawn.
+
+E environments, B batch, L length of a window (context + T), C ticks of a chunk. All environments add one step per tick,
+so a step is (tick, env), and its number `tick * E + env` (from 0) is also the number of the *item*: the window that
+starts there. Items come into being, are evicted and are refreshed in the order of their numbers, so no table of them is
+kept: the live ones are an interval.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from agents.protocol import Arrays, Space
+from harness import arrays as files
+from harness.errors import BadInput
+
+STEPS_PER_CHUNK = 1024
+
+
+class Replay:
+    """Uniform over items, freshest windows first, with the semantics of danijar/dreamerv3 (`embodied/core/replay.py`).
+
+    * An item is a start step with its L - 1 followers in the same environment; it exists once the last of them is
+      added. Windows cross episode boundaries.
+    * `capacity` counts items of all environments together; beyond it the oldest is evicted first.
+    * Online queue: of each environment the item that is completed at a tick divisible by L (ticks from 0) is queued, so
+      starts 1, 66, 131, ... for L = 65: windows side by side that cover every step but the first. A queued item is
+      served once, oldest first, before anything is drawn uniformly (and may be drawn again later, like any other).
+      Here a queued item that is evicted leaves the queue; the original serves it as long as its chunk happens to exist.
+    * In a sampled window the first step has `is_first`, and the step before any other `is_first` has `is_last`: an
+      episode that was abandoned (a resume, a reset from outside) ends there.
+
+    Not for use from several threads at once.
+    """
+
+    def __init__(
+        self,
+        spaces: Mapping[str, Space],
+        *,
+        latents: Sequence[str] = (),
+        envs: int,
+        capacity: int,
+        length: int,
+        online: bool = True,
+        chunk: int | None = None,
+    ):
+        """`spaces`: every key of a step, stored latents included, with `is_first` and `is_last`; `latents`: those of them
+        that can be refreshed. `chunk`: ticks per chunk (default: as many as make about 1024 steps)."""
+        if missing := [key for key in ("is_first", "is_last", *latents) if key not in spaces]:
+            raise ValueError(f"replay without {missing}: its steps hold {list(spaces)}")
+        if min(envs, capacity, length) < 1:
+            raise ValueError(f"envs {envs}, capacity {capacity}, length {length}: each needs at least 1")
+        self._spaces, self._latents = dict(spaces), tuple(latents)
+        self._fixed = tuple(key for key in spaces if key not in latents)
+        self._envs, self._capacity, self._length, self._online = envs, capacity, length, online
+        self._ticks_per_chunk = chunk or max(1, STEPS_PER_CHUNK // envs)
+        self._chunks: dict[int, Arrays] = {}  # chunk number -> arrays (C, E, ...), oldest first
+        self._files: dict[int, tuple[str, files.Sum]] = {}  # chunk number -> its file in the shared folder
+        self._ticks = 0
+        self._queue: deque[int] = deque()
+
+    # Items
+
+    def __len__(self) -> int:
+        """Items that can be drawn."""
+        return min(self._items, self._capacity)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory reserved for steps; the last chunk's unused part is reserved but not yet occupied."""
+        return sum(array.nbytes for chunk in self._chunks.values() for array in chunk.values())
+
+    @property
+    def _items(self) -> int:
+        """Items that ever existed; the number of the next one."""
+        return self._envs * max(0, self._ticks - self._length + 1)
+
+    @property
+    def _oldest(self) -> int:
+        """Number of the oldest live item, before which no step is needed."""
+        return self._items - len(self)
+
+    # Adding
+
+    def add(self, step: Arrays) -> None:
+        """One tick: an array (E, ...) for each key, copied. ValueError, TypeError where the step is not as declared."""
+        if step.keys() != self._spaces.keys():
+            raise ValueError(f"replay step has {sorted(step)}, declared are {sorted(self._spaces)}")
+        number, row = divmod(self._ticks, self._ticks_per_chunk)
+        chunk = self._chunks.get(number)
+        if chunk is None:
+            chunk = self._chunks[number] = self._allocate()
+        for key, value in step.items():
+            target = chunk[key][row]
+            if np.shape(value) != target.shape:
+                raise ValueError(f"replay step '{key}' has shape {np.shape(value)}, declared is {target.shape}")
+            np.copyto(target, value)
+        if self._online and self._ticks >= self._length - 1 and self._ticks % self._length == 0:
+            self._queue.extend(range(self._items_at(self._ticks), self._items_at(self._ticks) + self._envs))
+        self._ticks += 1
+        self._evict()
+
+    def _items_at(self, tick: int) -> int:
+        """Number of the first item that is completed at `tick`."""
+        return self._envs * (tick - self._length + 1)
+
+    def _allocate(self) -> Arrays:
+        lead = (self._ticks_per_chunk, self._envs)
+        return {key: np.empty(lead + space.shape, space.dtype) for key, space in self._spaces.items()}
+
+    def _evict(self) -> None:
+        oldest = self._oldest
+        while self._queue and self._queue[0] < oldest:
+            self._queue.popleft()
+        while (number := next(iter(self._chunks))) < oldest // self._envs // self._ticks_per_chunk:
+            del self._chunks[number]
+            self._files.pop(number, None)
+
+    # Sampling
+
+    def sample(self, batch: int, rng: np.random.Generator) -> tuple[Arrays, np.ndarray]:
+        """`batch` windows -> (arrays (B, L, ...), items (B,) int64 for `refresh`); all copies.
+
+        Queued items first, the rest uniformly with replacement. ValueError while there is no item.
+        """
+        if not len(self):
+            raise ValueError(f"replay has no item yet: {self._ticks} ticks, an item needs {self._length}")
+        queued = [self._queue.popleft() for _ in range(min(batch, len(self._queue)))]
+        drawn = rng.integers(self._oldest, self._items, batch - len(queued))
+        items = np.concatenate([np.array(queued, np.int64), drawn])
+        lead = (batch, self._length)
+        out = {key: np.empty(lead + space.shape, space.dtype) for key, space in self._spaces.items()}
+        for i, item in enumerate(items.tolist()):
+            tick, env = divmod(item, self._envs)
+            for number, rows, window in self._spans(tick, self._length):
+                for key, array in self._chunks[number].items():
+                    out[key][i, window] = array[rows, env]
+        out["is_first"][:, 0] = True
+        out["is_last"][:, :-1] |= out["is_first"][:, 1:]
+        return out, items
+
+    def refresh(self, items: np.ndarray, arrays: Arrays) -> None:
+        """Write latents (B, T, ...) over the last T steps of the windows `items` (B,); the L - T before are untouched.
+
+        Steps that no item needs any more are skipped; where windows overlap, the later row of the batch stays.
+        """
+        if unknown := set(arrays) - set(self._latents):
+            raise ValueError(f"replay cannot refresh {sorted(unknown)}: its latents are {list(self._latents)}")
+        for i, item in enumerate(np.asarray(items).tolist()):
+            tick, env = divmod(item, self._envs)
+            for key, values in arrays.items():
+                skip = self._length - values.shape[1]
+                gone = max(0, -(-(self._oldest - env) // self._envs) - (tick + skip))
+                for number, rows, window in self._spans(tick + skip + gone, values.shape[1] - gone):
+                    self._chunks[number][key][rows, env] = values[i, gone:][window]
+
+    def _spans(self, tick: int, length: int) -> Iterator[tuple[int, slice, slice]]:
+        """Where `length` ticks from `tick` on lie: (chunk number, rows in the chunk, part of the window)."""
+        done = 0
+        while done < length:
+            number, row = divmod(tick + done, self._ticks_per_chunk)
+            count = min(length - done, self._ticks_per_chunk - row)
+            yield number, slice(row, row + count), slice(done, done + count)
+            done += count
+
+    # Keeping
+
+    def save(self, folder: Path, shared: Path) -> dict[Path, files.Sum]:
+        """Write everything so that `load` restores it bit for bit -> every file that this needs, with its sum.
+
+        What never changes of a full chunk goes once into `shared`, under a name that is never used again; latents, the
+        last chunk and the queue go into `folder`. Raises OSError; new files in `shared` are then referenced by nobody.
+        """
+        needed = {}
+        for number in self._full():
+            if not self._is_kept(number, shared):
+                name = f"chunk-{number:06d}-{uuid.uuid4().hex[:8]}.safetensors"
+                part = {key: self._chunks[number][key] for key in self._fixed}
+                self._files[number] = (name, files.write(shared / name, part))
+            name, total = self._files[number]
+            needed[shared / name] = total
+        moving = folder / "replay.safetensors"
+        needed[moving] = files.write(moving, dict(self._moving()))
+        text = folder / "replay.json"
+        needed[text] = files.write_bytes(text, json.dumps(self._counters(), indent=1).encode())
+        return needed
+
+    def pending(self, shared: Path) -> int:
+        """Bytes that `save` would write now."""
+        unsaved = [self._chunks[n][key] for n in self._full() if not self._is_kept(n, shared) for key in self._fixed]
+        return sum(array.nbytes for array in [*unsaved, *dict(self._moving()).values()])
+
+    def load(self, folder: Path, shared: Path) -> None:
+        """Inverse of `save` into a replay of the same declaration; BadInput naming what differs, OSError."""
+        state = json.loads((folder / "replay.json").read_text())
+        self._compare(state["declared"], folder)
+        moving = files.read(folder / "replay.safetensors")
+        self._ticks, self._queue = state["ticks"], deque(state["queue"])
+        self._files = {int(n): (name, files.Sum(*total)) for n, (name, total) in state["files"].items()}
+        self._chunks = {number: files.read(shared / name) for number, (name, _) in self._files.items()}
+        for name, array in moving.items():
+            number, key = name.split("/", 1)
+            chunk = self._chunks.setdefault(int(number), {})
+            chunk[key] = array if len(array) == self._ticks_per_chunk else self._padded(array)
+        self._chunks = {n: {key: self._chunks[n][key] for key in self._spaces} for n in sorted(self._chunks)}
+
+    def _padded(self, rows: np.ndarray) -> np.ndarray:
+        whole = np.empty((self._ticks_per_chunk, *rows.shape[1:]), rows.dtype)
+        whole[: len(rows)] = rows
+        return whole
+
+    def _full(self) -> list[int]:
+        """Numbers of the chunks that take no more steps."""
+        return [number for number in self._chunks if number < self._ticks // self._ticks_per_chunk]
+
+    def _is_kept(self, number: int, shared: Path) -> bool:
+        """Whether `shared` holds the chunk: a checkpoint that failed half-way may have been cleaned up since."""
+        if number not in self._files:
+            return False
+        name, total = self._files[number]
+        path = shared / name
+        return path.is_file() and path.stat().st_size == total.size
+
+    def _moving(self) -> Iterator[tuple[str, np.ndarray]]:
+        """What every checkpoint writes anew, as views: latents of all chunks, and the whole of the last one."""
+        full = set(self._full())
+        for number, chunk in self._chunks.items():
+            rows = self._ticks - number * self._ticks_per_chunk
+            for key in self._latents if number in full else self._spaces:
+                yield f"{number}/{key}", chunk[key][:rows]
+
+    def _counters(self) -> dict:
+        return {"declared": self._declared(), "ticks": self._ticks, "queue": list(self._queue), "files": self._files}
+
+    def _declared(self) -> dict:
+        """What two replays must share for one to continue the other."""
+        spaces = {key: [list(space.shape), space.dtype] for key, space in self._spaces.items()}
+        sizes = {"envs": self._envs, "capacity": self._capacity, "length": self._length, "online": self._online}
+        return sizes | {"chunk": self._ticks_per_chunk, "latents": list(self._latents), "spaces": spaces}
+
+    def _compare(self, stored: dict, folder: Path) -> None:
+        for name, mine in self._declared().items():
+            if stored.get(name) != mine:
+                raise BadInput(f"The replay stored in {folder} has {name} {stored.get(name)}; this run has {mine}.")
