@@ -1,0 +1,104 @@
+"""DeepMind Control suite from its state vectors: the tasks of `dm_control.suite`, spelled `cartpole_swingup`.
+
+Observations are the suite's own dict entries as flat float32 vectors. Episodes last 1000 simulator steps and end there by
+truncation; `terminated` is a discount of 0. Left out: lqr, whose forces and episodes have no bounds and whose simulation
+diverges under random actions. Settings: DreamerV3 (Hafner et al., arXiv:2301.04104, Nature 2025).
+"""
+
+from __future__ import annotations
+
+import ctypes.util
+import os
+from collections.abc import Callable
+
+import numpy as np
+
+from agents.protocol import Arrays, Space, Spec
+from harness.env import Step, Suite
+from harness.errors import BadInput
+
+LIMIT = 1000  # simulator steps: every task's own limit, and the bound of `repeat`
+DOMAINS = {
+    "acrobot": ("swingup", "swingup_sparse"),
+    "ball_in_cup": ("catch",),
+    "cartpole": ("balance", "balance_sparse", "swingup", "swingup_sparse", "two_poles", "three_poles"),
+    "cheetah": ("run",),
+    "dog": ("stand", "walk", "trot", "run", "fetch"),
+    "finger": ("spin", "turn_easy", "turn_hard"),
+    "fish": ("upright", "swim"),
+    "hopper": ("stand", "hop"),
+    "humanoid": ("stand", "walk", "run", "run_pure_state"),
+    "humanoid_CMU": ("stand", "walk", "run"),
+    "manipulator": ("bring_ball", "bring_peg", "insert_ball", "insert_peg"),
+    "pendulum": ("swingup",),
+    "point_mass": ("easy", "hard"),
+    "quadruped": ("walk", "run", "escape", "fetch"),
+    "reacher": ("easy", "hard"),
+    "stacker": ("stack_2", "stack_4"),
+    "swimmer": ("swimmer6", "swimmer15"),
+    "walker": ("stand", "walk", "run"),
+}
+NAMES = {f"{domain}_{task}": (domain, task) for domain, tasks in DOMAINS.items() for task in tasks}
+TASKS = tuple(NAMES)
+SUITE = Suite(
+    steps=1_000_000,
+    repeat=1,
+    envs=16,
+    ratio=1024,
+    pixels=False,
+    vectors=True,
+    source="DreamerV3 (arXiv:2301.04104, Nature 2025), DMC proprio; dm_control (arXiv:2006.12983)",
+    options={"repeat": 1},
+    modules=("dm_control", "mujoco"),
+)
+
+
+def make(task: str, repeat: int = 1) -> Control:
+    return Control(*NAMES[task], repeat=repeat)
+
+
+class Control:
+    """One task of the suite. `repeat` simulator steps per action, their rewards summed."""
+
+    def __init__(self, domain: str, task: str, *, repeat: int):
+        if not isinstance(repeat, int) or not 1 <= repeat <= LIMIT:
+            raise BadInput(f"Option repeat={repeat!r} of {domain}_{task} must be a whole number from 1 to {LIMIT}.")
+        self.native: Callable[[np.ndarray], np.ndarray] | None = None
+        self._name, self._repeat = (domain, task), repeat
+        self._sim = _load(domain, task, seed=0)
+        action = self._sim.action_spec()
+        self._middle, self._reach = (action.maximum + action.minimum) / 2, (action.maximum - action.minimum) / 2
+        self.spec = Spec(self._spaces(), Space(action.shape, "float32"))
+
+    def reset(self, seed: int) -> Arrays:
+        self._sim.task.random.seed(seed % 2**32)
+        return self._observe(self._sim.reset().observation)
+
+    def step(self, action: np.ndarray) -> Step:
+        control = self._middle + self._reach * np.clip(np.asarray(action, np.float64), -1, 1)
+        reward = 0.0
+        for _ in range(self._repeat):
+            time = self._sim.step(control)
+            reward += float(time.reward)
+            if time.last():
+                break
+        terminated = time.last() and time.discount == 0
+        return Step(self._observe(time.observation), reward, terminated, time.last() and not terminated)
+
+    def close(self) -> None:
+        self._sim.close()
+
+    def _spaces(self) -> dict[str, Space]:
+        shapes = {name: int(np.prod(spec.shape)) for name, spec in self._sim.observation_spec().items()}
+        return {name: Space((size,), "float32") for name, size in shapes.items()}
+
+    def _observe(self, observation: Arrays) -> Arrays:
+        return {name: np.array(value, np.float32).reshape(-1) for name, value in observation.items()}
+
+
+def _load(domain: str, task: str, seed: int):
+    # dm_control chooses its renderer when it is imported: once for the whole process, whichever suite comes first.
+    os.environ.setdefault("MUJOCO_GL", "egl" if ctypes.util.find_library("EGL") else "disable")
+    from dm_control import suite
+
+    return suite.load(domain, task, task_kwargs={"random": seed})

@@ -1,0 +1,49 @@
+"""DeepMind Control suite from 64x64 RGB images: camera 0 (quadruped 2), everything else as in `dmc`.
+
+Rendering needs a GL backend: `MUJOCO_GL` (default egl; Mesa's software renderer does). Settings: DreamerV3
+(Hafner et al., arXiv:2301.04104, Nature 2025).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from agents.protocol import Arrays, Space
+from harness.env import Suite
+from harness.envs import dmc
+from harness.errors import RunFailed
+
+SIZE = 64
+CAMERAS = {"quadruped": 2, "rodent": 4}  # all others 0
+TASKS = dmc.TASKS
+SUITE = Suite(
+    steps=1_000_000,
+    repeat=1,
+    envs=16,
+    ratio=256,
+    pixels=True,
+    vectors=False,
+    source="DreamerV3 (arXiv:2301.04104, Nature 2025), DMC vision; dm_control (arXiv:2006.12983)",
+    options={"repeat": 1},
+    modules=("dm_control", "mujoco"),
+)
+
+
+def make(task: str, repeat: int = 1) -> Pixels:
+    return Pixels(*dmc.NAMES[task], repeat=repeat)
+
+
+class Pixels(dmc.Control):
+    """The task seen by a camera. `native` is applied to the frame as rendered, which is the agent's size already."""
+
+    def _spaces(self) -> dict[str, Space]:
+        return {"image": Space((SIZE, SIZE, 3), "uint8")}
+
+    def _observe(self, observation: Arrays) -> Arrays:
+        camera = CAMERAS.get(self._name[0], 0)
+        try:
+            frame = self._sim.physics.render(SIZE, SIZE, camera_id=camera)
+        except RuntimeError as error:
+            raise RunFailed(f"Cannot render {'_'.join(self._name)}: {error}. Is MUJOCO_GL=egl usable here?") from error
+        frame = np.array(frame)
+        return {"image": self.native(frame) if self.native else frame}
