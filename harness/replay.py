@@ -50,8 +50,8 @@ class Replay:
         online: bool = True,
         chunk: int | None = None,
     ):
-        """`spaces`: every key of a step, stored latents included, with `is_first` and `is_last`; `latents`: those of them
-        that can be refreshed. `chunk`: ticks per chunk (default: as many as make about 1024 steps)."""
+        """`spaces`: every key of a step, also stored latents, `is_first`, `is_last`; `latents`: those that can be
+        refreshed. `chunk`: ticks per chunk (default: as many as make about 1024 steps)."""
         if missing := [key for key in ("is_first", "is_last", *latents) if key not in spaces]:
             raise ValueError(f"replay without {missing}: its steps hold {list(spaces)}")
         if min(envs, capacity, length) < 1:

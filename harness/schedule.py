@@ -11,7 +11,7 @@ class Ratio:
 
     The first call asks for one update; afterwards `n = floor((step - prev) * ratio / (B T))` and `prev` advances by
     `n B T / ratio`, as in danijar/dreamerv3 (`embodied/core/when.py`). `prev` is not kept but derived from the whole
-    number of updates given out, in exact arithmetic: after any number of calls at any steps rounding adds up to nothing,
+    number of updates given out, in exact arithmetic: after any number of calls at any steps no rounding has added up,
     and the count is `1 + floor((step - first) * ratio / (B T))`. A ratio is the decimal number that was written (0.1 is
     one tenth, not its nearest float). Ratio 0: never.
     """
