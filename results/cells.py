@@ -1,0 +1,162 @@
+"""Which episodes a robustness cell is made of, and everything about them that a reader must be told.
+
+A cell is what one setting scored under one evaluation noise: for each training seed the evaluation episodes of the last
+checkpoint of a run that is done. Nothing is pooled over settings, and nothing is left out without a flag.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from results import load
+
+GROUP = [*load.AXES, "policy"]  # equal for all runs of a cell, whatever the evaluation noise
+KEY = [*GROUP, "eval_noise"]
+
+FLAGS = {
+    "one_seed": "one trained model: the interval is the evaluation precision of that model, no claim about the method",
+    "unfinished": "runs of this cell that are not done; none of their episodes is in the numbers",
+    "missing_cells": "runs that are done but hold no final evaluation under this noise",
+    "unequal_seeds": "fewer training seeds than other cells of the same task and agent",
+    "unequal_episodes": "the seeds were evaluated on different numbers of episodes; each seed weighs the same",
+    "duplicate_seed": "several runs of the same setting and seed; one of them is used",
+    "repeated_episodes": "an evaluation episode is recorded more than once; one record is used",
+    "nonfinite": "episodes whose return is not a finite number, left out",
+    "early_checkpoint": "the last evaluated checkpoint lies before the run's final step",
+    "no_spread": "all values are equal, so the interval has no width",
+    "no_random": "no random agent for this task among the runs and no stored reference: retention is undefined",
+    "stored_random": "the random score is a stored one from the literature, not measured with these settings",
+    "no_clean": "no evaluation without noise to compare with: retention is undefined",
+    "clean_touches_random": "the clean score's interval reaches the random score: retention is undefined",
+    "unpaired": "clean and noisy episodes have different environment seeds: retention is paired by model only",
+    "fewer_common_seeds": "retention uses only the seeds evaluated both with and without noise",
+    **{
+        f"mixed_{axis}": f"rows of the same cell differ in {what}; they are kept apart, not averaged"
+        for axis, what in {
+            "study": "study",
+            "preset": "preset",
+            "size": "model size",
+            "precision": "numeric precision",
+            "steps": "training length",
+            "variant": "other settings (column variant)",
+            "policy": "evaluation policy",
+        }.items()
+    },
+}
+
+
+@dataclass
+class Cell:
+    """One setting under one evaluation noise: per training seed, the returns and the environment seeds they pair by."""
+
+    key: dict[str, Any]
+    returns: dict[int, np.ndarray] = field(default_factory=dict)
+    env_seeds: dict[int, np.ndarray] = field(default_factory=dict)
+    flags: dict[str, int | None] = field(default_factory=dict)
+
+    @property
+    def group(self) -> tuple:
+        return tuple(self.key[axis] for axis in GROUP)
+
+    @property
+    def name(self) -> tuple:
+        return tuple(self.key[axis] for axis in KEY)
+
+    @property
+    def seeds(self) -> list[int]:
+        return sorted(self.returns)
+
+    @property
+    def seed_means(self) -> np.ndarray:
+        return np.array([self.returns[seed].mean() for seed in self.seeds])
+
+    def flag(self, name: str, count: int | None = None) -> None:
+        self.flags[name] = count
+
+    def flag_text(self) -> str:
+        """`unfinished:2;one_seed`-like, in the order of FLAGS."""
+        return ";".join(f if self.flags[f] is None else f"{f}:{self.flags[f]}" for f in FLAGS if f in self.flags)
+
+
+def select(results: load.Results) -> list[Cell]:
+    """All cells, sorted: those that were measured, and those that runs were configured to measure and have not."""
+    runs = results.runs.sort_values("done", ascending=False, kind="stable")
+    repeats = runs.duplicated([*load.AXES, "train_seed"])
+    runs, dropped = runs[~repeats], runs[repeats]
+    cells: dict[tuple, Cell] = {}
+    _measured(cells, load.final_episodes(results), runs)
+    _expected(cells, runs)
+    _flag_duplicates(cells, dropped)
+    _flag_unequal(cells)
+    return [cells[key] for key in sorted(cells)]
+
+
+def _get(cells: dict[tuple, Cell], key: tuple) -> Cell:
+    return cells.setdefault(key, Cell(dict(zip(KEY, key, strict=True))))
+
+
+def _measured(cells: dict[tuple, Cell], episodes: pd.DataFrame, runs: pd.DataFrame) -> None:
+    """Fill in the final evaluation episodes of the runs, each (run, noise, policy, episode) once."""
+    episodes = episodes[episodes.path.isin(runs.path)].rename(columns={"noise": "eval_noise"})
+    for key, rows in episodes.groupby([*KEY, "train_seed"], sort=True):
+        cell, seed = _get(cells, key[:-1]), int(key[-1])
+        once = rows.drop_duplicates("episode")
+        finite = once[np.isfinite(once["return"])].sort_values(["env_seed", "episode"])
+        for name, count in {"repeated_episodes": len(rows) - len(once), "nonfinite": len(once) - len(finite)}.items():
+            if count:
+                cell.flag(name, (cell.flags.get(name) or 0) + count)
+        if (rows.step < rows.steps).any():
+            cell.flag("early_checkpoint")
+        if len(finite):
+            cell.returns[seed] = finite["return"].to_numpy(float)
+            cell.env_seeds[seed] = finite.env_seed.to_numpy(np.int64)
+
+
+def _expected(cells: dict[tuple, Cell], runs: pd.DataFrame) -> None:
+    """Count, in every cell that a run was configured to fill, the runs that are not done and those that lack it."""
+    unfinished, missing = Counter(), Counter()
+    for run in runs.to_dict("records"):
+        for noise in run["eval_noises"]:
+            key = (*(run[axis] for axis in GROUP), noise)
+            cell = _get(cells, key)
+            if not run["done"]:
+                unfinished[key] += 1
+            elif run["train_seed"] not in cell.returns:
+                missing[key] += 1
+    for name, counts in {"unfinished": unfinished, "missing_cells": missing}.items():
+        for key, count in counts.items():
+            cells[key].flag(name, count)
+
+
+def _flag_duplicates(cells: dict[tuple, Cell], dropped: pd.DataFrame) -> None:
+    doubled = set(dropped[load.AXES].itertuples(index=False, name=None))
+    for cell in cells.values():
+        if cell.group[:-1] in doubled:
+            cell.flag("duplicate_seed")
+
+
+def _flag_unequal(cells: dict[tuple, Cell]) -> None:
+    """Mark cells with fewer seeds than their like, with unequal episodes, and settings that only look like one cell."""
+    comparable = [axis for axis in GROUP if axis not in ("variant", "ablation", "train_noise")]
+    named = ["task", "agent", "ablation", "train_noise", "eval_noise"]
+    most, spellings = Counter(), {}
+    for cell in cells.values():
+        like = tuple(cell.key[axis] for axis in comparable)
+        most[like] = max(most[like], len(cell.seeds))
+        spellings.setdefault(tuple(cell.key[axis] for axis in named), []).append(cell.key)
+    for cell in cells.values():
+        if len(cell.seeds) < most[tuple(cell.key[axis] for axis in comparable)]:
+            cell.flag("unequal_seeds")
+        if len({len(values) for values in cell.returns.values()}) > 1:
+            cell.flag("unequal_episodes")
+        if len(cell.seeds) == 1:
+            cell.flag("one_seed")
+        alike = spellings[tuple(cell.key[axis] for axis in named)]
+        for axis in ("study", "preset", "size", "precision", "steps", "variant", "policy"):
+            if len({key[axis] for key in alike}) > 1:
+                cell.flag(f"mixed_{axis}")

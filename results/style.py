@@ -1,0 +1,108 @@
+"""Palette, order, labels and sizes: the only place that knows how things look and in which order they stand."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+COLUMN = 3.4  # inches: one column of a two-column page, the width of one panel
+FONT = 7.5  # points, at the printed size
+# Wong's palette (Nature Methods 8, 441), told apart with every common colour blindness; black is for references.
+COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31", "#7F7F7F"]
+REFERENCE = "#000000"
+HEAT = "cividis"
+MARKS = "osD^vPX*"
+RC = {
+    "font.size": FONT,
+    "axes.titlesize": FONT + 0.5,
+    "axes.labelsize": FONT,
+    "xtick.labelsize": FONT - 0.5,
+    "ytick.labelsize": FONT - 0.5,
+    "legend.fontsize": FONT - 0.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "hatch.linewidth": 0.5,
+    "pdf.fonttype": 42,
+    "svg.hashsalt": "dreamproof",
+    "figure.dpi": 200,
+}
+
+_PART = re.compile(r"(?P<family>[^:@+]+)(?:@(?P<level>[^:+]+))?(?::(?P<settings>.*))?")
+_ZERO_IS_OFF = {"@", "sigma", "std", "chance", "amount", "probability", "p", "epsilon"}
+
+
+def parts(noise: str) -> list[tuple[str, dict[str, str]]]:
+    """`a:x=1,y=2+b@3` -> [("a", {"x": "1", "y": "2"}), ("b", {"@": "3"})]; `clean` is no part at all."""
+    return [_part(text) for text in noise.split("+") if text != "clean"]
+
+
+def family(noise: str) -> str:
+    """`gaussian` of `gaussian:sigma=10`, `a+b` of a chain, `clean` of clean."""
+    return "+".join(name for name, _ in parts(noise)) or "clean"
+
+
+def noise_order(noise: str) -> tuple:
+    """Sort key: clean first, then single noises before chains, by family and by the numbers that set their strength."""
+    named = parts(noise)
+    settings = tuple(_comparable(value) for _, part in named for value in part.values())
+    return len(named), tuple(name for name, _ in named), settings, noise
+
+
+def ablation_order(ablation: str) -> tuple:
+    """Sort key: the baseline first."""
+    return ablation != "none", ablation
+
+
+def strengths(noises: Iterable[str]) -> dict[str, float] | None:
+    """Noise -> strength where exactly one number varies among noises of one family and zero of it is clean; else None."""
+    leaves = {noise: dict(_leaves(noise)) for noise in noises if noise != "clean"}
+    varying = [key for key in _keys(leaves) if len({part.get(key) for part in leaves.values()}) > 1]
+    if not varying and len(leaves) == 1:  # one strength only: a number if it is the only one there is
+        varying = _keys(leaves)
+    if len(varying) != 1 or varying[0].rsplit(".", 1)[-1] not in _ZERO_IS_OFF:
+        return None
+    try:
+        return {"clean": 0.0} | {noise: float(part[varying[0]]) for noise, part in leaves.items()}
+    except (KeyError, ValueError):
+        return None
+
+
+def label(noise: str) -> str:
+    """A noise on an axis: its own spelling, broken before its settings."""
+    return noise.replace("+", "+\n").replace(":", ":\n", 1) if len(noise) > 14 else noise
+
+
+def ticks(noise: str) -> str:
+    """A noise on an axis that already names its family: the settings."""
+    return noise.partition(":")[2].replace(",", "\n") or noise
+
+
+def colours(labels: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Label -> (colour, marker), by position: the first, which is the clean or the whole agent, looks alike everywhere."""
+    return {name: (COLOURS[i % len(COLOURS)], MARKS[i % len(MARKS)]) for i, name in enumerate(labels)}
+
+
+def _part(text: str) -> tuple[str, dict[str, str]]:
+    match = _PART.fullmatch(text)
+    if not match:
+        return text, {}
+    settings = dict(item.partition("=")[::2] for item in (match["settings"] or "").split(",") if item)
+    return match["family"], ({"@": match["level"]} if match["level"] else {}) | settings
+
+
+def _comparable(value: str) -> tuple[int, float, str]:
+    try:
+        return 0, float(value), value
+    except ValueError:
+        return 1, 0.0, value
+
+
+def _leaves(noise: str) -> Iterator[tuple[str, str]]:
+    for i, (_, settings) in enumerate(parts(noise)):
+        for key, value in settings.items():
+            yield f"{i}.{key}", value
+
+
+def _keys(leaves: dict[str, dict[str, str]]) -> list[str]:
+    return sorted({key for part in leaves.values() for key in part})

@@ -1,0 +1,98 @@
+"""Sheets and long tables as text: Markdown, LaTeX (booktabs), HTML, CSV and JSON."""
+
+from __future__ import annotations
+
+import html as escape
+import json as encode
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from results.tables import Sheet
+
+_TEX = {
+    **{c: rf"\{c}" for c in "%_&#${}"},
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "±": r"$\pm$",
+    "×": r"$\times$",
+    "≤": r"$\leq$",
+    "·": r"$\cdot$",
+    "σ": r"$\sigma$",
+    "–": "--",
+    "—": "---",
+    "…": r"\ldots{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+}
+
+
+def md(sheets: list[Sheet]) -> str:
+    return "\n\n".join(_markdown(sheet) for sheet in sheets) + "\n"
+
+
+def tex(sheets: list[Sheet]) -> str:
+    return "% needs \\usepackage{booktabs}\n" + "\n".join(_latex(sheet) for sheet in sheets)
+
+
+def html(sheets: list[Sheet]) -> str:
+    return "\n".join(_html(sheet) for sheet in sheets)
+
+
+def csv(long: pd.DataFrame) -> str:
+    return long.to_csv(index=False, lineterminator="\n")
+
+
+def json(long: pd.DataFrame) -> str:
+    """A list of rows; numbers that are not there are null."""
+    rows = long.astype(object).where(long.notna(), None).to_dict("records")
+    return encode.dumps(rows, indent=1, ensure_ascii=False, allow_nan=False, default=lambda value: value.item()) + "\n"
+
+
+def _markdown(sheet: Sheet) -> str:
+    head, *rows = [[cell.replace("|", "\\|") for cell in row] for row in [sheet.head, *sheet.rows]]
+    widths = [max(3, *(len(row[i]) for row in [head, *rows])) for i in range(len(head))]
+    rule = ["-" * width for width in widths[:1]] + ["-" * (width - 1) + ":" for width in widths[1:]]
+    aligned = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in [head, rule, *rows]]
+    grid = "\n".join("| " + " | ".join(row) + " |" for row in aligned)
+    return f"**{sheet.title}**\n\n{grid}\n\n" + "\n".join(f"- {note}" for note in sheet.notes)
+
+
+def _latex(sheet: Sheet) -> str:
+    lines = [" & ".join(map(_tex, row)) + r" \\" for row in [sheet.head, *sheet.rows]]
+    caption = _tex(sheet.title) + ". " + " ".join(_tex(note) for note in sheet.notes)
+    return "\n".join(
+        [
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{caption}}}",
+            rf"\begin{{tabular}}{{l{'r' * (len(sheet.head) - 1)}}}",
+            r"\toprule",
+            lines[0],
+            r"\midrule",
+            *lines[1:],
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+def _tex(text: str) -> str:
+    return "".join(_TEX.get(character, character) for character in text)
+
+
+def _html(sheet: Sheet) -> str:
+    def row(cells: list[str], tag: str) -> str:
+        return "<tr>" + "".join(f"<{tag}>{escape.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+
+    notes = "".join(f"<li>{escape.escape(note)}</li>" for note in sheet.notes)
+    body = "\n".join(row(cells, "td") for cells in sheet.rows)
+    return (
+        f"<table>\n<caption>{escape.escape(sheet.title)}</caption>\n<thead>{row(sheet.head, 'th')}</thead>\n"
+        f"<tbody>\n{body}\n</tbody>\n</table>\n<ul>{notes}</ul>\n"
+    )

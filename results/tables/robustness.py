@@ -1,0 +1,157 @@
+"""Robustness: mean return of every training noise under every evaluation noise, with intervals and retention."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from results.load import Results
+    from results.tables import Sheet
+
+GRID = ["task", "agent", "ablation", "study", "preset", "size", "precision", "steps", "policy"]
+INTERVALS = {
+    "t-seeds": "Student's t over per-seed means: where the method's expected score lies, over training runs",
+    "normal-seeds": "1.96-like normal quantile over per-seed means: as over training runs, but too narrow for few seeds",
+    "bootstrap-two-level": "seeds, then episodes, drawn with replacement: over training runs; half the width is shown",
+    "t-episodes-one-model": "Student's t over episodes: evaluation precision of one model, no claim about the method",
+    "normal-episodes-one-model": "normal quantile over episodes: evaluation precision of one model, no claim about the "
+    "method, and too narrow for few episodes",
+}
+
+
+def make(results: Results, rng: np.random.Generator, reps: int, confidence: float, interval: str = "t") -> pd.DataFrame:
+    """The long form of `results.robustness.table`, in reading order. `interval`: t, or normal as older tables have it."""
+    from harness.errors import unknown
+    from results import robustness, style
+
+    if interval not in ("t", "normal"):
+        raise unknown("interval", interval, ("t", "normal"))
+    long = robustness.table(results, rng, reps, confidence, interval)
+    orders = {"ablation": style.ablation_order, "train_noise": style.noise_order, "eval_noise": style.noise_order}
+    by = ["task", "agent", "ablation", *GRID[3:], "variant", "train_noise", "eval_noise"]
+    rank = long[by].apply(lambda column: column.map(orders[column.name]) if column.name in orders else column)
+    return long.loc[rank.sort_values(by).index].reset_index(drop=True)
+
+
+def sheets(long: pd.DataFrame) -> list[Sheet]:
+    """Per task, agent and ablation: scores, then retention, as training noise x evaluation noise."""
+    return [
+        sheet
+        for key, cells in long.groupby(GRID, sort=False)
+        if key[1] != "random" or (long.agent == "random").all()
+        for sheet in _grid(dict(zip(GRID, key, strict=True)), cells, long)
+    ]
+
+
+def _grid(key: dict[str, Any], cells: pd.DataFrame, long: pd.DataFrame) -> Iterator[Sheet]:
+    from results import style
+    from results.tables import Sheet
+
+    letters = _letters(cells)
+    tested = sorted(cells.eval_noise.unique(), key=style.noise_order)
+    decimals = 2 if cells["mean"].abs().max() >= 1 or cells["mean"].isna().all() else 4
+    random = _random_row(key, tested, long, decimals)
+    title = " · ".join(str(key[name]) for name in ("task", "agent", "ablation"))
+    settings = "Settings: " + ", ".join(f"{name} {key[name]}" for name in GRID[3:]) + "."
+    head = ["trained with \\ tested with", *tested]
+    rows = _rows(cells, tested, lambda cell: _score(cell, decimals) + _marks(cell, letters))
+    yield Sheet(f"{title}: return", head, rows + random, [settings, *_notes(cells, letters)])
+    noisy = [noise for noise in tested if noise != "clean"]
+    if noisy and cells.retention.notna().any():
+        rows = _rows(cells, noisy, _retention)
+        yield Sheet(f"{title}: retention", [head[0], *noisy], rows, [settings, _retention_note(cells)])
+
+
+def _rows(cells: pd.DataFrame, tested: list[str], show: Any) -> list[list[str]]:
+    """One row per training noise (and variant, where settings differ), one column per evaluation noise."""
+    rows = []
+    for (_, trained), row in cells.groupby(["variant", "train_noise"], sort=False):
+        variant = row.variant.iloc[0]
+        shown = {cell["eval_noise"]: show(cell) for cell in row.to_dict("records")}
+        rows.append([f"{trained} [{variant}]" if variant else trained, *(shown.get(noise, "-") for noise in tested)])
+    return rows
+
+
+def _score(cell: dict[str, Any], decimals: int) -> str:
+    if not cell["seeds"]:
+        return "-"
+    half = (cell["ci_high"] - cell["ci_low"]) / 2
+    return f"{cell['mean']:.{decimals}f} ± " + ("?" if half != half else f"{half:.{decimals}f}")
+
+
+def _retention(cell: dict[str, Any]) -> str:
+    if cell["retention"] != cell["retention"]:
+        return "undefined"
+    return f"{cell['retention']:.2f} [{cell['retention_low']:.2f}, {cell['retention_high']:.2f}]"
+
+
+def _random_row(key: dict[str, Any], tested: list[str], long: pd.DataFrame, decimals: int) -> list[list[str]]:
+    """The random agent where it was run, per evaluation noise; else its stored clean score; nothing where unknown."""
+    own = long[(long.task == key["task"]) & (long.agent == "random") & (long.seeds > 0)]
+    if key["agent"] == "random":
+        return []
+    if len(own):
+        first = own.drop_duplicates("eval_noise").to_dict("records")
+        shown = {cell["eval_noise"]: _score(cell, decimals) for cell in first}
+        return [["random agent", *(shown.get(noise, "-") for noise in tested)]]
+    stored = long[(long.task == key["task"]) & (long.random_source != "")]
+    if not len(stored):
+        return []
+    name, score = stored.random_source.iloc[0], stored.random.iloc[0]
+    return [[f"random agent ({name})", *(f"{score:.{decimals}f}" if noise == "clean" else "-" for noise in tested)]]
+
+
+def _letters(cells: pd.DataFrame) -> dict[str, str]:
+    """Flag -> the letter that marks it in this grid, in order of appearance; `unfinished:2` is a flag of its own."""
+    flags = dict.fromkeys(flag for text in cells.flags for flag in text.split(";") if flag)
+    return {flag: _letter(i) for i, flag in enumerate(flags)}
+
+
+def _letter(i: int) -> str:
+    return (_letter(i // 26 - 1) if i >= 26 else "") + chr(ord("a") + i % 26)
+
+
+def _marks(cell: dict[str, Any], letters: dict[str, str]) -> str:
+    marks = [letters[flag] for flag in cell["flags"].split(";") if flag]
+    return f" ({','.join(marks)})" if marks else ""
+
+
+def _notes(cells: pd.DataFrame, letters: dict[str, str]) -> list[str]:
+    from results.cells import FLAGS
+
+    measured = cells[cells.seeds > 0]
+    notes = [f"Unit: return per episode. {_counts(measured)} Final-score rule: {cells.final.iloc[0]}."]
+    for name in measured.interval.unique():
+        notes.append(f"± {100 * cells.confidence.iloc[0]:g} % interval, {name}: {INTERVALS[name]}.")
+    if not len(measured):
+        notes.append("Nothing has been measured here yet.")
+    for flag, letter in letters.items():
+        name, _, count = flag.partition(":")
+        notes.append(f"({letter}) {name}{f' ({count})' if count else ''}: {FLAGS[name]}.")
+    return notes
+
+
+def _counts(cells: pd.DataFrame) -> str:
+    """`S = 5 seeds, n = 100 episodes over all seeds per cell.`, as ranges where cells differ."""
+    return f"S = {_range(cells.seeds)} seeds, n = {_range(cells.episodes)} episodes over all seeds per cell."
+
+
+def _range(counts: pd.Series) -> str:
+    if not len(counts):
+        return "0"
+    return str(counts.min()) if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
+
+
+def _retention_note(cells: pd.DataFrame) -> str:
+    sources = ", ".join(sorted(set(cells.random_source) - {""}))
+    few = cells.seeds.max() <= 10
+    return (
+        "Retention: (noisy - random) / (clean - random), the share of the advantage over random play that is left. "
+        f"Random score from: {sources}. {100 * cells.confidence.iloc[0]:g} % percentile interval of the two-level "
+        "bootstrap (seeds, then episodes), paired within each model."
+        + (" With so few seeds it is too narrow: read it as a lower bound of the uncertainty." if few else "")
+    )

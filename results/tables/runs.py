@@ -1,0 +1,62 @@
+"""Runs: every axis, state, step, final score, wall time and host of each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from results.load import Results
+    from results.tables import Sheet
+
+AXES = ["task", "agent", "ablation", "train_noise", "seed", "study", "preset", "size", "precision", "steps", "variant"]
+COLUMNS = ["run", *AXES, "policy", "state", "step", "final_score", "final_rule", "wall_seconds", "host"]
+COLUMNS += ["updates", "attempt", "message"]
+SHOWN = ["run", "task", "agent", "ablation", "train_noise", "seed", "study", "size", "state", "step"]
+
+
+def make(results: Results, rng: np.random.Generator, reps: int, confidence: float) -> pd.DataFrame:
+    """One row per run with COLUMNS; `final_score` is a mean return and `final_rule` says of which episodes.
+
+    `wall_seconds` runs from the start to the last sign of life. Nothing is random here; the options change nothing.
+    """
+    from results import load, style
+
+    table = load.runs(results).rename(columns={"train_seed": "seed"})
+    table["_noise"] = table.train_noise.map(style.noise_order)
+    table["_ablation"] = table.ablation.map(style.ablation_order)
+    order = ["task", "agent", "_ablation", "_noise", "seed", "study", "size", "run", "path"]
+    return table.sort_values(order, ignore_index=True)[COLUMNS]
+
+
+def sheets(long: pd.DataFrame) -> list[Sheet]:
+    """One sheet: the axes, how far each run is, and its score with the rule's name."""
+    from results.tables import Sheet
+
+    head = [*(name.replace("_", " ") for name in SHOWN), "final score", "of", "wall time", "host"]
+    rows = [
+        [*(str(run[name]) for name in SHOWN), _score(run["final_score"]), run["final_rule"] or "-"]
+        + [_clock(run["wall_seconds"]), run["host"]]
+        for run in long.to_dict("records")
+    ]
+    done = int((long.state == "done").sum())
+    notes = [
+        f"{done} of {len(long)} runs are done.",
+        "Final score: mean return of one run. 'last checkpoint': its clean evaluation episodes, only where the run is "
+        "done. 'last N training episodes': played under the training noise while still learning; not comparable.",
+        "Wall time: from the start to the last sign of life, h:mm:ss.",
+    ]
+    return [Sheet("Runs", head, rows, notes)]
+
+
+def _score(value: float) -> str:
+    return "-" if value != value else f"{value:.2f}"
+
+
+def _clock(seconds: float) -> str:
+    if seconds != seconds:
+        return "-"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
