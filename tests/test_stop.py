@@ -1,0 +1,101 @@
+"""Real signals to real processes."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from harness.stop import Stop, parent_gone
+
+ROOT = Path(__file__).parents[1]
+POLL = """
+import time
+from harness.stop import Stop
+try:
+    with Stop() as stop:
+        print("ready", flush=True)
+        while not stop.asked:
+            time.sleep(0.01)
+        print(stop.asked, flush=True)
+        {after}
+except KeyboardInterrupt:
+    print("at once", flush=True)
+"""
+
+
+def child(after="pass"):
+    process = subprocess.Popen([sys.executable, "-c", POLL.format(after=after)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGUSR2"])
+def test_a_signal_becomes_a_flag(name):
+    with child() as process:
+        process.send_signal(getattr(signal, name))
+        assert process.communicate(timeout=20)[0] == f"{name}\n"
+    assert process.returncode == 0
+
+
+def test_a_second_interrupt_acts_at_once():
+    with child(after="time.sleep(60)") as process:
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.readline() == "SIGINT\n"
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=20)[0] == "at once\n"
+
+
+def test_a_second_sigterm_is_patient():
+    with child(after="time.sleep(0.3)") as process:
+        process.send_signal(signal.SIGTERM)
+        assert process.stdout.readline() == "SIGTERM\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=20)[0] == ""
+    assert process.returncode == 0
+
+
+def test_handlers_come_back():
+    before = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)]
+    with pytest.raises(ZeroDivisionError), Stop() as stop:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.asked == "SIGTERM"
+        raise ZeroDivisionError
+    assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)] == before
+
+
+def test_outside_the_main_thread_it_is_quiet():
+    seen = []
+    thread = threading.Thread(target=lambda: seen.append(Stop().__enter__().asked))
+    thread.start()
+    thread.join()
+    assert seen == [None]
+
+
+ORPHAN = """
+import os, subprocess, sys
+code = "import sys, time; from harness.stop import Stop\\n" \\
+    "with Stop(parent=int(sys.argv[1])) as stop:\\n" \\
+    "    print(stop.asked, flush=True); sys.stdin.readline()\\n" \\
+    "    time.sleep(0.3); print(stop.asked, flush=True)"
+subprocess.Popen([sys.executable, "-c", code, str(os.getpid())], stdin=0)
+sys.stdin.readline()
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_child_notices_that_its_parent_was_killed():
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "bufsize": 1}
+    with subprocess.Popen([sys.executable, "-c", ORPHAN], cwd=ROOT, **pipes) as process:
+        assert process.stdout.readline() == "None\n"
+        process.kill()
+        process.wait()
+        process.stdin.write("go on\n")
+        assert process.stdout.readline() == "parent gone\n"
+
+
+def test_the_own_parent_is_there():
+    assert not parent_gone(os.getppid()) and parent_gone(os.getpid())
