@@ -235,9 +235,7 @@ def _build(kind: type[Noise], values: dict[str, Any], piece: str) -> Noise:
         name = str(first["loc"][0])
         if first["type"] == "missing":
             raise BadInput(f"Noise '{piece}' needs {name}: {describe(kind, name)}.") from None
-        raise BadInput(
-            f"Noise '{piece}': {name}={values[name]} is not allowed. {name}: {describe(kind, name)}."
-        ) from None
+        raise BadInput(f"Noise '{piece}': {name}={values[name]} is not allowed. {name}: {describe(kind, name)}.") from None
 
 
 def parameters(kind: type[Noise]) -> list[str]:

@@ -1,0 +1,333 @@
+"""Atari games through the Arcade Learning Environment: one implementation, with the settings of a protocol as data.
+
+Per policy step the action is repeated on 4 raw frames; the observation is the maximum of the last two, resized by Pillow's
+BILINEAR filter and only then, where asked, turned grey. Source: danijar/dreamerv3, embodied/envs/atari.py at the version of
+the Nature paper, with one difference, on purpose: the time limit truncates (there it terminates; `truncation="terminal"`).
+
+An episode is a function of its seed and the actions: every reset restores the power-on state, and the number of no-ops and
+the sticky actions are drawn from the seed here. (ALE draws its own only after `loadROM`, which takes 80 ms. The
+distribution is the same: each raw frame repeats the action before with the probability `sticky`.)
+
+Resizing is what costs most, so rows of pixels that did not change since the last observation keep their horizontally
+resized values, and only the vertical pass covers all rows. Pillow makes the same two passes with the same 8-bit values
+in between: the result is exact, and a test compares it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from agents.protocol import Arrays, Space, Spec
+from harness.env import Step
+from harness.errors import BadInput, RunFailed
+
+HEIGHT, WIDTH = 210, 160
+REPEAT = 4
+GREY = (0.299, 0.587, 1 - (0.299 + 0.587))
+# The NTSC colours of the console by hue (rows) and luminance (columns); a raw pixel is 16 * row + 2 * column.
+PALETTE = [
+    "000000",
+    "4a4a4a",
+    "6f6f6f",
+    "8e8e8e",
+    "aaaaaa",
+    "c0c0c0",
+    "d6d6d6",
+    "ececec",
+    "484800",
+    "69690f",
+    "86861d",
+    "a2a22a",
+    "bbbb35",
+    "d2d240",
+    "e8e84a",
+    "fcfc54",
+    "7c2c00",
+    "904811",
+    "a26221",
+    "b47a30",
+    "c3903d",
+    "d2a44a",
+    "dfb755",
+    "ecc860",
+    "901c00",
+    "a33915",
+    "b55328",
+    "c66c3a",
+    "d5824a",
+    "e39759",
+    "f0aa67",
+    "fcbc74",
+    "940000",
+    "a71a1a",
+    "b83232",
+    "c84848",
+    "d65c5c",
+    "e46f6f",
+    "f08080",
+    "fc9090",
+    "840064",
+    "97197a",
+    "a8308f",
+    "b846a2",
+    "c659b3",
+    "d46cc3",
+    "e07cd2",
+    "ec8ce0",
+    "500084",
+    "68199a",
+    "7d30ad",
+    "9246c0",
+    "a459d0",
+    "b56ce0",
+    "c57cee",
+    "d48cfc",
+    "140090",
+    "331aa3",
+    "4e32b5",
+    "6848c6",
+    "7f5cd5",
+    "956fe3",
+    "a980f0",
+    "bc90fc",
+    "000094",
+    "181aa7",
+    "2d32b8",
+    "4248c8",
+    "545cd6",
+    "656fe4",
+    "7580f0",
+    "8490fc",
+    "001c88",
+    "183b9d",
+    "2d57b0",
+    "4272c2",
+    "548ad2",
+    "65a0e1",
+    "75b5ef",
+    "84c8fc",
+    "003064",
+    "185080",
+    "2d6d98",
+    "4288b0",
+    "54a0c5",
+    "65b7d9",
+    "75cceb",
+    "84e0fc",
+    "004030",
+    "18624e",
+    "2d8169",
+    "429e82",
+    "54b899",
+    "65d1ae",
+    "75e7c2",
+    "84fcd4",
+    "004400",
+    "1a661a",
+    "328432",
+    "48a048",
+    "5cba5c",
+    "6fd26f",
+    "80e880",
+    "90fc90",
+    "143c00",
+    "355f18",
+    "527e2d",
+    "6e9c42",
+    "87b754",
+    "9ed065",
+    "b4e775",
+    "c8fc84",
+    "303800",
+    "505916",
+    "6d762b",
+    "88923e",
+    "a0ab4f",
+    "b7c25f",
+    "ccd86e",
+    "e0ec7c",
+    "482c00",
+    "694d14",
+    "866a26",
+    "a28638",
+    "bb9f47",
+    "d2b656",
+    "e8cc63",
+    "fce070",
+]
+GAMES = (
+    *("alien", "amidar", "assault", "asterix", "asteroids", "atlantis", "bank_heist", "battle_zone", "beam_rider"),
+    *("berzerk", "bowling", "boxing", "breakout", "centipede", "chopper_command", "crazy_climber", "defender"),
+    *("demon_attack", "double_dunk", "enduro", "fishing_derby", "freeway", "frostbite", "gopher", "gravitar", "hero"),
+    *("ice_hockey", "jamesbond", "kangaroo", "krull", "kung_fu_master", "montezuma_revenge", "ms_pacman"),
+    *("name_this_game", "phoenix", "pitfall", "pong", "private_eye", "qbert", "riverraid", "road_runner", "robotank"),
+    *("seaquest", "skiing", "solaris", "space_invaders", "star_gunner", "surround", "tennis", "time_pilot"),
+    *("tutankham", "up_n_down", "venture", "video_pinball", "wizard_of_wor", "yars_revenge", "zaxxon"),
+)
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What differs between benchmarks. `sticky` is a probability per raw frame, `limit` counts raw frames."""
+
+    size: int
+    grey: bool
+    sticky: float
+    actions: str  # "minimal" of the game, or "full": all 18
+    noops: int = 30  # before the first observation: uniform in 0 to this
+    limit: int = 108_000
+
+
+def make(game: str, protocol: Protocol, truncation: str) -> Atari:
+    if truncation not in ("truncated", "terminal"):
+        raise BadInput(f"Option truncation={truncation!r} of Atari must be 'truncated' or 'terminal'.")
+    return Atari(game, protocol=protocol, terminal_limit=truncation == "terminal")
+
+
+class Atari:
+    """One game. `native` is applied to the pooled 210x160 RGB frame, once per observation."""
+
+    def __init__(self, game: str, *, protocol: Protocol, terminal_limit: bool):
+        self.native: Callable[[np.ndarray], np.ndarray] | None = None
+        self._protocol, self._terminal_limit = protocol, terminal_limit
+        self._ale = _load(game)
+        legal = protocol.actions == "full"
+        self._actions = [a.value for a in (self._ale.getLegalActionSet() if legal else self._ale.getMinimalActionSet())]
+        self._power_on = self._ale.cloneState(include_rng=True)
+        self._shrink = Shrink(protocol.size)
+        self._screens = [np.zeros((HEIGHT, WIDTH), np.uint8) for _ in range(2)]  # the newer first
+        shape = (protocol.size, protocol.size, 1 if protocol.grey else 3)
+        self.spec = Spec({"image": Space(shape, "uint8")}, Space((), "int32", classes=len(self._actions)))
+
+    def reset(self, seed: int) -> Arrays:
+        self._ale.restoreState(self._power_on)
+        self._ale.reset_game()
+        self._random = np.random.Generator(np.random.Philox(seed))
+        for _ in range(self._random.integers(self._protocol.noops + 1)):
+            self._ale.act(0)
+            if self._ale.game_over():
+                self._ale.reset_game()
+        self._frames = self._before = 0
+        self._look()
+        np.copyto(self._screens[1], self._screens[0])
+        self._shrink.check(self._screens[0], self._ale.getScreenRGB())
+        return self._obs()
+
+    def step(self, action: np.ndarray) -> Step:
+        reward, over, late = 0.0, False, False
+        for repeat, chosen in enumerate(self._sticky(self._actions[int(action)])):
+            reward += self._ale.act(chosen)
+            self._frames += 1
+            if repeat >= REPEAT - 2:
+                self._look()
+            over, late = self._ale.game_over(), self._frames >= self._protocol.limit
+            if over or late:
+                break
+        terminated = over or (late and self._terminal_limit)
+        return Step(self._obs(), reward, terminated, late and not terminated)
+
+    def close(self) -> None:
+        pass
+
+    def _sticky(self, action: int) -> list[int]:
+        """The action of each raw frame; what is done lingers into the next step."""
+        if not self._protocol.sticky:
+            return [action] * REPEAT
+        done = []
+        for draw in self._random.random(REPEAT):
+            self._before = self._before if draw < self._protocol.sticky else action
+            done.append(self._before)
+        return done
+
+    def _look(self) -> None:
+        self._screens.reverse()
+        self._ale.getScreen(self._screens[0])
+
+    def _obs(self) -> Arrays:
+        if self.native:
+            image = _resized(self.native(self._shrink.pool(*self._screens)), self._protocol.size)
+        else:
+            image = self._shrink(*self._screens)
+        return {"image": _grey(image) if self._protocol.grey else image}
+
+
+class Shrink:
+    """Two raw screens -> the maximum of their colours, resized to a square: rows that did not change are not redone."""
+
+    def __init__(self, size: int):
+        from PIL import Image
+
+        self._image, self._size = Image, size
+        colours = np.zeros((128, 4), np.uint8)  # RGB and one byte that lets Pillow read the memory as it is
+        colours[:, :3] = [list(bytes.fromhex(colour)) for colour in PALETTE]
+        self._palette = np.repeat(colours, 2, axis=0).view(np.uint32).ravel()
+        self._last = np.zeros((2, HEIGHT, WIDTH // 8), np.uint64)
+        self._rows = np.zeros((HEIGHT, size, 4), np.uint8)  # after the horizontal pass; black, as `_last` is
+
+    def __call__(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """(size, size, 3) uint8, the caller's own."""
+        changed = self._changed(first, second)
+        if len(changed):
+            self._rows[changed] = self._resize(self._colours(first[changed], second[changed]), len(changed))
+        return self._resize(self._rows, self._size)[..., :3].copy()
+
+    def pool(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """The maximum at full size: (210, 160, 3) uint8."""
+        return self._colours(first, second)[..., :3].copy()
+
+    def check(self, screen: np.ndarray, rgb: np.ndarray) -> None:
+        """RunFailed if this emulator's colours are not those of PALETTE."""
+        if not np.array_equal(self.pool(screen, screen), rgb):
+            raise RunFailed("This version of ale-py shows other colours than harness/envs/_atari.py knows.")
+
+    def _changed(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """Rows in which either screen differs from the last call's."""
+        different = np.zeros(HEIGHT, bool)
+        for last, screen in zip(self._last, (first, second), strict=True):
+            words = screen.view(np.uint64)
+            different |= (last != words).any(axis=1)
+            np.copyto(last, words)
+        return different.nonzero()[0]
+
+    def _colours(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        pooled = self._palette.take(first).view(np.uint8)
+        np.maximum(pooled, self._palette.take(second).view(np.uint8), out=pooled)
+        return pooled.reshape(*first.shape, 4)
+
+    def _resize(self, pixels: np.ndarray, height: int) -> np.ndarray:
+        shape = pixels.shape[1::-1]
+        image = self._image.frombuffer("RGBX", shape, pixels, "raw", "RGBX", 0, 1)
+        return np.asarray(image.resize((self._size, height), self._image.Resampling.BILINEAR))
+
+
+def _resized(frame: np.ndarray, size: int) -> np.ndarray:
+    from PIL import Image
+
+    return np.array(Image.fromarray(frame).resize((size, size), Image.Resampling.BILINEAR))
+
+
+def _grey(image: np.ndarray) -> np.ndarray:
+    red, green, blue = (image[..., channel] * weight for channel, weight in enumerate(GREY))
+    return (red + green + blue).astype(np.uint8)[..., None]  # cut, not rounded, as in the source
+
+
+def _load(game: str):
+    import ale_py
+    from ale_py import roms
+
+    if ale_py.__version__.startswith("0.10."):
+        raise RunFailed(
+            f"ale-py {ale_py.__version__} has broken discrete actions (Asterix among the games): install ale-py>=0.11."
+        )
+    ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
+    path = roms.get_rom_path(game)
+    if path is None:
+        raise RunFailed(f"ale-py {ale_py.__version__} has no ROM of '{game}'.")
+    ale = ale_py.ALEInterface()
+    ale.setInt("random_seed", 0)
+    ale.setFloat("repeat_action_probability", 0.0)
+    ale.loadROM(path)
+    return ale

@@ -1,0 +1,28 @@
+"""Atari 200M: 57 games, 50 million policy steps (200 million frames), 96x96 grey, all 18 actions, sticky ones.
+
+Option `truncation="terminal"` lets the time limit terminate, as the official code does; by default it truncates.
+Settings: DreamerV3 (Hafner et al., arXiv:2301.04104, Nature 2025); sticky actions: Machado et al., arXiv:1709.06009.
+"""
+
+from __future__ import annotations
+
+from harness.env import Suite
+from harness.envs import _atari
+
+PROTOCOL = _atari.Protocol(size=96, grey=True, sticky=0.25, actions="full")
+TASKS = _atari.GAMES
+SUITE = Suite(
+    steps=50_000_000,
+    repeat=4,
+    envs=16,
+    ratio=32,
+    pixels=True,
+    vectors=False,
+    source="DreamerV3 (arXiv:2301.04104, Nature 2025), Atari 200M; ALE (arXiv:1709.06009)",
+    options={"truncation": "truncated"},
+    modules=("ale-py", "pillow"),
+)
+
+
+def make(task: str, truncation: str = "truncated") -> _atari.Atari:
+    return _atari.make(task, PROTOCOL, truncation)
