@@ -47,16 +47,19 @@ class Checkpoint:
         """The folder of what checkpoints share."""
         return _shared(self.path.parent)
 
+    @property
+    def has_replay(self) -> bool:
+        """False for the model of a finished run, which is kept without it."""
+        return (self.path / "replay.json").is_file()
+
     def restore_replay(self, replay: Replay) -> None:
         """Fill a new replay, bit for bit. BadInput where its declaration differs or none was saved."""
-        if not (self.path / "replay.json").is_file():
+        if not self.has_replay:
             raise BadInput(f"The checkpoint {self.path} holds no replay.")
         replay.load(self.path, self.shared)
 
 
-def save(
-    folder: Path, *, step: int, meta: dict[str, Any], arrays: Mapping[str, Arrays], replay: Replay | None = None
-) -> Path:
+def save(folder: Path, *, step: int, meta: dict[str, Any], arrays: Mapping[str, Arrays], replay: Replay | None = None) -> Path:
     """Write a checkpoint -> its path. When this returns it is on the disk; until then the one before is untouched.
 
     `meta`: counters and names, as JSON (tuples come back as lists). `arrays`: one file per group ("agent", "loop").

@@ -15,6 +15,12 @@ def names(package: str) -> list[str]:
     return sorted(m.name for m in pkgutil.iter_modules(path) if not m.name.startswith("_"))
 
 
+def packages(package: str) -> list[str]:
+    """Only the sub-packages of a package, sorted."""
+    path = importlib.import_module(package).__path__
+    return sorted(m.name for m in pkgutil.iter_modules(path) if m.ispkg and not m.name.startswith("_"))
+
+
 def load(package: str, name: str, what: str | None = None) -> ModuleType:
     """Import `package.name`; BadInput naming the nearest match where there is none."""
     if name not in names(package):

@@ -1,0 +1,35 @@
+# Two commands on a fresh machine: `make quickstart` and `make test`. Running a target twice does not reinstall.
+PYTHON ?= python3
+BIN := .venv/bin
+export MUJOCO_GL ?= egl
+
+.PHONY: setup quickstart test lint evidence clean
+
+setup: .venv/.installed
+
+# requirements.lock holds the exact versions; pyproject.toml only ranges, so that CUDA users can install their own torch.
+.venv/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "dreamproof needs Python >= 3.11 ($$($(PYTHON) --version 2>&1) found): install it and give make PYTHON=python3.11"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { rm -rf .venv; echo "Python has no venv here: apt-get install python3-venv"; exit 1; }
+	@$(BIN)/python -c 'import ctypes.util, sys; sys.exit(not ctypes.util.find_library("EGL"))' || echo "No EGL library: dmc_vision needs it for rendering (apt-get install libegl1 libgl1-mesa-dri); everything else works without."
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+quickstart: setup
+	$(BIN)/dreamproof run quickstart
+	$(BIN)/dreamproof table robustness runs/quickstart
+	$(BIN)/dreamproof plot robustness runs/quickstart --out figures/quickstart.png
+
+test: setup
+	$(BIN)/python -m pytest -n auto --dist loadgroup
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+evidence: setup
+	$(BIN)/python -m docs.evidence
+
+clean:
+	rm -rf .venv build *.egg-info

@@ -1,0 +1,3 @@
+"""No free bits: the KL terms keep pulling when they are already below one nat. Source: Hafner et al., arXiv:2301.04104."""
+
+CHANGES = {"agent.kl.free_nats": 0.0}

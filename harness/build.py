@@ -1,0 +1,85 @@
+"""RunConfig -> objects. The only file of the harness that reads one; everything after it receives what it uses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from agents.protocol import Agent, Spec
+from harness import envs, noise
+from harness.config import RunConfig
+from harness.env import Env
+from harness.evaluate import Grid, Lists
+from harness.loop import Interaction, Training
+from harness.recorder import Recorder
+from harness.replay import Replay
+from harness.rundir import RunDir
+from harness.schedule import Ratio
+from harness.vector import FLAGS, Episode, Lane, Vector
+
+
+def environment(config: RunConfig) -> Env:
+    return envs.make(config.task, **config.env.options)
+
+
+def agent(config: RunConfig, spec: Spec, *, device: str, threads: int) -> Agent:
+    return config.agent.build(spec, seed=config.seed, device=device, precision=config.precision, threads=threads)
+
+
+def training_vector(config: RunConfig, environments: Sequence[Env]) -> Vector:
+    """One lane per environment, each with an endless list of training episodes."""
+    described = noise.parse(config.train_noise).bind(config.task)
+
+    def lane(index: int, env: Env) -> Lane:
+        return Lane(env, described, lambda number: Episode.training(config.seed, index, number))
+
+    return Vector([lane(i, env) for i, env in enumerate(environments)], environments[0].spec)
+
+
+def evaluation(config: RunConfig, agent: Agent) -> Grid:
+    """The player of evaluation episodes: a lane per environment with a fixed list of published episodes each."""
+
+    def vector(environments: Sequence[Env], eval_noise: str, lists: Lists) -> Vector:
+        described = noise.parse(eval_noise).bind(config.task)
+        pairs = zip(environments, lists, strict=True)
+        return Vector([Lane(env, described, _listed(numbers)) for env, numbers in pairs], environments[0].spec)
+
+    return Grid(agent, lambda: environment(config), vector)
+
+
+def _listed(numbers: Sequence[int]) -> Callable[[int], Episode | None]:
+    return lambda n: Episode.evaluation(numbers[n]) if n < len(numbers) else None
+
+
+def recorder(config: RunConfig, run: RunDir) -> Recorder:
+    return Recorder(
+        run.log("episodes"),
+        run.log("metrics"),
+        labels={"task": config.task, "noise": config.train_noise, "policy": "sample"},
+        repeat=envs.suite(config.task).repeat,
+        every=config.train.log_every,
+    )
+
+
+def replay(config: RunConfig, spec: Spec, agent: Agent) -> Replay:
+    return Replay(
+        {**spec.obs, **FLAGS, "action": spec.action, **agent.stored},
+        latents=tuple(agent.stored),
+        envs=config.env.envs,
+        capacity=config.replay.capacity,
+        length=agent.context + config.train.batch_length,
+        online=config.replay.online,
+    )
+
+
+def training(config: RunConfig, vector: Vector, agent: Agent, recorder: Recorder) -> Training:
+    size, length = config.train.batch_size, config.train.batch_length
+    return Training(
+        interaction=Interaction(vector, agent),
+        agent=agent,
+        replay=replay(config, vector.spec, agent),
+        ratio=Ratio(config.train.ratio, batch=size, length=length),
+        recorder=recorder,
+        seed=config.seed,
+        batch_size=size,
+        start=config.train.start or size * length,
+    )

@@ -1,0 +1,319 @@
+"""argv -> verbs. Imports lazily: what neither trains nor evaluates starts in well under a second."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness.errors import BadInput, RunFailed, unknown
+
+KINDS = ("suites", "tasks", "noises", "ablations", "agents", "presets", "sizes", "studies", "tables", "plots")
+
+
+def main() -> None:
+    """Exit status: 0 done, 1 something failed while running, 2 bad input (one paragraph, no traceback)."""
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = 2
+    except BadInput as error:
+        click.echo(f"dreamproof: {error}", err=True)
+        code = 2
+    except RunFailed as error:
+        click.echo(f"dreamproof: {error}", err=True)
+        code = 1
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Stopped at once. The same command continues from the last checkpoint.", err=True)
+        code = 1
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    sys.exit(code or 0)
+
+
+class _Verbs(click.Group):
+    def resolve_command(self, context: click.Context, args: list[str]) -> Any:
+        if args and self.get_command(context, args[0]) is None:
+            raise unknown("verb", args[0], (n for n in self.list_commands(context) if n != "work"))
+        return super().resolve_command(context, args)
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="dreamproof")
+def cli() -> None:
+    """Robustness studies of world-model agents: train under noise, test under noise, table with honest intervals."""
+
+
+def _runs_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--runs",
+        default="runs",
+        type=click.Path(path_type=Path),
+        show_default=True,
+        help="Root of the run directories.",
+    )(function)
+
+
+def _machine_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    for option in (
+        click.option("--parallel", type=click.IntRange(1), help="Runs at a time. Default: the study's, else one per core."),
+        click.option("--threads", type=click.IntRange(1), help="CPU threads per run. Default: cores / parallel."),
+        click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True),
+    ):
+        function = option(function)
+    return function
+
+
+@cli.command("list")
+@click.argument("kind", required=False)
+@click.option("--json", "as_json", is_flag=True)
+def list_(kind: str | None, as_json: bool) -> None:
+    """What exists, one line each: suites, tasks, noises, ablations, agents, presets, sizes, studies, tables, plots."""
+    from harness import catalogue
+
+    if kind is not None and kind not in KINDS:
+        raise unknown("kind of thing", kind, KINDS)
+    rows = [row for each in ([kind] if kind else KINDS) for row in catalogue.rows(each)]
+    if as_json:
+        click.echo(json.dumps(rows, indent=1))
+        return
+    width = max((len(row["name"]) for row in rows), default=0)
+    for row in rows:
+        head = "" if kind else f"{row['kind']:<10}"
+        click.echo(f"{head}{row['name']:<{width}}  {row['caption']}".rstrip())
+
+
+@cli.command()
+@click.argument("name")
+@click.option("--task", help="Show the diff against the base for this task.")
+@click.option("--json", "as_json", is_flag=True)
+def explain(name: str, task: str | None, as_json: bool) -> None:
+    """An ablation, noise, preset, size, suite, task or study: caption, source, parameters with units, diff to the base."""
+    from harness import catalogue
+
+    described = catalogue.explain(name, task)
+    click.echo(json.dumps(described, indent=1) if as_json else catalogue.text(described))
+
+
+@cli.command()
+@click.argument("study", required=False)
+@click.option("--scale", help="Apply a study's named overrides, e.g. tiny.")
+@click.option("--task", help="Run a single task instead of a study: suite/task.")
+@click.option("--agent", default=None, help="dreamer or random.  [default: dreamer]")
+@click.option("--preset", default=None, help="Named base configuration.  [default: v3]")
+@click.option("--ablation", default=None, help="One file of ablations/.  [default: none]")
+@click.option("--noise", default=None, help="Training noise, e.g. gaussian:sigma=10.  [default: clean]")
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=None, help="[default: 0]")
+@click.option("--size", default=None, help="nano 1m 12m 25m 50m 100m 200m 400m.  [default: 12m]")
+@click.option("--steps", type=click.IntRange(1), default=None, help="Policy steps.  [default: the suite's budget]")
+@click.option("--eval-noise", multiple=True, help="Evaluation noise; repeat for more.  [default: clean and --noise]")
+@click.option("--episodes", type=click.IntRange(1), default=None, help="Evaluation episodes per noise.  [default: 10]")
+@click.option("--every", type=click.IntRange(0), default=None, help="Policy steps between evaluations while training.")
+@click.option("--policy", type=click.Choice(["sample", "mode"]), default=None, help="How evaluation takes actions.")
+@click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default=None)
+@click.option("--set", "changes", multiple=True, metavar="PATH=VALUE", help="Dotted override, e.g. agent.horizon=15.")
+@_machine_options
+@_runs_option
+def run(study: str | None, scale: str | None, task: str | None, runs: Path, changes: Sequence[str], **options: Any) -> None:
+    """Run a STUDY (a YAML file or the name of a shipped one), or a single --task, on this machine.
+
+    What is half done is resumed, what is done is skipped: the same command again is always safe.
+    """
+    from harness import study as studies
+
+    machine = {name: options.pop(name) for name in ("parallel", "threads", "device")}
+    if (study is None) == (task is None):
+        raise BadInput("run takes either a STUDY or --task SUITE/TASK.")
+    if study is not None:
+        given = [f"--{k.replace('_', '-')}" for k, v in options.items() if v not in (None, ())] + ["--set"] * bool(changes)
+        if given:
+            raise BadInput(f"{', '.join(given)}: only with --task; a study's file says these things.")
+        loaded = studies.load(study, scale)
+        cells, resources = studies.runs(loaded, study), loaded.resources
+    else:
+        grid = {"noise": list(options.pop("eval_noise")), "episodes": options.pop("episodes")}
+        grid |= {"every": options.pop("every"), "policy": options.pop("policy")}
+        options["train_noise"] = options.pop("noise")
+        given = {k: v for k, v in options.items() if v is not None}
+        evaluate = {k: v for k, v in grid.items() if v not in (None, [])}
+        cells, resources = [studies.single(task, evaluate=evaluate, changes=_changes(changes), **given)], None
+    wanted = machine["parallel"] or (resources.parallel if resources else None)
+    _drive(cells, runs, wanted, machine["threads"], machine["device"])
+
+
+@cli.command()
+@click.argument("where", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
+@click.option("--noise", "noises", multiple=True, required=True, help="Evaluation noise; repeat for more.")
+@click.option("--episodes", type=click.IntRange(1), default=10, show_default=True)
+@_machine_options
+def evaluate(
+    where: Sequence[Path], noises: Sequence[str], episodes: int, parallel: int | None, threads: int | None, device: str
+) -> None:
+    """More noise cells from stored checkpoints. Rows that exist already are not computed again."""
+    from harness import envs, noise, pool, rundir
+    from harness.stop import Stop
+
+    runs = rundir.find(where)
+    canonical = [str(noise.parse(text)) for text in noises]
+    for each in runs:
+        task = each.config["task"]
+        for text in canonical:
+            noise.check(noise.parse(text), *envs.modalities(task))
+            noise.parse(text).bind(task)
+    parallel, threads = _split(parallel, threads, len(runs), device)
+    arguments = ["--device", device, "--threads", str(threads), "--episodes", str(episodes)]
+    arguments += [word for text in canonical for word in ("--noise", text)]
+    with Stop() as stop:
+        ended = pool.drive(runs, parallel=parallel, arguments=arguments, stop=stop)
+    _summary(runs, ended, bool(stop.asked))
+
+
+@cli.command(hidden=True)
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--device", default="auto")
+@click.option("--threads", type=int, default=1)
+@click.option("--parent", type=int)
+@click.option("--noise", "noises", multiple=True)
+@click.option("--episodes", type=int, default=10)
+def work(path: Path, device: str, threads: int, parent: int | None, noises: Sequence[str], episodes: int) -> int:
+    """One run directory, in this process: what `run` starts for every cell."""
+    from harness import pool, run, rundir
+    from harness.stop import Stop
+
+    machine = run.Machine(device=device, threads=threads)
+    with Stop(parent) as stop:
+        if noises:
+            return pool.EXIT[run.extend(rundir.RunDir(path), machine, stop, noises, episodes)]
+        return pool.EXIT[run.execute(rundir.RunDir(path), machine, stop)]
+
+
+def _output_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    for option in (
+        click.option("--reps", type=click.IntRange(100), default=50_000, show_default=True, help="Bootstrap replicates."),
+        click.option("--seed", type=int, default=0, show_default=True, help="The same data give the same digits."),
+        click.option("--confidence", type=click.FloatRange(0.5, 0.999), default=0.95, show_default=True),
+        click.option("--out", type=click.Path(path_type=Path, dir_okay=False)),
+    ):
+        function = option(function)
+    return function
+
+
+@cli.command()
+@click.argument("name")
+@click.argument("where", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUNS...")
+@click.option("--format", "form", type=click.Choice(["md", "csv", "tex", "html", "json"]), default="md", show_default=True)
+@_output_options
+def table(name: str, where: Sequence[Path], form: str, out: Path | None, **options: Any) -> None:
+    """A comparison table from stored runs (`dreamproof list tables`). csv and json are the long form."""
+    from results import tables
+
+    text = tables.build(name, list(where), **options).render(form)
+    if out is None:
+        click.echo(text)
+    else:
+        _write(out, text)
+        click.echo(f"{name} -> {out}", err=True)
+
+
+@cli.command()
+@click.argument("name")
+@click.argument("where", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUNS...")
+@click.option("--format", "form", type=click.Choice(["png", "pdf", "svg"]), help="[default: from --out, else png]")
+@_output_options
+def plot(name: str, where: Sequence[Path], form: str | None, out: Path | None, **options: Any) -> None:
+    """A figure from stored runs (`dreamproof list plots`), and beside it the CSV of exactly what is drawn."""
+    from results import plots
+
+    form = form or (out.suffix[1:] if out and out.suffix[1:] in ("png", "pdf", "svg") else "png")
+    out = out or Path("figures") / f"{name}.{form}"
+    figure, drawn = plots.build(name, list(where), **options)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(out, format=form)
+    _write(out.with_suffix(".csv"), drawn.to_csv(index=False))
+    click.echo(f"{name} -> {out} and {out.with_suffix('.csv')}")
+
+
+@cli.command()
+def schema() -> None:
+    """The JSON schema of a study file, for editors."""
+    from harness.study import Study
+
+    click.echo(json.dumps(Study.model_json_schema(), indent=1))
+
+
+def _drive(cells: Sequence[Any], root: Path, parallel: int | None, threads: int | None, device: str) -> None:
+    from harness import pool, rundir
+    from harness.stop import Stop
+
+    folders = [rundir.RunDir.create(root / cell.study / cell.run_id, cell.dump()) for cell in cells]
+    done = [folder for folder in folders if folder.done]
+    diverged = [folder for folder in folders if not folder.done and folder.state["state"] == "diverged"]
+    todo = [folder for folder in folders if folder not in done and folder not in diverged]
+    if done:
+        click.echo(f"{len(done)} of {len(folders)} runs are done already.", err=True)
+    parallel, threads = _split(parallel, threads, len(todo), device)
+    with Stop() as stop:
+        arguments = ["--device", device, "--threads", str(threads)]
+        ended = pool.drive(todo, parallel=parallel, arguments=arguments, stop=stop)
+    ended |= dict.fromkeys(diverged, "diverged")
+    _summary(folders, ended, bool(stop.asked))
+
+
+def _split(parallel: int | None, threads: int | None, runs: int, device: str) -> tuple[int, int]:
+    """Runs at a time and threads each, so that the machine's cores are used once."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    parallel = parallel or min(cores, max(runs, 1))
+    return parallel, threads or max(1, cores // parallel)
+
+
+def _summary(folders: Sequence[Any], ended: dict[Any, str], stopped: bool) -> None:
+    bad = {run: state for run, state in ended.items() if state in ("failed", "diverged", "busy")}
+    root = os.path.commonpath([folder.path for folder in folders])
+    if stopped:
+        raise RunFailed("Stopped after a checkpoint. The same command continues where it was.")
+    if bad:
+        lines = "; ".join(f"{run.name} {state}: {run.state.get('message') or 'see log.txt'}" for run, state in bad.items())
+        raise RunFailed(f"{len(bad)} of {len(folders)} runs did not finish. {lines}")
+    click.echo(f"{len(folders)} of {len(folders)} runs done. Next: dreamproof table robustness {root}", err=True)
+
+
+def _changes(pairs: Sequence[str]) -> dict[str, Any]:
+    changes = {}
+    for pair in pairs:
+        path, equals, value = pair.partition("=")
+        if not equals or not path:
+            raise BadInput(f"--set {pair}: write PATH=VALUE, for instance --set agent.horizon=15.")
+        changes[path.strip()] = _value(value)
+    return changes
+
+
+def _value(text: str) -> Any:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text if text.endswith("\n") else text + "\n")
+    except OSError as error:
+        raise BadInput(f"Cannot write {path}: {error.strerror}") from None

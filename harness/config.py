@@ -1,0 +1,195 @@
+"""A run is data: one frozen, validated RunConfig; printable, comparable, hashed, stored before the first step."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, field_validator
+
+from agents.protocol import AgentConfig
+from harness import noise, plugins
+from harness.errors import BadInput, unknown
+from harness.rundir import VERSION
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class Model(BaseModel):
+    """Frozen; unknown keys and values that are not finite are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class EnvConfig(Model):
+    envs: int = Field(1, ge=1, le=1024, description="environments that are stepped together")
+    options: dict[str, Any] = Field(default_factory=dict, description="keyword options of the suite's make()")
+
+
+class TrainConfig(Model):
+    ratio: float = Field(256, ge=0, description="replayed time steps per policy step")
+    batch_size: int = Field(16, ge=1, description="sequences per update")
+    batch_length: int = Field(64, ge=2, description="trained time steps per sequence")
+    start: int | None = Field(None, ge=1, description="replay items before the first update; null: one batch of steps")
+    log_every: int = Field(1000, ge=1, description="policy steps between rows of metrics.jsonl")
+
+
+class ReplayConfig(Model):
+    capacity: int = Field(5_000_000, ge=1, description="start indices that are kept, oldest dropped first")
+    online: bool = Field(True, description="serve every new sequence once before sampling uniformly")
+
+
+class EvaluateConfig(Model):
+    """What is measured after training. Not part of a run's identity: a grown grid is added to the same runs."""
+
+    noise: tuple[str, ...] = Field(("clean",), min_length=1, description="evaluation noises")
+    episodes: int = Field(10, ge=1, description="episodes per noise")
+    every: int = Field(0, ge=0, description="policy steps between evaluations during training; 0: only at the end")
+    policy: Literal["sample", "mode"] = Field("sample", description="how actions are taken; recorded in every row")
+
+    @field_validator("noise")
+    @classmethod
+    def _canonical(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(str(noise.parse(text)) for text in value)
+
+
+class RunConfig(Model):
+    """Everything that changes a run's result, and its evaluation grid."""
+
+    version: int = VERSION
+    study: str
+    task: str
+    preset: str = "v3"
+    size: str
+    ablation: str = "none"
+    train_noise: str = "clean"
+    seed: int = Field(0, ge=0, lt=2**31)
+    steps: int = Field(ge=1, description="policy steps over all environments")
+    precision: Literal["float32", "bfloat16"] = "float32"
+    agent: SerializeAsAny[AgentConfig]
+    env: EnvConfig = EnvConfig()
+    train: TrainConfig = TrainConfig()
+    replay: ReplayConfig = ReplayConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+
+    @field_validator("agent", mode="before")
+    @classmethod
+    def _typed(cls, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return agent_module(value.get("kind", "")).Config.model_validate(value)
+        return value
+
+    @field_validator("train_noise")
+    @classmethod
+    def _canonical(cls, value: str) -> str:
+        return str(noise.parse(value))
+
+    def dump(self) -> dict[str, Any]:
+        """As stored in config.json; `parse` of it is equal and hashes alike."""
+        return self.model_dump(mode="json")
+
+    @property
+    def digest(self) -> str:
+        """8 hex digits over what changes the trained agent: neither the study's name nor what is evaluated."""
+        content = {k: v for k, v in self.dump().items() if k not in ("version", "study", "evaluate")}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
+
+    @property
+    def run_id(self) -> str:
+        """`asterix.no_free_bits.gaussian-sigma10.s3-1a2b3c4d`."""
+        what = self.ablation if self.agent.kind == "dreamer" else self.agent.kind
+        parts = (self.task.split("/", 1)[-1], what, self.train_noise, f"s{self.seed}")
+        return ".".join(_slug(part) for part in parts) + "-" + self.digest
+
+
+def parse(value: Mapping[str, Any], where: str = "run configuration") -> RunConfig:
+    """A validated RunConfig; BadInput with one line per mistake."""
+    return validated(RunConfig, value, where)
+
+
+def validated(model: type[M], value: Any, where: str) -> M:
+    """`model.model_validate` whose errors are for people: dotted path, what was given, what is allowed."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise BadInput(f"{where}: " + "; ".join(_explain(model, item) for item in error.errors())) from None
+
+
+def change(config: RunConfig, changes: Mapping[str, Any], where: str) -> RunConfig:
+    """The config with dotted paths replaced. BadInput for a path that does not exist or a value it does not take."""
+    tree = config.dump()
+    for path, value in changes.items():
+        _put(config, tree, path, value, where)
+    return parse(tree, where)
+
+
+def flat(config: RunConfig) -> dict[str, Any]:
+    """Dotted path -> value of every leaf, for diffs."""
+    return dict(_leaves("", config.dump()))
+
+
+def diff(base: RunConfig, other: RunConfig) -> dict[str, tuple[Any, Any]]:
+    """Dotted path -> (base value, other value) where they differ; None where a path exists on one side only."""
+    left, right = flat(base), flat(other)
+    paths = list(left) + [path for path in right if path not in left]
+    return {p: (left.get(p), right.get(p)) for p in paths if left.get(p) != right.get(p)}
+
+
+def agent_module(kind: str) -> Any:
+    """`agents/<kind>/config.py`: its Config, SIZES and PRESETS."""
+    allowed = agents()
+    if kind not in allowed:
+        raise unknown("agent", kind, allowed)
+    return plugins.load(f"agents.{kind}", "config")
+
+
+def agents() -> list[str]:
+    """Every package below `agents/` that has a `config.py`."""
+    return [name for name in plugins.packages("agents") if "config" in plugins.names(f"agents.{name}")]
+
+
+def _put(config: RunConfig, tree: dict[str, Any], path: str, value: Any, where: str) -> None:
+    node: Any = config
+    *parents, last = path.split(".")
+    for depth, name in enumerate([*parents, last]):
+        fields = list(type(node).model_fields) if isinstance(node, BaseModel) else []
+        if isinstance(node, Mapping):
+            break  # free-form options: checked by the suite that takes them
+        if name not in fields:
+            raise _no_path(path, node, name, fields, where)
+        node = getattr(node, name)
+        tree = tree if depth == len(parents) else tree[name]
+    tree[last] = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+
+
+def _no_path(path: str, node: Any, name: str, fields: list[str], where: str) -> BadInput:
+    near = difflib.get_close_matches(name, fields, n=1)
+    holder = f"{type(node).__name__} has {', '.join(fields)}" if fields else f"{node!r} has no parts"
+    return BadInput(f"{where}: no '{path}': {holder}." + (f" Did you mean {near[0]}?" if near else ""))
+
+
+def _explain(model: type[BaseModel], item: Any) -> str:
+    path = ".".join(str(part) for part in item["loc"])
+    given = "" if item["type"] == "missing" else f" (got {str(item['input'])[:60]!r})"
+    if item["type"] == "extra_forbidden":
+        fields = list(model.model_fields)
+        near = difflib.get_close_matches(str(item["loc"][-1]), fields, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        return f"unknown key '{path}'; allowed: {', '.join(fields)}{hint}"
+    return f"{path}: {item['msg']}{given}"
+
+
+def _leaves(prefix: str, node: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(node, dict) and node:
+        for name, value in node.items():
+            yield from _leaves(f"{prefix}.{name}" if prefix else name, value)
+    else:
+        yield prefix, node
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_+.-]+", "-", text.replace("=", "").replace(":", "-").replace(",", "-")).strip("-.")[:60]

@@ -1,0 +1,230 @@
+"""A run directory: the only bridge between running and analysing. Owns the names and formats of its files."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from harness.errors import BadInput, RunFailed
+
+VERSION = 1  # of the layout below; a directory of another version is refused
+STATES = ("queued", "running", "done", "failed", "diverged", "preempted", "timeout", "cancelled")
+
+
+def write_json(path: Path, value: Any, sync: bool = True) -> None:
+    """Write a file whole or not at all: temporary file, fsync, rename."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(temporary, "w") as file:
+            json.dump(value, file, indent=1)
+            file.write("\n")
+            file.flush()
+            if sync:
+                os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+class Log:
+    """An append-only file of JSON lines whose length is known, so that a resumed run can cut it back to a checkpoint."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._file = open(path, "ab")  # noqa: SIM115 (lives as long as the run)
+
+    @property
+    def offset(self) -> int:
+        """Bytes written so far; a checkpoint stores it."""
+        return self._file.tell()
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Append one row; it is in the file (not necessarily on the disk) when this returns."""
+        self._file.write(json.dumps(row).encode() + b"\n")
+        self._file.flush()
+
+    def cut(self, offset: int) -> None:
+        """Drop everything behind `offset`. RunFailed where the file is shorter: rows that a checkpoint counted are gone."""
+        size = self.path.stat().st_size
+        if size < offset:
+            raise RunFailed(
+                f"{self.path} holds {size} bytes but the checkpoint counted {offset}: rows were lost outside dreamproof. "
+                f"Delete {self.path.parent} to run it again."
+            )
+        self._file.truncate(offset)
+        self._file.seek(offset)
+
+    def sync(self) -> None:
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class RunDir:
+    """`runs/<study>/<run_id>/`: config.json, provenance.json, state.json, *.jsonl, checkpoint/, done."""
+
+    def __init__(self, path: Path | str):
+        self.path = Path(path)
+
+    @classmethod
+    def create(cls, path: Path, content: dict[str, Any]) -> RunDir:
+        """Make the directory for a dumped RunConfig, or reuse one made for it (its evaluation grid may have changed)."""
+        run = cls(path)
+        path.mkdir(parents=True, exist_ok=True)
+        known = (path / "config.json").exists() and run.config == content
+        if not known:
+            write_json(path / "config.json", content)
+            run.mark_done(False)
+        if not (path / "state.json").exists():
+            run.set_state(state="queued", step=0, updates=0, attempt=0)
+        return cls(path)
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The resolved configuration. BadInput where it is unreadable or written by another version."""
+        config = _read_json(self.path / "config.json")
+        if not isinstance(config, dict) or config.get("version") != VERSION:
+            got = config.get("version") if isinstance(config, dict) else None
+            raise BadInput(
+                f"{self.path} is a run directory of version {got}; this dreamproof reads version {VERSION}. "
+                "Use the dreamproof that wrote it, or move the directory away."
+            )
+        return config
+
+    @property
+    def state(self) -> dict[str, Any]:
+        try:
+            return json.loads((self.path / "state.json").read_text())
+        except (OSError, ValueError):
+            return {"state": "queued", "step": 0, "updates": 0, "attempt": 0}
+
+    def set_state(self, sync: bool = True, **changes: Any) -> None:
+        """Change fields of state.json; `updated` (Unix seconds) is the heartbeat."""
+        state = {"started": None, "message": "", **self.state, **changes}
+        state |= {"updated": round(time.time(), 3), "host": socket.gethostname(), "job": _job()}
+        write_json(self.path / "state.json", state, sync=sync)
+
+    @property
+    def done(self) -> bool:
+        return (self.path / "done").exists()
+
+    def mark_done(self, done: bool = True) -> None:
+        if done:
+            (self.path / "done").touch()
+        else:
+            (self.path / "done").unlink(missing_ok=True)
+
+    def log(self, name: str) -> Log:
+        """`episodes` or `metrics`, open for appending."""
+        return Log(self.path / f"{name}.jsonl")
+
+    def rows(self, name: str) -> list[dict[str, Any]]:
+        """Rows of a log. A last line without its end is dropped (a writer was there); any other bad line is BadInput."""
+        path = self.path / f"{name}.jsonl"
+        if not path.exists():
+            return []
+        lines = path.read_bytes().split(b"\n")
+        return [_row(line, path, number) for number, line in enumerate(lines[:-1], 1) if line.strip()]
+
+    def claim(self) -> Claim:
+        return Claim(self.path / "claim")
+
+
+class Busy(BadInput):
+    """Another process runs this directory."""
+
+
+class Claim:
+    """One process at a time per run directory: an exclusive file naming host and process; stale ones are taken over."""
+
+    def __init__(self, path: Path):
+        self._path = path
+
+    def __enter__(self) -> Claim:
+        for _ in range(2):
+            try:
+                handle = os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+            except FileExistsError:
+                self._refuse_or_clear()
+                continue
+            with os.fdopen(handle, "w") as file:
+                json.dump({"host": socket.gethostname(), "pid": os.getpid(), "born": _born(os.getpid())}, file)
+            return self
+        raise Busy(f"{self._path.parent} is being run by another process.")
+
+    def __exit__(self, *_: object) -> None:
+        self._path.unlink(missing_ok=True)
+
+    def _refuse_or_clear(self) -> None:
+        owner = {}
+        try:
+            owner = json.loads(self._path.read_text())
+        except FileNotFoundError:
+            return
+        except ValueError:
+            pass  # killed between creating and writing it: nobody's
+        here = owner.get("host", socket.gethostname()) == socket.gethostname()
+        alive = _born(owner.get("pid", 0)) == owner.get("born") and owner.get("born") is not None
+        if alive or not here:
+            raise Busy(
+                f"{self._path.parent} is being run by process {owner.get('pid')} on {owner.get('host')}. "
+                f"If that is not so (the host is gone), delete {self._path}."
+            )
+        self._path.unlink(missing_ok=True)
+
+
+def find(roots: Iterable[Path | str]) -> list[RunDir]:
+    """Every run directory at or below the roots, sorted by path. BadInput where a root is missing or holds no run."""
+    found: dict[Path, RunDir] = {}
+    for root in map(Path, roots):
+        if not root.exists():
+            raise BadInput(f"No such run directory: {root}")
+        here = sorted(path.parent for path in root.rglob("config.json"))
+        if not here:
+            raise BadInput(f"No runs in {root}: a run directory holds config.json. Start some with `dreamproof run`.")
+        found |= {path.resolve(): RunDir(path) for path in here}
+    return [found[path] for path in sorted(found)]
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text())
+    except OSError as error:
+        raise BadInput(f"Cannot read {path}: {error.strerror}") from None
+    except ValueError as error:
+        raise BadInput(f"{path} is not JSON: {error}") from None
+
+
+def _row(line: bytes, path: Path, number: int) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except ValueError:
+        row = None
+    if not isinstance(row, dict):
+        raise BadInput(f"{path}, line {number}: not a JSON row: {line[:80].decode(errors='replace')!r}")
+    return row
+
+
+def _job() -> str | None:
+    job, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
+    return f"{job}_{task}" if job else os.environ.get("SLURM_JOB_ID")
+
+
+def _born(pid: int) -> str | None:
+    """Start time of a process in clock ticks since boot (a reused number has another); None where there is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return None

@@ -1,0 +1,284 @@
+"""A study: axes -> runs in a fixed order. YAML in, validated RunConfigs out, every mistake found before anything starts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field
+
+from harness import ablate, config, envs, noise, plugins
+from harness.config import Model, RunConfig
+from harness.errors import BadInput, unknown
+
+STUDIES = Path(__file__).parent.parent / "ablations" / "studies"
+Noises = tuple[str, ...]
+
+
+class Evaluate(Model):
+    """`noise` is a list, or a mapping of suite or task to lists where tasks take different noises."""
+
+    noise: Noises | dict[str, Noises] = ("clean",)
+    episodes: int = Field(10, ge=1)
+    every: int = Field(0, ge=0)
+    policy: Literal["sample", "mode"] = "sample"
+
+
+class Resources(Model):
+    """What one run needs of a machine. Not part of its identity."""
+
+    gpus: int = Field(0, ge=0)
+    cpus: int = Field(1, ge=1)
+    memory: str = Field("4G", pattern=r"^\d+[KMGT]?$")
+    hours: float = Field(12, gt=0)
+    pack: int = Field(1, ge=1)
+    parallel: int | None = Field(None, ge=1)
+    partition: str | None = None
+    account: str | None = None
+    extra: dict[str, str | int] = Field(default_factory=dict)
+
+
+class Study(Model):
+    """Axes of a grid. Where tasks differ, `steps`, `train_noise` and `evaluate.noise` are mappings of suite or task."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")
+    description: str = ""
+    agent: str = "dreamer"
+    preset: str = "v3"
+    size: str = "12m"
+    tasks: tuple[str, ...] = Field(min_length=1)
+    ablations: tuple[str, ...] = Field(("none",), min_length=1)
+    train_noise: Noises | dict[str, Noises] = ("clean",)
+    seeds: int | tuple[int, ...] = 1
+    steps: int | dict[str, int] | None = None
+    set: dict[str, Any] = Field(default_factory=dict)
+    references: tuple[str, ...] = Field((), description="agents that run unablated on clean observations, as a yardstick")
+    design: Literal["factorial", "one-at-a-time"] = "factorial"
+    precision: Literal["float32", "bfloat16"] = "float32"
+    evaluate: Evaluate = Evaluate()
+    resources: Resources = Resources()
+    scales: dict[str, dict[str, Any]] = Field(default_factory=dict, description="named overrides of the keys above")
+
+
+def names() -> list[str]:
+    return sorted(path.stem for path in STUDIES.glob("*.yaml"))
+
+
+def load(what: str | Path, scale: str | None = None) -> Study:
+    """A study from a YAML file, or by the name of one that ships with the project; `scale` applies its overrides."""
+    path = Path(what)
+    if not path.exists() and str(what) in names():
+        path = STUDIES / f"{what}.yaml"
+    if not path.is_file():
+        raise BadInput(f"No study file '{what}'. Give a YAML file or one of: {', '.join(names())}.")
+    tree = read_yaml(path)
+    if not isinstance(tree, dict):
+        raise BadInput(f"{path}: a study is a mapping of keys; see `dreamproof schema`.")
+    study = config.validated(Study, tree, str(path))
+    if scale is not None:
+        if scale not in study.scales:
+            raise unknown("scale", scale, study.scales or ["(this study has none)"], str(path))
+        tree = _merge(tree, study.scales[scale]) | {"name": f"{study.name}-{scale}"}
+        study = config.validated(Study, tree, f"{path}, scale {scale}")
+    runs(study, str(path))  # every cell is checked now, not when its turn comes
+    return study
+
+
+def runs(study: Study, where: str = "study") -> list[RunConfig]:
+    """Every run of the study, seeds outermost: a grid that is stopped early is complete for its first seeds.
+
+    Raises BadInput for unknown names, noises a task cannot have, and duplicate values on an axis.
+    """
+    _unique("tasks", study.tasks, where)
+    _unique("ablations", study.ablations, where)
+    seeds = tuple(range(study.seeds)) if isinstance(study.seeds, int) else study.seeds
+    if not seeds:
+        raise BadInput(f"{where}: seeds: at least one is needed.")
+    _unique("seeds", seeds, where)
+    made = [
+        _run(study, task, agent, ablation, train_noise, seed, where)
+        for seed in seeds
+        for task in study.tasks
+        for agent, ablation, train_noise in _cells(study, task, where)
+    ]
+    _unique("runs", [run.run_id for run in made], where)
+    return made
+
+
+def single(
+    task: str,
+    *,
+    agent: str = "dreamer",
+    preset: str = "v3",
+    size: str | None = None,
+    ablation: str = "none",
+    train_noise: str = "clean",
+    seed: int = 0,
+    steps: int | None = None,
+    precision: str = "float32",
+    evaluate: Mapping[str, Any] | None = None,
+    changes: Mapping[str, Any] | None = None,
+    study: str = "single",
+    where: str = "command line",
+) -> RunConfig:
+    """One run: the suite's protocol, then preset, size, changes, ablation, each a diff on the one before.
+
+    `evaluate` noises default to clean and the training noise.
+    """
+    suite = envs.suite(task)
+    module = config.agent_module(agent)
+    size = size or "12m"
+    if size not in module.SIZES:
+        raise unknown("size", size, module.SIZES, where)
+    if preset not in module.PRESETS:
+        raise unknown("preset", preset, module.PRESETS, where)
+    grid = {"noise": list(dict.fromkeys(["clean", str(noise.parse(train_noise))])), **(evaluate or {})}
+    base = config.parse(
+        {
+            "study": study,
+            "task": task,
+            "preset": preset,
+            "size": size,
+            "train_noise": train_noise,
+            "seed": seed,
+            "steps": suite.steps if steps is None else steps,
+            "precision": precision,
+            "agent": {"kind": agent},
+            "env": {"envs": suite.envs, "options": suite.options},
+            "train": {"ratio": suite.ratio},
+            "evaluate": grid,
+        },
+        where,
+    )
+    for source, diff in (("preset", module.PRESETS[preset]), ("size", module.SIZES[size]), ("set", changes or {})):
+        base = config.change(base, diff, f"{where}, {source}")
+    run = ablate.apply(base, ablation, where)
+    _check(run, where)
+    return run
+
+
+def _cells(study: Study, task: str, where: str) -> Iterator[tuple[str, str, str]]:
+    noises = [str(noise.parse(n)) for n in _for(study.train_noise, task, f"{where}: train_noise")]
+    _unique("train_noise", noises, where)
+    cells = list(product(study.ablations, noises))
+    if study.design == "one-at-a-time":
+        cells = [(a, n) for a, n in cells if a == study.ablations[0] or n == noises[0]]
+    for ablation, train_noise in cells:
+        yield study.agent, ablation, train_noise
+    for reference in study.references:
+        yield reference, "none", "clean"
+
+
+def _run(study: Study, task: str, agent: str, ablation: str, train_noise: str, seed: int, where: str) -> RunConfig:
+    grid = [str(noise.parse(n)) for n in _for(study.evaluate.noise, task, f"{where}: evaluate.noise")]
+    _unique("evaluate.noise", grid, where)
+    steps = _for(study.steps, task, f"{where}: steps") if study.steps is not None else None
+    return single(
+        task,
+        agent=agent,
+        preset=study.preset if agent == study.agent else "v3",
+        size=study.size,
+        ablation=ablation,
+        train_noise=train_noise,
+        seed=seed,
+        steps=steps,
+        precision=study.precision,
+        evaluate=study.evaluate.model_dump() | {"noise": grid},
+        changes=_changes(study.set, task, agent == study.agent),
+        study=study.name,
+        where=where,
+    )
+
+
+def _changes(changes: Mapping[str, Any], task: str, own: bool) -> dict[str, Any]:
+    """Dotted paths for a task: those for all, then its suite's, then its own. A reference agent takes no `agent.` path."""
+    everywhere = {k: v for k, v in changes.items() if not _is_place(k)}
+    for place in (task.split("/")[0], task):
+        everywhere |= changes.get(place, {})
+    return {k: v for k, v in everywhere.items() if own or not k.startswith("agent.")}
+
+
+def _is_place(key: str) -> bool:
+    return "/" in key or key in plugins.names("harness.envs")
+
+
+def _for(value: Any, task: str, where: str) -> Any:
+    """A value for one task out of `value` or of a mapping {suite or task: value}."""
+    if not isinstance(value, Mapping):
+        return value
+    for place in (task, task.split("/")[0]):
+        if place in value:
+            return value[place]
+    raise BadInput(f"{where}: nothing for {task}; given for {', '.join(map(str, value))}.")
+
+
+def _check(run: RunConfig, where: str) -> None:
+    pixels, vectors = envs.modalities(run.task)
+    for text in (run.train_noise, *run.evaluate.noise):
+        try:
+            described = noise.parse(text)
+            noise.check(described, pixels, vectors, run.task)
+            described.bind(run.task)
+        except BadInput as error:
+            raise BadInput(f"{where}: {error}") from None
+    allowed = envs.suite(run.task).options
+    for name in run.env.options:
+        if name not in allowed:
+            raise unknown("option", name, allowed or ["(none)"], f"env.options of {run.task}")
+
+
+def _unique(axis: str, values: Sequence[Any], where: str) -> None:
+    twice = [v for i, v in enumerate(values) if v in values[:i]]
+    if twice:
+        raise BadInput(f"{where}: {axis}: '{twice[0]}' stands twice; every value of an axis must differ.")
+
+
+def _merge(tree: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(tree)
+    for key, value in changes.items():
+        deep = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merge(merged[key], value) if deep else value
+    return merged
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML that refuses what YAML 1.1 silently misreads: duplicate keys, and numbers like 1e5 that it reads as text."""
+
+
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+    keys = [loader.construct_object(key) for key, _ in node.value]
+    for (key, _), name in zip(node.value, keys, strict=True):
+        if keys.count(name) > 1:
+            raise BadInput(f"{key.start_mark.name}, line {key.start_mark.line + 1}: key '{name}' stands twice.")
+    return dict(zip(keys, (loader.construct_object(value, deep=True) for _, value in node.value), strict=True))
+
+
+def _text(loader: _Loader, node: yaml.ScalarNode) -> str:
+    text = loader.construct_scalar(node)
+    if node.style is None and re.fullmatch(r"[+-]?(\d[\d_]*\.?\d*|\.\d+)[eE][+-]?\d+", text):
+        place = f"{node.start_mark.name}, line {node.start_mark.line + 1}"
+        raise BadInput(f"{place}: YAML reads {text} as text, not as a number; write {_plain(float(text))}.")
+    return text
+
+
+def _plain(number: float) -> str:
+    return str(int(number)) if number == int(number) else format(number, "f").rstrip("0")
+
+
+_Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
+_Loader.add_constructor("tag:yaml.org,2002:str", _text)
+
+
+def read_yaml(path: Path) -> Any:
+    """BadInput naming file and line for anything that is not clean YAML."""
+    try:
+        with open(path) as file:
+            return yaml.load(file, _Loader)
+    except yaml.YAMLError as error:
+        raise BadInput(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"Cannot read {path}: {error}") from None
