@@ -45,12 +45,11 @@ def load(roots: Iterable[Path | str]) -> Results:
     last = episodes[episodes.split == "eval"].groupby("path").step.max()
     runs["final_step"] = runs.path.map(last).fillna(-1).astype(int)
     shared = [*AXES, "run", "path", "train_seed", "state", "done", "final_step"]
-    episodes = runs[shared].merge(episodes, on="path", how="inner", validate="one_to_many")
-    order = ["train_seed", "run", "path"]
-    return Results(
-        runs.sort_values([*AXES, *order], ignore_index=True),
-        episodes.sort_values([*AXES, *order, "split", "noise", "policy", "step", "episode", "return"], ignore_index=True),
-    )
+    own = [column for column in episodes if column == "path" or column not in shared]
+    episodes = runs[shared].merge(episodes[own], on="path", how="inner", validate="one_to_many")
+    order = [*AXES, "train_seed", "run", "path"]
+    within = ["split", "noise", "policy", "step", "episode", "return"]
+    return Results(runs.sort_values(order, ignore_index=True), episodes.sort_values([*order, *within], ignore_index=True))
 
 
 def final_episodes(results: Results) -> pd.DataFrame:

@@ -144,7 +144,9 @@ def _score(cell: Cell, drawn: dict[tuple, np.ndarray], confidence: float, quanti
 
 
 def _defined(cell: Cell, clean: Cell | None, random: Random, scores: dict[tuple, dict]) -> bool:
-    """Whether retention is; the reasons against it become flags of the cell."""
+    """Whether retention is; the reasons against it become flags of the cell. Of random play itself it is 0 / 0."""
+    if cell.key["agent"] == "random":
+        return False
     if random.source != "runs":
         cell.flag("stored_random" if random.source else "no_random")
     if clean is None or not clean.seeds:

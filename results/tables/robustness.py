@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 GRID = ["task", "agent", "ablation", "study", "preset", "size", "precision", "steps", "policy"]
 INTERVALS = {
     "t-seeds": "Student's t over per-seed means: where the method's expected score lies, over training runs",
-    "normal-seeds": "1.96-like normal quantile over per-seed means: as over training runs, but too narrow for few seeds",
+    "normal-seeds": "normal quantile over per-seed means: over training runs, but too narrow for few seeds",
     "bootstrap-two-level": "seeds, then episodes, drawn with replacement: over training runs; half the width is shown",
     "t-episodes-one-model": "Student's t over episodes: evaluation precision of one model, no claim about the method",
     "normal-episodes-one-model": "normal quantile over episodes: evaluation precision of one model, no claim about the "
@@ -48,25 +49,33 @@ def sheets(long: pd.DataFrame) -> list[Sheet]:
 
 
 def _grid(key: dict[str, Any], cells: pd.DataFrame, long: pd.DataFrame) -> Iterator[Sheet]:
+    import pandas as pd
+
     from results import style
     from results.tables import Sheet
 
-    letters = _letters(cells)
+    random = _random_cells(key, long)
+    letters = _letters(pd.concat([cells, random]))
     tested = sorted(cells.eval_noise.unique(), key=style.noise_order)
     decimals = 2 if cells["mean"].abs().max() >= 1 or cells["mean"].isna().all() else 4
-    random = _random_row(key, tested, long, decimals)
     title = " · ".join(str(key[name]) for name in ("task", "agent", "ablation"))
     settings = "Settings: " + ", ".join(f"{name} {key[name]}" for name in GRID[3:]) + "."
     head = ["trained with \\ tested with", *tested]
-    rows = _rows(cells, tested, lambda cell: _score(cell, decimals) + _marks(cell, letters))
-    yield Sheet(f"{title}: return", head, rows + random, [settings, *_notes(cells, letters)])
+    show = partial(_score, decimals=decimals, letters=letters)
+    rows = _rows(cells, tested, show)
+    if len(random):
+        shown = {cell["eval_noise"]: show(cell) for cell in random.to_dict("records")}
+        about = f"random agent (S = {_range(random.seeds)}, n = {_range(random.episodes)})"
+        rows.append([about, *(shown.get(noise, "-") for noise in tested)])
+    rows += _stored_row(key, tested, cells, decimals)
+    yield Sheet(f"{title}: return", head, rows, [settings, *_notes(cells, letters)])
     noisy = [noise for noise in tested if noise != "clean"]
     if noisy and cells.retention.notna().any():
         rows = _rows(cells, noisy, _retention)
         yield Sheet(f"{title}: retention", [head[0], *noisy], rows, [settings, _retention_note(cells)])
 
 
-def _rows(cells: pd.DataFrame, tested: list[str], show: Any) -> list[list[str]]:
+def _rows(cells: pd.DataFrame, tested: list[str], show: Callable[[dict], str]) -> list[list[str]]:
     """One row per training noise (and variant, where settings differ), one column per evaluation noise."""
     rows = []
     for (_, trained), row in cells.groupby(["variant", "train_noise"], sort=False):
@@ -76,11 +85,14 @@ def _rows(cells: pd.DataFrame, tested: list[str], show: Any) -> list[list[str]]:
     return rows
 
 
-def _score(cell: dict[str, Any], decimals: int) -> str:
+def _score(cell: dict[str, Any], decimals: int, letters: dict[str, str]) -> str:
+    """`950.00 ± 94.21 (a,b)`: mean, half the interval's width (`?` where there is none), the letters of its flags."""
+    marks = [letters[flag] for flag in cell["flags"].split(";") if flag]
+    tail = f" ({','.join(marks)})" if marks else ""
     if not cell["seeds"]:
-        return "-"
+        return "-" + tail
     half = (cell["ci_high"] - cell["ci_low"]) / 2
-    return f"{cell['mean']:.{decimals}f} ± " + ("?" if half != half else f"{half:.{decimals}f}")
+    return f"{cell['mean']:.{decimals}f} ± " + ("?" if half != half else f"{half:.{decimals}f}") + tail
 
 
 def _retention(cell: dict[str, Any]) -> str:
@@ -89,35 +101,28 @@ def _retention(cell: dict[str, Any]) -> str:
     return f"{cell['retention']:.2f} [{cell['retention_low']:.2f}, {cell['retention_high']:.2f}]"
 
 
-def _random_row(key: dict[str, Any], tested: list[str], long: pd.DataFrame, decimals: int) -> list[list[str]]:
-    """The random agent where it was run, per evaluation noise; else its stored clean score; nothing where unknown."""
+def _random_cells(key: dict[str, Any], long: pd.DataFrame) -> pd.DataFrame:
+    """The random agent's cells to show beside an agent's: of the task, those of one study where there are several."""
     own = long[(long.task == key["task"]) & (long.agent == "random") & (long.seeds > 0)]
-    if key["agent"] == "random":
+    return own.iloc[:0] if key["agent"] == "random" else own.drop_duplicates("eval_noise")
+
+
+def _stored_row(key: dict[str, Any], tested: list[str], cells: pd.DataFrame, decimals: int) -> list[list[str]]:
+    """The stored score of random play, without noise; nothing where it was measured or is not known."""
+    name, score = cells.random_source.iloc[0], cells.random.iloc[0]
+    if name in ("", "runs") or key["agent"] == "random":
         return []
-    if len(own):
-        first = own.drop_duplicates("eval_noise").to_dict("records")
-        shown = {cell["eval_noise"]: _score(cell, decimals) for cell in first}
-        return [["random agent", *(shown.get(noise, "-") for noise in tested)]]
-    stored = long[(long.task == key["task"]) & (long.random_source != "")]
-    if not len(stored):
-        return []
-    name, score = stored.random_source.iloc[0], stored.random.iloc[0]
     return [[f"random agent ({name})", *(f"{score:.{decimals}f}" if noise == "clean" else "-" for noise in tested)]]
 
 
 def _letters(cells: pd.DataFrame) -> dict[str, str]:
     """Flag -> the letter that marks it in this grid, in order of appearance; `unfinished:2` is a flag of its own."""
-    flags = dict.fromkeys(flag for text in cells.flags for flag in text.split(";") if flag)
+    flags = dict.fromkeys(flag for text in cells["flags"] for flag in text.split(";") if flag)
     return {flag: _letter(i) for i, flag in enumerate(flags)}
 
 
 def _letter(i: int) -> str:
     return (_letter(i // 26 - 1) if i >= 26 else "") + chr(ord("a") + i % 26)
-
-
-def _marks(cell: dict[str, Any], letters: dict[str, str]) -> str:
-    marks = [letters[flag] for flag in cell["flags"].split(";") if flag]
-    return f" ({','.join(marks)})" if marks else ""
 
 
 def _notes(cells: pd.DataFrame, letters: dict[str, str]) -> list[str]:

@@ -37,8 +37,10 @@ def sheets(long: pd.DataFrame) -> list[Sheet]:
 
     head = [*(name.replace("_", " ") for name in SHOWN), "final score", "of", "wall time", "host"]
     rows = [
-        [*(str(run[name]) for name in SHOWN), _score(run["final_score"]), run["final_rule"] or "-"]
-        + [_clock(run["wall_seconds"]), run["host"]]
+        [
+            *(str(run[name]) for name in SHOWN),
+            *(_score(run["final_score"]), run["final_rule"] or "-", _clock(run["wall_seconds"]), run["host"]),
+        ]
         for run in long.to_dict("records")
     ]
     done = int((long.state == "done").sum())
