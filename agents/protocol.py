@@ -51,6 +51,7 @@ class Agent(Protocol):
     context: int  # steps before the T trained ones that `learn` needs (1: stored latents and previous action)
     draws: int  # uniform numbers that `act` needs per environment and step
     stored: Mapping[str, Space]  # what `act` returns to be kept with each step in the replay, and `learn` refreshes
+    device: str  # where it computes: "cpu" or "cuda", resolved
     updates: int  # gradient updates done so far, skipped ones included
 
     def initial(self, envs: int) -> Arrays:
@@ -93,7 +94,6 @@ class AgentConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     kind: str
 
-    def build(
-        self, spec: Spec, *, seed: int, device: str = "cpu", precision: str = "float32", threads: int = 1
-    ) -> Agent:
+    def build(self, spec: Spec, *, seed: int, device: str = "auto", precision: str = "float32", threads: int = 1) -> Agent:
+        """A fresh agent. `device` is "auto" (a GPU where there is one), "cpu" or "cuda"; `threads` are CPU threads."""
         raise NotImplementedError

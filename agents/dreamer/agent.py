@@ -1,0 +1,164 @@
+"""DreamerV3: act from a latent state, learn from replayed sequences, store everything that moves.
+
+Tensors: embed (encoded observation), deter and stoch (the latent state), feat (both, flat), post and prior (distributions
+of stoch with and without the observation). B batch, T time, E environments, D deter, S latents, A action dimensions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from agents.dreamer.behavior import Behavior
+from agents.dreamer.rssm import Latents
+from agents.dreamer.world_model import WorldModel
+from agents.nn.draw import Generated, Given
+from agents.nn.snapshot import check, restore, snapshot
+from agents.protocol import Arrays, Space
+
+
+class Dreamer:
+    """The agent. What moves: weights, slow critic, optimiser, statistics, generator, number of updates."""
+
+    context = 1
+
+    def __init__(
+        self,
+        *,
+        world: WorldModel,
+        behavior: Behavior,
+        optimizer: Any,
+        weights: Mapping[str, float],
+        action: Any,
+        replay_context: Any,
+        reward_transform: Any,
+        generator: torch.Generator,
+        autocast: Callable[[], AbstractContextManager],
+        device: torch.device,
+        deter: int,
+        obs: tuple[str, ...],
+    ) -> None:
+        self.world, self.behavior, self.optimizer = world, behavior, optimizer
+        self._loss_weights, self._action, self._obs = dict(weights), action, obs
+        self._replay_context, self._reward_transform = replay_context, reward_transform
+        self._draw, self._generator = Generated(generator), generator
+        self._autocast, self._device = autocast, device
+        self._latent = world.rssm.latent
+        self._statistics = {
+            part: {name: x.to(device) for name, x in values.items()} for part, values in behavior.statistics().items()
+        }
+        self.updates = 0
+        self.draws = self._latent.draws + action.draws
+        self.stored = {"deter": Space((deter,), "uint16"), "stoch": Space((self._latent.latents,), "uint8")}
+
+    # Act.
+
+    def initial(self, envs: int) -> Arrays:
+        shapes = {"deter": self.stored["deter"].shape, "stoch": self._latent.shape, "action": (self._action.width,)}
+        return {key: np.zeros((envs, *shape), np.float32) for key, shape in shapes.items()}
+
+    @torch.inference_mode()
+    def act(
+        self, carry: Arrays, obs: Arrays, uniforms: np.ndarray, policy: Literal["sample", "mode"] = "sample"
+    ) -> tuple[Arrays, np.ndarray, Arrays]:
+        deter, stoch, action = (self._tensor(carry[key]) for key in ("deter", "stoch", "action"))
+        data = {key: self._tensor(obs[key]).unsqueeze(1) for key in (*self._obs, "is_first")}
+        draw = Given(self._tensor(uniforms))
+        with self._autocast():
+            sequence = {"obs": data, "prev_action": action.unsqueeze(1), "is_first": data["is_first"]}
+            seq = self.world.observe(Latents(deter, stoch), sequence, draw)
+            dist = self.behavior.actor(seq.feat[:, 0])
+        chosen = {"sample": lambda: dist.sample(draw), "mode": lambda: dist.mode}[policy]()
+        carry = {"deter": seq.deter[:, 0], "stoch": seq.stoch[:, 0], "action": chosen}
+        return _arrays(carry), self._action.leave(chosen).cpu().numpy(), _arrays(self._pack(seq, 0))
+
+    # Learn.
+
+    def learn(self, batch: Arrays) -> tuple[dict[str, Tensor], Arrays]:
+        start, data = self.unpack(batch)
+        self.optimizer.zero_grad()
+        total, metrics, statistics, seq = self.loss(start, data, self._draw)
+        total.backward()
+        ok, counts = self.optimizer.step(total)
+        self._commit(ok, statistics)
+        self.updates += 1
+        return metrics | counts, self._refreshed(seq, ok, batch)
+
+    def unpack(self, batch: Arrays) -> tuple[Latents, dict[str, Any]]:
+        """A batch (B, 1+T, ...) -> the state before the T trained steps, and those steps with the actions before them."""
+        tensors = {key: self._tensor(value) for key, value in batch.items()}
+        deter = tensors["deter"][:, 0].view(torch.bfloat16).float()
+        start = Latents(*self._replay_context.start(deter, self._latent.unpack(tensors["stoch"][:, 0])))
+        data = {key: tensors[key][:, 1:] for key in ("is_first", "is_last", "is_terminal")}
+        data["obs"] = {key: tensors[key][:, 1:] for key in self._obs}
+        data["reward"] = self._reward_transform(tensors["reward"][:, 1:].float())
+        data["prev_action"] = self._action.enter(tensors["action"][:, :-1])
+        return start, data
+
+    def loss(self, start: Latents, data: dict[str, Any], draw: Any) -> tuple[Tensor, dict[str, Tensor], Any, Latents]:
+        """One batch -> total loss, metrics, statistics after it, latents along it. Changes nothing."""
+        with self._autocast():
+            seq = self.world.observe(start, data, draw)
+            losses, metrics = self.world.losses(seq, data)
+            more, scores, statistics = self.behavior.losses(self.world, seq, data, self._statistics, draw)
+        losses |= more
+        total = sum(self._loss_weights[name] * loss.mean() for name, loss in losses.items())
+        metrics |= scores | {f"loss/{name}": loss.mean() for name, loss in losses.items()} | {"loss/total": total}
+        return total, {name: value.detach() for name, value in metrics.items()}, statistics, seq
+
+    @torch.no_grad()
+    def _commit(self, ok: Tensor, statistics: Any) -> None:
+        """Keep what the batch taught beside the weights, unless it was bad."""
+        self.behavior.follow(ok)
+        for part, values in statistics.items():
+            for name, new in values.items():
+                old = self._statistics[part][name]
+                old.copy_(torch.where(ok, new, old))
+
+    @torch.no_grad()
+    def _refreshed(self, seq: Latents, ok: Tensor, batch: Arrays) -> Arrays:
+        """The sequence's latents under the weights that have just learned from it; the old ones after a bad batch."""
+        new = self._pack(seq, slice(None))
+        return _arrays({key: torch.where(ok, x, self._tensor(batch[key][:, 1:])) for key, x in new.items()})
+
+    def _pack(self, seq: Latents, at: Any) -> dict[str, Tensor]:
+        deter = seq.deter[:, at].to(torch.bfloat16).view(torch.int16)
+        return {"deter": deter, "stoch": self._latent.pack(seq.stoch[:, at])}
+
+    def _tensor(self, array: np.ndarray) -> Tensor:
+        # torch has no arithmetic on uint16: the bits of a bfloat16 travel as int16.
+        array = array.view(np.int16) if array.dtype == np.uint16 else array
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
+
+    # Store.
+
+    def state(self) -> Arrays:
+        return snapshot(self._moving()) | {
+            "generator": self._generator.get_state().numpy().copy(),
+            "updates": np.array(self.updates),
+        }
+
+    def load(self, state: Arrays) -> None:
+        check(state, self.state())
+        restore(self._moving(), state)
+        self._generator.set_state(torch.from_numpy(state["generator"].copy()))
+        self.updates = int(state["updates"])
+
+    def _moving(self) -> dict[str, Tensor]:
+        """Every tensor that moves, by name."""
+        modules = nn.ModuleDict({"world": self.world, "behavior": self.behavior})
+        tensors = {f"weights/{name}": x for name, x in modules.state_dict().items()}
+        tensors |= {f"optimizer/{name}": x for name, x in self.optimizer.state().items()}
+        for part, values in self._statistics.items():
+            tensors |= {f"{part}/{name}": x for name, x in values.items()}
+        return tensors
+
+
+def _arrays(tensors: Mapping[str, Tensor]) -> Arrays:
+    arrays = {key: x.cpu().numpy() for key, x in tensors.items()}
+    return {key: x.view(np.uint16) if x.dtype == np.int16 else x for key, x in arrays.items()}

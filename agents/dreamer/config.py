@@ -1,0 +1,148 @@
+"""Every choice of DreamerV3 with its default, one field per switchable part; sizes; presets.
+
+Defaults are those of the official code (e3f0224), except that the discrete policy mixes in 1 % of a uniform distribution,
+as in the paper (`actor.unimix: 0.0` is the official code). Sizes scale widths only; the default is 12m.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from agents.dreamer.parts.actor import Actor, ActorGradSlot, ActorSlot, Reinforce
+from agents.dreamer.parts.critic import Regularizer, ReplayValue, ReplayValueSlot, SlowCriticSlot
+from agents.dreamer.parts.gradients import GradientSlot, Through
+from agents.dreamer.parts.horizon import Continuation, DiscountSlot
+from agents.dreamer.parts.kl import Balanced, KlSlot
+from agents.dreamer.parts.latent import Categorical, LatentSlot
+from agents.dreamer.parts.layers import ActSlot, BlockGru, CoreSlot, NormSlot, Rms, Silu
+from agents.dreamer.parts.normalize import AsIs, NormalizeSlot
+from agents.dreamer.parts.optimizer import LaProp, OptimizerSlot
+from agents.dreamer.parts.part import Part
+from agents.dreamer.parts.replayed import AllStarts, ContextSlot, Raw, RewardSlot, StartsSlot, Stored
+from agents.dreamer.parts.return_scale import Percentiles, ReturnScaleSlot
+from agents.dreamer.parts.squash import SquashSlot, Symlog
+from agents.dreamer.parts.target import SymexpTwoHot, TargetSlot
+from agents.lazy import Lazy
+from agents.protocol import Agent, AgentConfig, Spec
+
+builder = Lazy("agents.dreamer.build")
+
+
+class Layers(Part):
+    """Hidden layers of each network."""
+
+    kind: Literal["layers"] = "layers"
+    encoder: int = Field(3, ge=1, le=8, description="vector encoder, layers")
+    decoder: int = Field(3, ge=1, le=8, description="vector decoder, layers")
+    prior: int = Field(2, ge=1, le=8, description="prior, layers")
+    reward: int = Field(1, ge=1, le=8, description="reward head, layers")
+    cont: int = Field(1, ge=1, le=8, description="continue head, layers")
+    critic: int = Field(3, ge=1, le=8, description="critic, layers")
+
+
+class Weights(Part):
+    """Weights of the losses that no other part weighs."""
+
+    kind: Literal["weights"] = "weights"
+    recon: float = Field(1.0, ge=0, description="each observation's reconstruction")
+    reward: float = Field(1.0, ge=0, description="reward prediction")
+    cont: float = Field(1.0, ge=0, description="continuation prediction")
+    policy: float = Field(1.0, ge=0, description="actor")
+    value: float = Field(1.0, ge=0, description="critic, on imagined states")
+
+
+class Config(AgentConfig):
+    """DreamerV3 (Hafner et al. 2025)."""
+
+    kind: Literal["dreamer"] = "dreamer"
+
+    # Sizes.
+    deter: int = Field(2048, ge=1, description="width of the deterministic state")
+    hidden: int = Field(256, ge=1, description="width inside the recurrent model")
+    units: int = Field(256, ge=1, description="width of the MLPs")
+    depth: int = Field(16, ge=1, description="channels of the convolutions, before multiplication")
+    multipliers: tuple[int, ...] = Field((2, 3, 4, 4), min_length=1, description="channels of each stage / depth")
+    decoder_blocks: int = Field(8, ge=1, description="blocks of the image decoder's view of the deterministic state")
+    layers: Layers = Layers()
+
+    # World model.
+    core: CoreSlot = BlockGru()
+    norm: NormSlot = Rms()
+    act: ActSlot = Silu()
+    latent: LatentSlot = Categorical()
+    kl: KlSlot = Balanced()
+    squash: SquashSlot = Symlog()
+    reward: TargetSlot = SymexpTwoHot()
+    recon_grad: GradientSlot = Through()
+    reward_grad: GradientSlot = Through()
+
+    # Behaviour.
+    horizon: int = Field(15, ge=1, description="imagined steps")
+    lam: float = Field(0.95, ge=0, le=1, description="lambda of the returns")
+    discount: DiscountSlot = Continuation()
+    starts: StartsSlot = AllStarts()
+    actor: ActorSlot = Actor()
+    actor_grad: ActorGradSlot = Reinforce()
+    value: TargetSlot = SymexpTwoHot()
+    return_scale: ReturnScaleSlot = Percentiles()
+    advantage: NormalizeSlot = AsIs()
+    value_norm: NormalizeSlot = AsIs()
+    slow_critic: SlowCriticSlot = Regularizer()
+    replay_value: ReplayValueSlot = ReplayValue()
+    repval_grad: GradientSlot = Through()
+
+    # Learning.
+    weights: Weights = Weights()
+    optimizer: OptimizerSlot = LaProp()
+    replay_context: ContextSlot = Stored()
+    reward_transform: RewardSlot = Raw()
+
+    @model_validator(mode="after")
+    def _divisible(self) -> Config:
+        for name, blocks in (("core.blocks", getattr(self.core, "blocks", 1)), ("decoder_blocks", self.decoder_blocks)):
+            if self.deter % blocks:
+                raise ValueError(f"deter={self.deter} is not a multiple of {name}={blocks}")
+        return self
+
+    def build(self, spec: Spec, *, seed: int, device: str = "cpu", precision: str = "float32", threads: int = 1) -> Agent:
+        return builder.dreamer(self, spec, seed=seed, device=device, precision=precision, threads=threads)
+
+
+def _size(width: int) -> dict[str, Any]:
+    """The rule of all official sizes: everything in proportion to one width."""
+    return {
+        "agent.deter": 8 * width,
+        "agent.hidden": width,
+        "agent.units": width,
+        "agent.depth": width // 16,
+        "agent.latent.classes": width // 16,
+    }
+
+
+# Dotted changes relative to a run.
+SIZES: dict[str, dict[str, Any]] = {
+    # Ours: learns small tasks in minutes on one core, with the learning rate that so few weights bear.
+    "nano": {
+        "agent.deter": 128,
+        "agent.hidden": 32,
+        "agent.units": 32,
+        "agent.depth": 4,
+        "agent.latent.latents": 8,
+        "agent.latent.classes": 8,
+        "agent.core.blocks": 4,
+        "agent.optimizer.lr": 5e-4,
+        "agent.optimizer.warmup": 100,
+    },
+    "1m": _size(64),
+    "12m": _size(256),
+    "25m": _size(384),
+    "50m": _size(512),
+    "100m": _size(768),
+    "200m": _size(1024),
+    "400m": _size(1536),
+}
+
+# Named base configurations: dotted changes as above.
+PRESETS: dict[str, dict[str, Any]] = {"v3": {}}

@@ -1,0 +1,80 @@
+"""Features -> distributions over observations: vectors from an MLP, images from convolutions.
+
+B batch, T time, D deter, Z flat stoch, N = B*T images, H W C of an image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from agents.nn.conv import UpConv
+from agents.nn.dists import Pixels
+from agents.nn.layers import MLP, Act, BlockLinear, Dense, Head, Linear, Norm
+from agents.protocol import Space
+
+
+class VectorDecoder(nn.Module):
+    """An MLP on (stoch, deter), then one output layer per key."""
+
+    def __init__(self, inputs: int, heads: Mapping[str, Head], *, units: int, layers: int, norm: Norm, act: Act) -> None:
+        super().__init__()
+        self.mlp = MLP(inputs, units, layers, norm=norm, act=act)
+        self.heads = nn.ModuleDict(heads)
+
+    def forward(self, deter: Tensor, stoch: Tensor) -> dict[str, Any]:
+        x = self.mlp(torch.cat([stoch, deter], -1))
+        return {key: head(x) for key, head in self.heads.items()}
+
+
+class ImageDecoder(nn.Module):
+    """Spatial features from deter (block-wise) and stoch (dense), doubled by each of the stages; all images share it."""
+
+    def __init__(
+        self,
+        spaces: Mapping[str, Space],
+        *,
+        deter: int,
+        stoch: int,
+        units: int,
+        depths: Sequence[int],
+        blocks: int,
+        norm: Norm,
+        act: Act,
+    ) -> None:
+        super().__init__()
+        self._channels = {key: space.shape[-1] for key, space in spaces.items()}
+        height, width, _ = next(iter(spaces.values())).shape
+        self._shape = (height >> len(depths), width >> len(depths), depths[-1])
+        size = self._shape[0] * self._shape[1] * self._shape[2]
+        self.from_deter = BlockLinear(deter, size, blocks)
+        self.from_stoch = nn.Sequential(Dense(stoch, 2 * units, norm=norm, act=act), Linear(2 * units, size))
+        self.norm = norm(depths[-1])
+        self._act = act
+        down = list(reversed(depths))
+        self.stages = nn.Sequential(*(UpConv(i, o, norm=norm, act=act) for i, o in zip(down, down[1:], strict=False)))
+        self.output = UpConv(depths[0], sum(self._channels.values()))
+
+    def forward(self, deter: Tensor, stoch: Tensor) -> dict[str, Any]:
+        height, width, _ = self._shape
+        own = self.from_deter(deter.flatten(0, 1))
+        # Each block of deter writes its own share of the channels at every place: (N, G, H, W, C/G) -> (N, H, W, C).
+        own = own.unflatten(-1, (self.from_deter.blocks, height, width, -1)).permute(0, 2, 3, 1, 4).flatten(-2)
+        shared = self.from_stoch(stoch.flatten(0, 1)).unflatten(-1, self._shape)
+        x = self.output(self.stages(self._act(self.norm(own + shared))))
+        images = x.unflatten(0, deter.shape[:2]).split(list(self._channels.values()), -1)
+        return {key: Pixels(image) for key, image in zip(self._channels, images, strict=True)}
+
+
+class Decoder(nn.Module):
+    """deter (B, T, D), flat stoch (B, T, Z) -> {key: distribution with nll (B, T)}."""
+
+    def __init__(self, parts: Mapping[str, nn.Module]) -> None:
+        super().__init__()
+        self.parts = nn.ModuleDict(parts)
+
+    def forward(self, deter: Tensor, stoch: Tensor) -> dict[str, Any]:
+        return {key: dist for part in self.parts.values() for key, dist in part(deter, stoch).items()}

@@ -1,0 +1,35 @@
+"""How the future is discounted."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from agents.dreamer.parts.part import Part, slot
+
+
+class Continuation(Part):
+    """The discount is part of what the continue head learns: its target is (1 - terminal) (1 - 1/steps)."""
+
+    kind: Literal["continuation"] = "continuation"
+    steps: float = Field(333.0, gt=1, description="effective horizon 1 / (1 - discount), policy steps")
+
+    @property
+    def discount(self) -> float:
+        return 1 - 1 / self.steps
+
+    def target(self, terminal: Any) -> Any:
+        """is_terminal (...) bool -> target of the continue head (...)."""
+        return (~terminal).float() * self.discount
+
+    def live(self, cont: Any) -> Any:
+        """Predicted continuation -> discount of the next step."""
+        return cont
+
+    def weight(self, cont: Any) -> Any:
+        """Predicted continuation along imagination (N, K) -> weight of each state in the losses (N, K)."""
+        return cont.cumprod(-1)
+
+
+DiscountSlot = slot(Continuation)

@@ -1,0 +1,53 @@
+"""How gradients become steps."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from agents.dreamer.parts.part import Part, slot
+from agents.lazy import Lazy
+
+optim = Lazy("agents.nn.optim")
+
+
+class Agc(Part):
+    """Each tensor's gradient is clipped to a share of that tensor's norm (Brock et al. 2021, whole tensors)."""
+
+    kind: Literal["agc"] = "agc"
+    share: float = Field(0.3, gt=0, description="largest ||gradient|| / ||weights||")
+    min_norm: float = Field(1e-3, gt=0, description="norm that weights are taken to have at least")
+
+    def factors(self, grad_norms: Any, norms: Any) -> Any:
+        """Norms of each tensor's gradient and weights (P,) -> factors on the gradients (P,)."""
+        return 1 / (grad_norms / (self.share * norms.clamp(min=self.min_norm))).clamp(min=1.0)
+
+
+ClipSlot = slot(Agc)
+
+
+class LaProp(Part):
+    """Momentum over gradients that are already divided by their root mean square (Ziyin et al. 2020)."""
+
+    kind: Literal["laprop"] = "laprop"
+    lr: float = Field(4e-5, ge=0, description="learning rate after warm-up")
+    warmup: int = Field(1000, ge=0, description="updates of linear warm-up; the first update then has rate 0")
+    beta1: float = Field(0.9, ge=0, lt=1, description="decay of the momentum")
+    beta2: float = Field(0.999, ge=0, lt=1, description="decay of the mean square")
+    eps: float = Field(1e-20, gt=0, description="added to the root mean square")
+    clip: ClipSlot = Agc()
+
+    def build(self, params: dict[str, Any]) -> Any:
+        return optim.LaProp(
+            params,
+            lr=self.lr,
+            warmup=self.warmup,
+            beta1=self.beta1,
+            beta2=self.beta2,
+            eps=self.eps,
+            clip=self.clip.factors,
+        )
+
+
+OptimizerSlot = slot(LaProp)

@@ -1,0 +1,25 @@
+"""How vectors of any magnitude become network inputs and targets."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from agents.dreamer.parts.part import Part, slot
+from agents.lazy import Lazy
+
+functional = Lazy("agents.nn.functional")
+
+
+class Symlog(Part):
+    """sign(x) ln(1 + |x|): near the identity around zero, logarithmic far out (Hafner et al. 2025, eq. 9)."""
+
+    kind: Literal["symlog"] = "symlog"
+
+    def squash(self, x: Any) -> Any:
+        return functional.symlog(x)
+
+    def unsquash(self, x: Any) -> Any:
+        return functional.symexp(x)
+
+
+SquashSlot = slot(Symlog)

@@ -1,0 +1,98 @@
+"""The recurrent state-space model: one step, a scan over a sequence, a roll-out of imagination.
+
+B batch, T time, N rows, D deter, S latents, C classes, E embed, A action dimensions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from agents.nn.functional import cast
+from agents.nn.layers import Dense, Linear
+
+
+@dataclass(frozen=True)
+class Latents:
+    """States with any batch shape; logits of the posterior where there is one."""
+
+    deter: Tensor  # (..., D)
+    stoch: Tensor  # (..., S, C)
+    post: Tensor | None = None  # (..., S*C) raw logits
+
+    @property
+    def feat(self) -> Tensor:
+        """What every head reads: (..., D + S*C)."""
+        return torch.cat([self.deter, self.stoch.flatten(-2)], -1)
+
+    def flatten(self) -> Latents:
+        """Batch and time as one axis, without gradient."""
+        return Latents(self.deter.detach().flatten(0, 1), self.stoch.detach().flatten(0, 1))
+
+
+class Posterior(nn.Module):
+    """(deter, embed) -> logits: one hidden layer."""
+
+    def __init__(self, deter: int, hidden: Dense, output: Linear) -> None:
+        super().__init__()
+        self._deter = deter
+        self.hidden, self.output = hidden, output
+
+    def drive(self, embed: Tensor) -> Tensor:
+        """What the embeddings (..., E) add to the hidden layer: it does not depend on the state."""
+        weight = self.hidden.linear.weight[:, self._deter :]
+        return nn.functional.linear(embed, weight, self.hidden.linear.bias).float()
+
+    def ready(self) -> Callable[[Tensor, Tensor], Tensor]:
+        """One step, as a function of deter (N, D) and drive; the weight is split once (see BlockGRU.ready)."""
+        weight = cast(self.hidden.linear.weight[:, : self._deter]).t()
+        return lambda deter, drive: self.output(self.hidden.finish(torch.addmm(drive, cast(deter), weight))).float()
+
+
+class RSSM(nn.Module):
+    """deter' = core(deter, stoch, action); prior from deter alone, posterior from deter and embed."""
+
+    def __init__(self, *, core: nn.Module, prior: nn.Sequential, posterior: Posterior, latent: Any) -> None:
+        super().__init__()
+        self.core, self.prior, self.posterior = core, prior, posterior
+        self.latent = latent
+
+    def observe(self, start: Latents, embed: Tensor, action: Tensor, first: Tensor, draw: Any) -> Latents:
+        """Follow a sequence: embed (B, T, E), previous actions (B, T, A), is_first (B, T) -> latents (B, T, ...).
+
+        Where a step is the first of its episode, the state before it and the action before it count as zero.
+        """
+        keep = (~first).float().unsqueeze(-1)  # (B, T, 1)
+        core, posterior = self.core.ready(), self.posterior.ready()
+        inputs = zip(
+            self.core.drive(action * keep).unbind(1), self.posterior.drive(embed).unbind(1), keep.unbind(1), strict=True
+        )
+        deter, stoch = start.deter, start.stoch.flatten(-2)
+        deters, stochs, posts = [], [], []
+        for act_drive, obs_drive, kept in inputs:
+            deter = core(deter * kept, stoch * kept, act_drive)
+            post = posterior(deter, obs_drive)
+            stoch = self.latent.sample(self.latent.distribution(post), draw)
+            deters.append(deter), stochs.append(stoch), posts.append(post)
+            stoch = stoch.flatten(-2)
+        return Latents(torch.stack(deters, 1), torch.stack(stochs, 1), torch.stack(posts, 1))
+
+    def imagine(self, start: Latents, policy: Callable[[Tensor], Any], steps: int, draw: Any) -> tuple[Latents, Tensor]:
+        """Roll the prior forward under `policy` (feat -> distribution): N rows -> latents (N, steps+1, ...), actions.
+
+        The first state is `start`; actions are (N, steps, A), each chosen in the state of the same index.
+        """
+        core, state = self.core.ready(), start
+        states, actions = [start], []
+        for _ in range(steps):
+            actions.append(policy(state.feat).sample(draw))
+            deter = core(state.deter, state.stoch.flatten(-2), self.core.drive(actions[-1]))
+            stoch = self.latent.sample(self.latent.distribution(self.prior(deter).float()), draw)
+            state = Latents(deter, stoch)
+            states.append(state)
+        deter, stoch = torch.stack([s.deter for s in states], 1), torch.stack([s.stoch for s in states], 1)
+        return Latents(deter, stoch), torch.stack(actions, 1)

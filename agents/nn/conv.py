@@ -1,0 +1,57 @@
+"""Convolutions on channels-last images: (N, H, W, C) outside, so that norms and flattening see the channels last."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from agents.nn.layers import Act, Norm, fan_in_normal
+
+
+class Conv(nn.Module):
+    """A convolution's parameters: `weight` (outputs, inputs, size, size), `bias`."""
+
+    def __init__(self, inputs: int, outputs: int, size: int = 5) -> None:
+        super().__init__()
+        self.weight = fan_in_normal(outputs, inputs, size, size, fan=size * size * inputs)
+        self.bias = nn.Parameter(torch.zeros(outputs))
+
+
+class DownConv(Conv):
+    """5x5 convolution, 2x2 max-pool, norm over channels, activation: half the resolution."""
+
+    def __init__(self, inputs: int, outputs: int, *, norm: Norm, act: Act) -> None:
+        super().__init__(inputs, outputs)
+        self.norm = norm(outputs)
+        self._act = act
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.conv2d(x.permute(0, 3, 1, 2), self.weight, self.bias, padding=2)
+        return self._act(self.norm(F.max_pool2d(x, 2).permute(0, 2, 3, 1)))
+
+
+class UpConv(Conv):
+    """Nearest-neighbour x2 upsampling and a 5x5 convolution: twice the resolution.
+
+    Each of the 2x2 output phases sees only 3x3 distinct input pixels, so this is a 3x3 convolution to 4 x outputs at
+    the low resolution, whose kernels are sums of entries of the 5x5 kernel, followed by interleaving the phases.
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, norm: Norm | None = None, act: Act | None = None) -> None:
+        super().__init__(inputs, outputs)
+        self.norm = norm(outputs) if norm else nn.Identity()
+        self._act = act or nn.Identity()
+        # taps[p, a, y]: offset y-2 in the upsampled image, seen from phase p, reads the input at offset a-1.
+        taps = torch.zeros(2, 3, 5)
+        for p in range(2):
+            for y in range(5):
+                taps[p, (p + y - 2) // 2 + 1, y] = 1.0
+        self.register_buffer("taps", taps, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        N, H, W, _ = x.shape
+        kernel = torch.einsum("pay,qbx,oiyx->pqoiab", self.taps, self.taps, self.weight).flatten(0, 2)
+        y = F.conv2d(x.permute(0, 3, 1, 2), kernel, self.bias.repeat(4), padding=1).permute(0, 2, 3, 1)
+        y = self._act(self.norm(y.unflatten(-1, (2, 2, -1))))  # (N, H, W, 2, 2, C): norms do not care where a pixel goes
+        return y.permute(0, 1, 3, 2, 4, 5).reshape(N, 2 * H, 2 * W, -1)

@@ -1,0 +1,196 @@
+"""Distributions over network outputs: one-hots, two-hot scalars, continuation, bounded normal. All in float32.
+
+S latents, C classes, A action dimensions, K bins.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from math import log, pi
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from agents.nn.functional import symexp
+
+
+def one_hot(index: Tensor, classes: int) -> Tensor:
+    """(...) -> (..., classes) float32; an index outside the classes gives zeros."""
+    return (index.unsqueeze(-1) == torch.arange(classes, device=index.device)).float()
+
+
+class Categorical:
+    """One-hot vectors over the last axis; a share `unimix` of the uniform distribution is part of it everywhere."""
+
+    def __init__(self, logits: Tensor, unimix: float = 0.0) -> None:
+        self.logits = logits.float()
+        self.unimix = unimix
+
+    @cached_property
+    def probs(self) -> Tensor:
+        return self.logits.softmax(-1) * (1 - self.unimix) + self.unimix / self.logits.shape[-1]
+
+    @cached_property
+    def logs(self) -> Tensor:
+        # log_softmax is the exact limit without a floor; log of a mixed probability is finite by construction.
+        return self.probs.log() if self.unimix else self.logits.log_softmax(-1)
+
+    def detach(self) -> Categorical:
+        """The same distribution without gradient."""
+        other = type(self)(self.logits.detach(), self.unimix)
+        other.probs, other.logs = self.probs.detach(), self.logs.detach()
+        return other
+
+    @property
+    def mode(self) -> Tensor:
+        return one_hot(self.logits.argmax(-1), self.logits.shape[-1])
+
+    def sample(self, draw) -> Tensor:
+        return draw.categorical(self.probs.detach())
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        return (self.logs * x).sum(-1)
+
+    def entropy(self) -> Tensor:
+        """Nats."""
+        return -(self.probs * self.logs).sum(-1)
+
+    def kl(self, other: Categorical) -> Tensor:
+        """KL(self || other), nats."""
+        return (self.probs * (self.logs - other.logs)).sum(-1)
+
+
+class OneHots(Categorical):
+    """S independent categoricals (..., S, C): log-probability, entropy and KL are sums over S."""
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        return super().log_prob(x).sum(-1)
+
+    def entropy(self) -> Tensor:
+        return super().entropy().sum(-1)
+
+    def kl(self, other: Categorical) -> Tensor:
+        return super().kl(other).sum(-1)
+
+
+class Index(Categorical):
+    """A categorical whose targets are class indices."""
+
+    def nll(self, target: Tensor) -> Tensor:
+        return -self.log_prob(one_hot(target, self.logits.shape[-1]))
+
+
+class BoundedNormal:
+    """Independent normals with mean tanh(m) and std between two bounds; samples are not clipped.
+
+    std = (max - min) sigmoid(s + 2) + min. `raw` is (..., 2A): m, then s. Sums over A.
+    """
+
+    def __init__(self, raw: Tensor, min_std: float, max_std: float) -> None:
+        mean, std = raw.float().chunk(2, -1)
+        self.mean = mean.tanh()
+        self.std = (max_std - min_std) * torch.sigmoid(std + 2) + min_std
+
+    @property
+    def mode(self) -> Tensor:
+        return self.mean
+
+    def sample(self, draw) -> Tensor:
+        return draw.normal(self.mean.detach(), self.std.detach())
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        return (-((x - self.mean) ** 2) / (2 * self.std**2) - self.std.log() - 0.5 * log(2 * pi)).sum(-1)
+
+    def entropy(self) -> Tensor:
+        """Nats."""
+        return (self.std.log() + 0.5 * log(2 * pi) + 0.5).sum(-1)
+
+
+class Bernoulli:
+    """Continuation: `mean` is its probability; targets may be soft."""
+
+    def __init__(self, logits: Tensor) -> None:
+        self.logits = logits.float().squeeze(-1)
+
+    @property
+    def mean(self) -> Tensor:
+        return self.logits.sigmoid()
+
+    def nll(self, target: Tensor) -> Tensor:
+        return F.binary_cross_entropy_with_logits(self.logits, target, reduction="none")
+
+
+def symexp_bins(count: int) -> Tensor:
+    """Bin centres from symexp(-20) to symexp(20), exactly antisymmetric; an even count has zero twice."""
+    half = symexp(torch.linspace(-20, 0, (count + 1) // 2, dtype=torch.float32))
+    return torch.cat([half, -half.flip(0)[count % 2 :]])
+
+
+def two_hot(target: Tensor, bins: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Neighbouring bins of each target and the share of the upper one -> (below, above, share), each (...).
+
+    The shares are inversely proportional to the distance in the space of the bins; out of range, an end bin has all.
+    """
+    last = bins.numel() - 1
+    count = torch.searchsorted(bins, target.contiguous(), right=True)  # bins <= target
+    below, above = (count - 1).clamp(min=0), count.clamp(max=last)
+    to_below, to_above = (bins[below] - target).abs(), (bins[above] - target).abs()
+    return below, above, torch.where(below == above, 0.0, to_below / (to_below + to_above))
+
+
+class TwoHot:
+    """A scalar as a categorical over fixed bins: `mean` is the expected bin, `nll` the cross-entropy to a two-hot."""
+
+    def __init__(self, logits: Tensor, bins: Tensor) -> None:
+        self.logits = logits.float()
+        self.bins = bins
+
+    @cached_property
+    def logs(self) -> Tensor:
+        return self.logits.log_softmax(-1)
+
+    @cached_property
+    def mean(self) -> Tensor:
+        """Summed in mirrored pairs, so that equal probabilities give exactly zero: (...)."""
+        half = self.bins.numel() // 2
+        probs = self.logits.softmax(-1)
+        pairs = probs[..., -half:] - probs[..., :half].flip(-1)
+        return (pairs * self.bins[-half:]).sum(-1)
+
+    def nll(self, target: Tensor) -> Tensor:
+        below, above, share = two_hot(target.float(), self.bins)
+        at = self.logs.gather(-1, torch.stack([below, above], -1))
+        return -(at[..., 0] * (1 - share) + at[..., 1] * share)
+
+
+class TwoHotReadout(nn.Module):
+    """(..., K) logits -> TwoHot; holds the bins."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.register_buffer("bins", symexp_bins(count), persistent=False)
+
+    def forward(self, logits: Tensor) -> TwoHot:
+        return TwoHot(logits, self.bins)
+
+
+class Squared:
+    """A vector with unit-free squared error, summed over its last axis (no factor 1/2)."""
+
+    def __init__(self, mean: Tensor, squash) -> None:
+        self.mean = mean.float()
+        self._squash = squash
+
+    def nll(self, target: Tensor) -> Tensor:
+        return ((self.mean - self._squash.squash(target.float())) ** 2).sum(-1)
+
+
+class Pixels:
+    """An image in [0, 1] with squared error against bytes, summed over pixels and channels (no factor 1/2)."""
+
+    def __init__(self, logits: Tensor) -> None:
+        self.mean = logits.float().sigmoid()
+
+    def nll(self, target: Tensor) -> Tensor:
+        return ((self.mean - target.float() / 255) ** 2).sum((-3, -2, -1))

@@ -1,0 +1,67 @@
+"""The recurrent core: a GRU with block-diagonal recurrent weights.
+
+N rows, D deter, G blocks, A action dimensions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from agents.nn.functional import cast
+from agents.nn.layers import Act, BlockLinear, Dense, Norm, split_blocks
+
+Step = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+class BlockGRU(nn.Module):
+    """deter, stoch, action -> next deter.
+
+    Each of G blocks of the state sees itself and a dense embedding of the whole state, the sample and the action; reset,
+    candidate and update gates follow inside each block. Hafner et al. 2025, Methods.
+    """
+
+    def __init__(self, *, deter: int, stoch: int, actions: int, hidden: int, blocks: int, norm: Norm, act: Act) -> None:
+        super().__init__()
+        self.blocks, self.hidden_size = blocks, hidden
+        self.from_deter = Dense(deter, hidden, norm=norm, act=act)
+        self.from_stoch = Dense(stoch, hidden, norm=norm, act=act)
+        self.from_action = Dense(actions, hidden, norm=norm, act=act)
+        self.hidden = BlockLinear(deter + 3 * hidden * blocks, deter, blocks)
+        self.hidden_norm = norm(deter)
+        self.gates = BlockLinear(deter, 3 * deter, blocks)
+        self._act = act
+
+    def _split(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Rows of the hidden layer's weight that see the block itself, the dense state, the dense action."""
+        rows = self.hidden.weight.shape[0]
+        return self.hidden.weight.split([rows - 3 * self.hidden_size, 2 * self.hidden_size, self.hidden_size])
+
+    def drive(self, action: Tensor) -> Tensor:
+        """What the actions (..., A) add to the hidden layer (..., D): it does not depend on the state."""
+        scaled = action / action.abs().clamp(min=1)  # samples of the policy are not clipped
+        return torch.matmul(self.from_action(scaled), self._split()[2]) + self.hidden.bias
+
+    def ready(self) -> Step:
+        """One step, as a function of deter (N, D), flat stoch and drive (N, D).
+
+        The weights are split here, once per scan: inside the scan every slice would cost a gradient as large as the weight.
+        """
+        own, dense, _ = self._split()
+        own, dense = cast(split_blocks(own, self.blocks)), cast(dense)
+        gates = cast(split_blocks(self.gates.weight, self.blocks))
+        bias = split_blocks(self.gates.bias.unsqueeze(0), self.blocks)  # (G, 1, 3D/G)
+
+        def step(deter: Tensor, stoch: Tensor, drive: Tensor) -> Tensor:
+            past = deter.unflatten(-1, (self.blocks, -1)).transpose(0, 1)  # (G, N, D/G)
+            embed = torch.cat([self.from_deter(deter), self.from_stoch(stoch)], -1)
+            inner = torch.bmm(cast(past), own).transpose(0, 1).flatten(-2)
+            hidden = self._act(self.hidden_norm(inner + torch.mm(cast(embed), dense) + drive))
+            chunks = hidden.unflatten(-1, (self.blocks, -1)).transpose(0, 1)
+            reset, cand, update = (torch.bmm(cast(chunks), gates) + bias).chunk(3, -1)
+            cand = torch.tanh(torch.sigmoid(reset) * cand)
+            return torch.lerp(past, cand, torch.sigmoid(update - 1)).transpose(0, 1).flatten(-2)
+
+        return step

@@ -1,0 +1,102 @@
+"""LaProp with per-tensor clipping, over all weights as one flat tensor; a bad gradient skips the step on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+
+class LaProp:
+    """Divide by the root mean square first, then take momentum (Ziyin et al. 2020).
+
+    The weights are moved into one flat buffer at birth and the gradients accumulate in another, so that a step is a dozen
+    operators whatever the number of tensors. A step whose loss or gradient is not finite is a step with zero gradient, unit
+    decays and rate zero: it changes nothing, and nobody waits for the device to know.
+    """
+
+    def __init__(
+        self,
+        params: dict[str, nn.Parameter],
+        *,
+        lr: float,
+        warmup: int,
+        beta1: float,
+        beta2: float,
+        eps: float,
+        clip: Callable[[Tensor, Tensor], Tensor],
+    ) -> None:
+        self._lr, self._warmup, self._beta1, self._beta2, self._eps = lr, warmup, beta1, beta2, eps
+        self._clip = clip
+        self._weights, self._grads = flatten(params)
+        self._mean, self._square = torch.zeros_like(self._weights), torch.zeros_like(self._weights)
+        self._params = params
+        device = self._weights.device
+        self.steps = torch.zeros((), dtype=torch.float64, device=device)  # steps taken, skipped ones excluded
+        self.skipped = torch.zeros((), dtype=torch.float64, device=device)
+        self.skipped_in_a_row = torch.zeros((), dtype=torch.float64, device=device)
+
+    def zero_grad(self) -> None:
+        self._grads.zero_()
+
+    @torch.no_grad()
+    def step(self, loss: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Apply the accumulated gradients -> (0-d bool: the step counted, metrics)."""
+        grads = [p.grad for p in self._params.values()]
+        grad_norms = torch.stack(torch._foreach_norm(grads))
+        grad_norm = grad_norms.norm()
+        ok = torch.isfinite(loss) & torch.isfinite(grad_norm)
+
+        # Clip each tensor; a bad step is then a zero gradient.
+        norms = torch.stack(torch._foreach_norm(list(self._params.values())))
+        torch._foreach_mul_(grads, list(self._clip(grad_norms, norms).unbind()))
+        grad = torch.where(ok, self._grads, 0.0)
+
+        # Decays, corrections and rate of this step, in float64 on the device.
+        self.steps += ok
+        t = self.steps.clamp(min=1)
+        beta1, beta2 = torch.where(ok, self._beta1, 1.0), torch.where(ok, self._beta2, 1.0)
+        rate = ok * self._lr * ((t - float(self._warmup > 0)) / max(1, self._warmup)).clamp(max=1)
+        fix1, fix2 = (1 / (1 - self._beta1**t)).float(), (1 / (1 - self._beta2**t)).float()
+
+        # Root mean square, momentum, step.
+        self._square.mul_(beta2.float()).add_(grad.square() * (1 - beta2).float())
+        scaled = grad / ((self._square * fix2).sqrt_().add_(self._eps))
+        self._mean.mul_(beta1.float()).add_(scaled * (1 - beta1).float())
+        self._weights.sub_(self._mean * (fix1 * rate).float())
+        return ok, self._count(ok, grad_norm)
+
+    def _count(self, ok: Tensor, grad_norm: Tensor) -> dict[str, Tensor]:
+        self.skipped += ~ok
+        self.skipped_in_a_row += 1
+        self.skipped_in_a_row *= ~ok
+        return {
+            "optimizer/grad_norm": grad_norm,
+            "optimizer/skipped": self.skipped.clone(),
+            "optimizer/skipped_in_a_row": self.skipped_in_a_row.clone(),
+        }
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything that moves, as live tensors: moments by weight, counters."""
+        moments = {}
+        for name, view in views(self._mean, self._params).items():
+            moments[f"mean/{name}"] = view
+        for name, view in views(self._square, self._params).items():
+            moments[f"square/{name}"] = view
+        return moments | {"steps": self.steps, "skipped": self.skipped, "skipped_in_a_row": self.skipped_in_a_row}
+
+
+def views(flat: Tensor, params: dict[str, nn.Parameter]) -> dict[str, Tensor]:
+    """`flat` cut into tensors shaped like `params`, in their order."""
+    pieces = flat.split([p.numel() for p in params.values()])
+    return {name: piece.view(p.shape) for (name, p), piece in zip(params.items(), pieces, strict=True)}
+
+
+def flatten(params: dict[str, nn.Parameter]) -> tuple[Tensor, Tensor]:
+    """Move `params` into one flat tensor and their gradients into another -> (weights, gradients)."""
+    weights = torch.cat([p.detach().flatten() for p in params.values()])
+    grads = torch.zeros_like(weights)
+    for p, w, g in zip(params.values(), views(weights, params).values(), views(grads, params).values(), strict=True):
+        p.data, p.grad = w, g
+    return weights, grads

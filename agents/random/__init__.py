@@ -1,0 +1,1 @@
+"""The agent that ignores everything: the protocol's reference implementation."""

@@ -1,0 +1,22 @@
+"""Nothing to choose."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from agents.protocol import AgentConfig, Spec
+from agents.random.agent import Random
+
+
+class Config(AgentConfig):
+    """Uniform random actions."""
+
+    kind: Literal["random"] = "random"
+
+    def build(self, spec: Spec, *, seed: int, device: str = "cpu", precision: str = "float32", threads: int = 1) -> Random:
+        return Random(spec)
+
+
+# It has no size, so every size of another agent is also its own: the same study can run both.
+SIZES: dict[str, dict[str, Any]] = {size: {} for size in ("nano", "1m", "12m", "25m", "50m", "100m", "200m", "400m")}
+PRESETS: dict[str, dict[str, Any]] = {"v3": {}}
