@@ -1,4 +1,4 @@
-"""Simulator suites: one file per suite; a task is spelled `suite/task`. Nothing here imports a simulator until `make`."""
+"""Simulator suites: one file per suite, a task is spelled `suite/task`. No simulator is imported before `make`."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def tasks() -> list[str]:
 
 
 def modalities(task: str) -> tuple[bool, bool]:
-    """(pixels, vectors): what the observations of a task hold. Cheap, except where only the environment itself can tell."""
+    """(pixels, vectors): what the observations of a task hold. Cheap, except in `gym`, which makes the environment."""
     module, name = _split(task)
     known = module.SUITE
     if hasattr(module, "modalities"):

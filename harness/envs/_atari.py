@@ -198,7 +198,8 @@ class Atari:
         self._actions = [a.value for a in (self._ale.getLegalActionSet() if legal else self._ale.getMinimalActionSet())]
         self._power_on = self._ale.cloneState(include_rng=True)
         self._shrink = Shrink(protocol.size)
-        self._screens = [np.zeros((HEIGHT, WIDTH), np.uint8) for _ in range(2)]  # the newer first
+        self._screens = np.zeros((2, HEIGHT, WIDTH), np.uint8)  # the last two raw frames, written in turn
+        self._newest = 0
         shape = (protocol.size, protocol.size, 1 if protocol.grey else 3)
         self.spec = Spec({"image": Space(shape, "uint8")}, Space((), "int32", classes=len(self._actions)))
 
@@ -212,8 +213,8 @@ class Atari:
                 self._ale.reset_game()
         self._frames = self._before = 0
         self._look()
-        np.copyto(self._screens[1], self._screens[0])
-        self._shrink.check(self._screens[0], self._ale.getScreenRGB())
+        self._screens[:] = self._screens[self._newest]
+        self._shrink.check(self._screens, self._ale.getScreenRGB())
         return self._obs()
 
     def step(self, action: np.ndarray) -> Step:
@@ -243,14 +244,14 @@ class Atari:
         return done
 
     def _look(self) -> None:
-        self._screens.reverse()
-        self._ale.getScreen(self._screens[0])
+        self._newest = 1 - self._newest
+        self._ale.getScreen(self._screens[self._newest])
 
     def _obs(self) -> Arrays:
         if self.native:
-            image = _resized(self.native(self._shrink.pool(*self._screens)), self._protocol.size)
+            image = _resized(self.native(self._shrink.pool(self._screens)), self._protocol.size)
         else:
-            image = self._shrink(*self._screens)
+            image = self._shrink(self._screens)
         return {"image": _grey(image) if self._protocol.grey else image}
 
 
@@ -267,40 +268,41 @@ class Shrink:
         self._last = np.zeros((2, HEIGHT, WIDTH // 8), np.uint64)
         self._rows = np.zeros((HEIGHT, size, 4), np.uint8)  # after the horizontal pass; black, as `_last` is
 
-    def __call__(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        """(size, size, 3) uint8, the caller's own."""
-        changed = self._changed(first, second)
+    def __call__(self, screens: np.ndarray) -> np.ndarray:
+        """(2, 210, 160) raw -> (size, size, 3) uint8, the caller's own."""
+        changed = self._changed(screens)
         if len(changed):
-            self._rows[changed] = self._resize(self._colours(first[changed], second[changed]), len(changed))
-        return self._resize(self._rows, self._size)[..., :3].copy()
+            self._rows[changed] = np.asarray(self._resize(self._colours(screens[:, changed]), len(changed)))
+        small = bytearray(self._resize(self._rows, self._size).tobytes("raw", "RGB"))
+        return np.frombuffer(small, np.uint8).reshape(self._size, self._size, 3)
 
-    def pool(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    def pool(self, screens: np.ndarray) -> np.ndarray:
         """The maximum at full size: (210, 160, 3) uint8."""
-        return self._colours(first, second)[..., :3].copy()
+        return self._colours(screens)[..., :3].copy()
 
-    def check(self, screen: np.ndarray, rgb: np.ndarray) -> None:
+    def check(self, screens: np.ndarray, rgb: np.ndarray) -> None:
         """RunFailed if this emulator's colours are not those of PALETTE."""
-        if not np.array_equal(self.pool(screen, screen), rgb):
+        if not np.array_equal(self.pool(screens), rgb):
             raise RunFailed("This version of ale-py shows other colours than harness/envs/_atari.py knows.")
 
-    def _changed(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    def _changed(self, screens: np.ndarray) -> np.ndarray:
         """Rows in which either screen differs from the last call's."""
+        words = screens.view(np.uint64)
         different = np.zeros(HEIGHT, bool)
-        for last, screen in zip(self._last, (first, second), strict=True):
-            words = screen.view(np.uint64)
-            different |= (last != words).any(axis=1)
-            np.copyto(last, words)
+        different[np.flatnonzero(words != self._last) // words.shape[2] % HEIGHT] = True
+        np.copyto(self._last, words)
         return different.nonzero()[0]
 
-    def _colours(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        pooled = self._palette.take(first).view(np.uint8)
-        np.maximum(pooled, self._palette.take(second).view(np.uint8), out=pooled)
-        return pooled.reshape(*first.shape, 4)
+    def _colours(self, screens: np.ndarray) -> np.ndarray:
+        """(2, rows, 160) raw -> (rows, 160, 4): the maximum of each colour."""
+        first, second = (self._palette.take(screen).view(np.uint8) for screen in screens)
+        return np.maximum(first, second, out=first).reshape(*screens.shape[1:], 4)
 
-    def _resize(self, pixels: np.ndarray, height: int) -> np.ndarray:
+    def _resize(self, pixels: np.ndarray, height: int):
+        """A Pillow image of (height, size), from (height or more, width, 4)."""
         shape = pixels.shape[1::-1]
         image = self._image.frombuffer("RGBX", shape, pixels, "raw", "RGBX", 0, 1)
-        return np.asarray(image.resize((self._size, height), self._image.Resampling.BILINEAR))
+        return image.resize((self._size, height), self._image.Resampling.BILINEAR)
 
 
 def _resized(frame: np.ndarray, size: int) -> np.ndarray:

@@ -1,8 +1,8 @@
-"""A counter whose returns are known in advance, for tests: it runs 0, 1, 2, 3, 0, ... and the right action names its half.
+"""A counter whose returns are known in advance, for tests: it runs 0, 1, 2, 3, 0, ... and actions name its half.
 
-Dynamics. An episode's first count c_0 is drawn uniformly from {0, 1, 2, 3} by the seed; c_t = (c_0 + t) mod 4 whatever the
-agent does. The observation shows c_t: one-hot float32 (4,) under `vector`, or a white bar in column c_t of a black 64x64
-frame under `image`. The target is 0 for counts 0 and 1, and 1 for counts 2 and 3.
+Dynamics. The seed draws an episode's first count c_0 uniformly from {0, 1, 2, 3}; c_t = (c_0 + t) mod 4 whatever the agent
+does. The observation shows c_t: one-hot float32 (4,) under `vector`, or a white bar, 16 pixels wide, at 16 * c_t of a black
+64x64 frame under `image`. The target is 0 for counts 0 and 1, and 1 for counts 2 and 3.
 
 - Discrete tasks: two actions; reward 1 if the action equals the target, else 0.
 - `*_continuous`: one action a in [-1, 1]; reward 1 - |a - g| / 2 with g = -1 or 1 for target 0 or 1.

@@ -1,8 +1,8 @@
 """DeepMind Control suite from its state vectors: the tasks of `dm_control.suite`, spelled `cartpole_swingup`.
 
-Observations are the suite's own dict entries as flat float32 vectors. Episodes last 1000 simulator steps and end there by
-truncation; `terminated` is a discount of 0. Left out: lqr, whose forces and episodes have no bounds and whose simulation
-diverges under random actions. Settings: DreamerV3 (Hafner et al., arXiv:2301.04104, Nature 2025).
+Observations are the suite's own dict entries as flat float32 vectors. Episodes last 1000 simulator steps and end there
+by truncation; `terminated` is a discount of 0. Left out: lqr, whose forces and episodes have no bounds and whose
+simulation diverges under random actions. Settings: DreamerV3 (Hafner et al., arXiv:2301.04104, Nature 2025).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Observation noise: one file per perturbation, each a frozen description whose effect depends on (observation, key, step).
+"""Observation noise: one file per perturbation, each a frozen description, pure in (observation, key, step).
 
-A noise is written `clean`, `name:key=value,key=value`, `name@3` (severity 1 to 5), several joined by `+` in the order they
-are applied; `str(noise)` is its one canonical spelling. A file dropped into this package exposes `NOISE`, a subclass of
+A noise is written `clean`, `name:key=value,key=value`, `name@3` (severity 1 to 5), several joined by `+` in the order
+they are applied; `str(noise)` is its one canonical spelling. A file dropped into this package exposes `NOISE`, a subclass of
 `Noise`; it may expose `ALIASES`, names bound to parameters of that noise.
 """
 
@@ -27,8 +27,8 @@ _JOIN = re.compile(r"\+(?=\s*[A-Za-z_])")  # not the plus of 1e+5
 class Noise(BaseModel):
     """One perturbation: frozen parameters with units in their descriptions, and `apply`, a pure function.
 
-    `on` says what it perturbs; `SEVERITY` the parameters of `name@1` to `name@5` at 64 pixels, `NATIVE_SEVERITY` those for
-    frames of native size. Parameters are spelled in declared order, those at their default left out.
+    `on` says what it perturbs; `SEVERITY` the parameters of `name@1` to `name@5` at 64 pixels, `NATIVE_SEVERITY` those
+    for frames of native size. Parameters are spelled in declared order, those at their default left out.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -58,7 +58,7 @@ class Noise(BaseModel):
         raise NotImplementedError
 
     def bind(self, task: str) -> Noise:
-        """This noise for `task` ("suite/task"): here a noise looks up what it stores per task. BadInput where it cannot."""
+        """This noise for `task` ("suite/task"): here it looks up what is stored per task. BadInput where nothing is."""
         return self
 
     def of(self, name: str) -> Noise:
@@ -108,8 +108,8 @@ def observe(noise: Noise, obs: Arrays, key: Key, step: int) -> Arrays:
     """The observation as the agent gets it. Pixel noise meets uint8 images, vector noise float32 vectors.
 
     Every noise and observation key has its own stream, named by the noise's kind and not by its strength or neighbours:
-    `gaussian:sigma=10` and `blackout:...+gaussian:sigma=20` use the same normal numbers. What no noise touches is passed on
-    as it is.
+    `gaussian:sigma=10` and `blackout:...+gaussian:sigma=20` use the same normal numbers. What no noise touches is passed
+    on as it is.
     """
     result = dict(obs)
     for part, stream in zip(noise.parts, noise.streams, strict=True):
@@ -142,9 +142,10 @@ def check(noise: Noise, pixels: bool, vectors: bool, task: str = "") -> None:
         if not has[part.on]:
             fitting = [name for name, kind in kinds().items() if has[kind.on]]
             place = f"'{task}'" if task else "this task"
+            held = "pixels" if pixels else "vectors" if vectors else "neither pixels nor float vectors"
             raise BadInput(
-                f"Noise '{part}' perturbs {part.on}, but the observations of {place} hold "
-                f"{'pixels' if pixels else 'vectors' if vectors else 'neither'} only. Allowed there: {', '.join(fitting)}."
+                f"Noise '{part}' perturbs {part.on}, but the observations of {place} hold {held}. "
+                f"Allowed there: {', '.join(fitting)}."
             )
 
 
@@ -175,7 +176,7 @@ def aliases() -> dict[str, Noise]:
 
 
 def parse(text: str | Noise) -> Noise:
-    """`gaussian@1+blackout:length=6,chance=0.05` -> a noise. BadInput naming what is wrong, what is allowed, what is near."""
+    """`gaussian@1+blackout:length=6,chance=0.05` -> a noise. BadInput says what is wrong, allowed and near."""
     if isinstance(text, Noise):
         return text
     if not isinstance(text, str) or not text.strip():
@@ -235,7 +236,8 @@ def _build(kind: type[Noise], values: dict[str, Any], piece: str) -> Noise:
         name = str(first["loc"][0])
         if first["type"] == "missing":
             raise BadInput(f"Noise '{piece}' needs {name}: {describe(kind, name)}.") from None
-        raise BadInput(f"Noise '{piece}': {name}={values[name]} is not allowed. {name}: {describe(kind, name)}.") from None
+        said = f"{name}={values[name]} is not allowed. {name}: {describe(kind, name)}."
+        raise BadInput(f"Noise '{piece}': {said}") from None
 
 
 def parameters(kind: type[Noise]) -> list[str]:

@@ -1,13 +1,12 @@
 """Gaussian pixel noise: independent per pixel, channel and frame, in grey levels of 0 to 255.
 
-Values are added, rounded half to even and brought back into [0, 255] by `edge`. Clipping biases what lies near the ends: a
-black background brightens by 0.399 sigma (half of all draws are lost), a white one darkens by as much; `edge=reflect`
-folds instead, which brightens black by 0.798 sigma but keeps the spread.
+Values are added, rounded half to even and brought back into [0, 255] by `edge`. Clipping biases what lies near the ends:
+a black background brightens by 0.399 sigma (half of all draws are lost), a white one darkens by as much; `edge=reflect`
+folds instead, which loses no draw but brightens black by 0.798 sigma. An agent can read sigma from either.
 
-A draw is one of 65536 equally likely quantiles of the normal distribution (each the middle of its share, largest 4.2 sigma;
-standard deviation short of 1 by less than 1e-4), rounded to a whole grey level: for whole-number pixels rounding the noise
-and rounding the sum agree. Whole numbers make a frame of noise three times faster than float32 normals and the same on
-every machine.
+A draw is one of 65536 equally likely quantiles of the normal distribution, each the middle of its share (the largest is
+4.3 sigma), rounded to a whole grey level: for whole-number pixels rounding the noise and rounding the sum agree. That is
+three times faster than float32 normals, and the same on every machine.
 
 Severities: ImageNet-64x64-C (Hendrycks and Dietterich, arXiv:1903.12261), at native size ImageNet-C, times 255.
 """

@@ -1,12 +1,13 @@
 """Gaussian noise on state vectors, in units of each dimension's standard deviation under a random policy.
 
-The reference is stored in `state_std.json`: per task and observation key, the standard deviation of every dimension over
-10 episodes of a policy that draws actions uniformly (episode seeds 2**31 + 0..9, actions keyed "state_std"). Dimensions
-that never move there have size 0 and stay untouched. `python -m harness.noise.state_gaussian TASK...` measures and stores
-tasks. With `unit=absolute` the same std is added to every dimension, in the task's own units, and nothing is looked up.
+The reference is stored in `state_std.json`: per task and observation key, the standard deviation of every dimension
+over 10 episodes of a policy that draws actions uniformly (episode seeds 2**31 + 0..9, actions keyed "state_std").
+Dimensions that never move there have size 0 and stay untouched (the touch sensors of manipulator and stacker).
+`python -m harness.noise.state_gaussian TASK...` measures and stores tasks. With `unit=absolute` the same std is added to
+every dimension, in the task's own units, and nothing is looked up.
 
-Severities: 1, 3 and 5 are the sizes of RWRL's easy, medium and hard (0.1, 0.3, 1.0; Dulac-Arnold et al., arXiv:2003.11881;
-absolute there), 2 and 4 their geometric means.
+Severities: 1, 3 and 5 are the sizes of RWRL's easy, medium and hard (0.1, 0.3, 1.0; absolute there; Dulac-Arnold et al.,
+arXiv:2003.11881), 2 and 4 their geometric means.
 """
 
 from __future__ import annotations
