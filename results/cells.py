@@ -49,6 +49,8 @@ FLAGS = {
     },
 }
 
+ON_RETENTION = ["no_random", "stored_random", "no_clean", "clean_touches_random", "unpaired", "fewer_common_seeds"]
+
 
 @dataclass
 class Cell:

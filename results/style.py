@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Iterator
 
@@ -55,7 +56,10 @@ def ablation_order(ablation: str) -> tuple:
 
 
 def strengths(noises: Iterable[str]) -> dict[str, float] | None:
-    """Noise -> strength where exactly one number varies among noises of one family and zero of it is clean; else None."""
+    """Noise -> strength where exactly one number varies among noises of one family and zero of it is clean.
+
+    None elsewhere, and where their labels would collide on an axis: then the noises are only ordered.
+    """
     leaves = {noise: dict(_leaves(noise)) for noise in noises if noise != "clean"}
     varying = [key for key in _keys(leaves) if len({part.get(key) for part in leaves.values()}) > 1]
     if not varying and len(leaves) == 1:  # one strength only: a number if it is the only one there is
@@ -63,19 +67,29 @@ def strengths(noises: Iterable[str]) -> dict[str, float] | None:
     if len(varying) != 1 or varying[0].rsplit(".", 1)[-1] not in _ZERO_IS_OFF:
         return None
     try:
-        return {"clean": 0.0} | {noise: float(part[varying[0]]) for noise, part in leaves.items()}
+        found = {"clean": 0.0} | {noise: float(part[varying[0]]) for noise, part in leaves.items()}
     except (KeyError, ValueError):
         return None
+    spots = sorted(found.values())
+    apart = min(b - a for a, b in itertools.pairwise(spots))
+    return found if apart >= 0.1 * spots[-1] else None
 
 
 def label(noise: str) -> str:
     """A noise on an axis: its own spelling, broken before its settings."""
-    return noise.replace("+", "+\n").replace(":", ":\n", 1) if len(noise) > 14 else noise
+    return re.sub(r"([:,+])", r"\1\n", noise) if len(noise) > 12 else noise
 
 
-def ticks(noise: str) -> str:
-    """A noise on an axis that already names its family: the settings."""
-    return noise.partition(":")[2].replace(",", "\n") or noise
+def tilted(noises: Iterable[str]) -> bool:
+    """Whether the labels of a heat map's columns must be tilted, unbroken, to fit one printed column."""
+    lines = [line for noise in noises for line in label(noise).split("\n")]
+    return len(set(noises)) * max(map(len, lines)) > 44
+
+
+def setting(noise: str, axis: str) -> str:
+    """A noise on an axis that already names its family: `10` where the axis is its strength, else its settings."""
+    value = noise.partition(":")[2] or noise.partition("@")[2] or noise
+    return value.partition("=")[2] or value if axis == "strength" and "," not in value else value.replace(",", "\n")
 
 
 def colours(labels: Iterable[str]) -> dict[str, tuple[str, str]]:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from results import style
@@ -17,8 +18,12 @@ def heights(drawn: pd.DataFrame, panels: list[tuple[str, str]], columns: int) ->
     """Inches of each row of panels: a heat map needs its rows, curves a fixed height."""
 
     def height(kind: str, panel: str) -> float:
-        rows = drawn[(drawn.kind == "cell") & (drawn.panel == panel)].series.nunique()
-        return 0.9 + 0.42 * rows if kind == "cell" else 2.5
+        if kind == "curve":
+            return 2.4
+        cells = drawn[(drawn.kind == "cell") & (drawn.panel == panel)]
+        noises = list(cells.eval_noise.unique())
+        room = 0.045 * max(map(len, noises)) if style.tilted(noises) else 0.25
+        return 0.7 + room + 0.42 * cells.series.nunique()
 
     each = [height(*panel) for panel in panels]
     return [max(each[start : start + columns]) for start in range(0, len(each), columns)]
@@ -36,7 +41,7 @@ def heat_map(ax: Axes, cells: pd.DataFrame, title: str) -> None:
     ax.imshow(shade, cmap=cmap, vmin=0, vmax=1, aspect="auto", extent=extent)
     for cell in cells.to_dict("records"):
         x, y = int(cell["x"]), rows.index(cell["series"])
-        dark = cell["shade"] < 0.5  # NaN, an empty cell, is white
+        dark = cell["shade"] < 0.45  # NaN, an empty cell, is white
         if cell["mark"]:
             edge = (1, 1, 1, 0.45) if dark else (0, 0, 0, 0.3)
             ax.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, fill=False, hatch="////", edgecolor=edge, linewidth=0))
@@ -44,7 +49,11 @@ def heat_map(ax: Axes, cells: pd.DataFrame, title: str) -> None:
         back["facecolor"] = "white" if np.isnan(cell["shade"]) else back["facecolor"]
         text = {"color": "white" if dark else "black", "fontsize": style.FONT, "bbox": back if cell["mark"] else None}
         ax.text(x, y, cell["text"], ha="center", va="center", linespacing=0.95, **text)
-    ax.set_xticks(spots, [style.label(noise) for noise in columns.eval_noise])
+    noises = list(columns.eval_noise)
+    if style.tilted(noises):
+        ax.set_xticks(spots, noises, rotation=35, ha="right", rotation_mode="anchor")
+    else:
+        ax.set_xticks(spots, [style.label(noise) for noise in noises])
     ax.set_yticks(range(len(rows)), [style.label(name) for name in rows])
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
@@ -52,8 +61,8 @@ def heat_map(ax: Axes, cells: pd.DataFrame, title: str) -> None:
     ax.set_title(textwrap.fill(title, 52))
 
 
-def curves(ax: Axes, marks: pd.DataFrame, title: str, looks: dict[str, tuple[str, str]]) -> None:
-    """Mean return against the noise: bands over training runs, faint lines for each seed, hollow where incomplete."""
+def curves(ax: Axes, marks: pd.DataFrame, title: str, looks: dict[str, tuple[str, str]], task: pd.DataFrame) -> None:
+    """Mean return against the noise, on the scale of all marks of the task: bands over training runs, faint lines for each seed, hollow where incomplete."""
     for (series, _), seed in marks[marks.kind == "seed"].groupby(["series", "train_seed"]):
         seed = seed.sort_values("x")
         ax.plot(seed.x, seed["mean"], color=looks[series][0], lw=0.5, alpha=0.35, label=f"_seed {series}")
@@ -65,22 +74,44 @@ def curves(ax: Axes, marks: pd.DataFrame, title: str, looks: dict[str, tuple[str
         for face, some in ((colour, line[line.mark == ""]), ("white", line[line.mark != ""])):
             ax.plot(some.x, some["mean"], marker, color=colour, markerfacecolor=face, ms=4, mew=0.9, label="_marks")
     random = marks[marks.kind == "random"]
-    ax.plot(random.x, random["mean"], "--", color=style.REFERENCE, lw=0.9, label="random agent" if len(random) else "_")
-    _frame(ax, marks)
+    ax.plot(random.x, random["mean"], "--", color=style.REFERENCE, lw=0.9, label="random agent" if len(random) else "_none")
+    measured = marks[marks["mean"].notna()]
+    if absent := sorted(set(marks.series) - set(measured.series)):
+        ax.text(0.98, 0.97, "not done: " + ", ".join(absent), transform=ax.transAxes, ha="right", va="top")
+    _frame(ax, marks, task)
     ax.set_title(textwrap.fill(title, 52))
-    ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(0, -0.24), ncols=2, borderaxespad=0, handlelength=1.6)
 
 
-def _frame(ax: Axes, marks: pd.DataFrame) -> None:
+def _frame(ax: Axes, marks: pd.DataFrame, task: pd.DataFrame) -> None:
     """Ticks at the noises that were tested, and limits set by what was measured: wide intervals are cut at the frame."""
     noises = marks[marks.kind == "curve"].drop_duplicates("x").sort_values("x")
-    low, high = marks["mean"].min(), marks["mean"].max()
+    low, high = task["mean"].min(), task["mean"].max()
     room = 0.35 * (high - low) or 1
-    bottom = max(low - room, min(low - 0.05 * room, marks.ci_low.min()))
-    ax.set_ylim(bottom, min(high + room, max(high + 0.05 * room, marks.ci_high.max())))
-    ax.set_xticks(noises.x, [style.ticks(noise) for noise in noises.eval_noise])
-    ax.set(xlabel="tested with", ylabel="return per episode")
+    bottom = max(low - room, min(low - 0.05 * room, task.ci_low.min()))
+    ax.set_ylim(bottom, min(high + room, max(high + 0.05 * room, task.ci_high.max())))
+    axis = marks.axis.iloc[0]
+    ax.set_xticks(noises.x, [style.setting(noise, axis) for noise in noises.eval_noise])
+    ax.set(xlabel="tested with" + (": strength of the noise" if axis == "strength" else ""), ylabel="return per episode")
     ax.grid(axis="y", lw=0.3, alpha=0.6)
+
+
+def foot(figure: Figure, axes: list[Axes], drawn: pd.DataFrame, columns: int) -> None:
+    """One legend for all curves and the caption, beneath the panels, in room that is taken from the layout."""
+    handles = {name: line for ax in axes for line, name in zip(*ax.get_legend_handles_labels(), strict=True)}
+    text = caption(drawn, columns)
+    line, width = 1.35 * style.FONT / 72, figure.get_figwidth()
+    across = max(1, int(width / (0.45 + 0.062 * max(map(len, handles), default=1))))
+    rows = -(-len(handles) // across)
+    tall = line * (text.count("\n") + 1) + 0.1
+    height = figure.get_figheight() + tall + 1.15 * line * rows
+    figure.set_figheight(height)
+    bottom = (tall + 1.15 * line * rows) / height
+    figure.get_layout_engine().set(rect=(0, bottom, 1, 1 - bottom))
+    figure.text(0.06 / width, 0.06 / height, text, fontsize=style.FONT - 0.5, va="bottom", linespacing=1.25)
+    if handles:
+        place = {"loc": "lower left", "bbox_to_anchor": (0, tall / height), "ncols": across}
+        legend = figure.legend(handles.values(), handles.keys(), frameon=False, borderaxespad=0.1, handlelength=1.8, **place)
+        legend.set_in_layout(False)
 
 
 def caption(drawn: pd.DataFrame, columns: int) -> str:
@@ -96,4 +127,4 @@ def caption(drawn: pd.DataFrame, columns: int) -> str:
             " Hatched and hollow: one trained model only (no band; its ± is evaluation precision, no claim about the "
             "method), or runs that are not done or not evaluated, which are left out."
         )
-    return textwrap.fill(text, 62 * columns)
+    return textwrap.fill(text, 68 * columns)

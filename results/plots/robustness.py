@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
     from results.load import Results
 
-COLUMNS = ["panel", "kind", "series", "train_seed", "eval_noise", "x", "mean", "ci_low", "ci_high"]
+COLUMNS = ["task", "panel", "kind", "series", "train_seed", "eval_noise", "x", "mean", "ci_low", "ci_high"]
 COLUMNS += ["shade", "text", "mark", "axis", "note"]
 SETTINGS = ["study", "preset", "size", "precision", "steps", "policy", "variant"]
-MOST_LINES = 6  # in one panel; more are split into one panel per ablation
+MOST_LINES = 4  # in one panel; more are split into one panel per ablation
 
 
 def draw(results: Results, rng: np.random.Generator, **options: object) -> Figure:
@@ -55,7 +55,7 @@ def paint(drawn: pd.DataFrame) -> Figure:
     columns = min(2, len(panels))
     heights = _panels.heights(drawn, panels, columns)
     with mpl.rc_context(style.RC):
-        figure = Figure(figsize=(style.COLUMN * columns, sum(heights) + 0.75), layout="constrained")
+        figure = Figure(figsize=(style.COLUMN * columns, sum(heights)), layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.subplots(len(heights), columns, squeeze=False, height_ratios=heights).ravel()
         looks = style.colours(drawn[drawn.kind == "curve"].series.unique())
@@ -64,10 +64,11 @@ def paint(drawn: pd.DataFrame) -> Figure:
             if kind == "cell":
                 _panels.heat_map(ax, marks[marks.kind == "cell"], panel)
             else:
-                _panels.curves(ax, marks, panel, looks)
+                task = drawn[(drawn.task == marks.task.iloc[0]) & (drawn.kind != "cell")]
+                _panels.curves(ax, marks, panel, looks, task)
         for ax in axes[len(panels) :]:
             ax.remove()
-        figure.supxlabel(_panels.caption(drawn, columns), fontsize=style.FONT - 0.5, x=0.01, ha="left")
+        _panels.foot(figure, list(axes[: len(panels)]), drawn, columns)
     return figure
 
 
@@ -94,17 +95,17 @@ def _heat(cells: pd.DataFrame) -> Iterator[dict]:
             for cell in [*shown.to_dict("records"), *beside.to_dict("records")]:
                 shade = (cell["mean"] - low) / span if span > 0 else 0.5
                 place = {"panel": f"{where}: {ablation}", "kind": "cell", "x": noises.index(cell["eval_noise"])}
-                yield cell | place | _said(cell) | {"shade": shade, "axis": "evaluation noise"}
+                yield cell | place | _said(cell, of_task["mean"].abs().max()) | {"shade": shade, "axis": "evaluation noise"}
 
 
-def _said(cell: dict) -> dict[str, str]:
-    """The text of a cell, why it is marked, and the name of its interval."""
+def _said(cell: dict, largest: float = 0) -> dict[str, str]:
+    """The text of a cell beside scores of up to `largest`, why it is marked, and the name of its interval."""
     flags = [flag.partition(":")[0] for flag in cell["flags"].split(";")]
     mark = "; ".join(flag.replace("_", " ") for flag in ("one_seed", "unfinished", "missing_cells") if flag in flags)
     half = (cell["ci_high"] - cell["ci_low"]) / 2
-    digits = 0 if abs(cell["mean"]) >= 100 else 1 if abs(cell["mean"]) >= 10 else 2
+    digits = 0 if largest >= 100 else 1 if largest >= 10 else 2
     text = f"{cell['mean']:.{digits}f}\n± " + ("?" if half != half else f"{half:.{digits}f}")
-    return {"text": text if cell["seeds"] else "not done", "mark": mark, "note": cell["interval"]}
+    return {"text": text if cell["seeds"] else "not\ndone", "mark": mark, "note": cell["interval"]}
 
 
 def _curves(cells: pd.DataFrame, seeds: pd.DataFrame) -> Iterator[dict]:
@@ -121,7 +122,7 @@ def _curves(cells: pd.DataFrame, seeds: pd.DataFrame) -> Iterator[dict]:
             tested = [noise for noise in noises if style.family(noise) in ("clean", family)]
             strengths = style.strengths(tested)
             x = strengths or {noise: rank for rank, noise in enumerate(tested)}
-            place = {"panel": f"{where}: {family}", "axis": "strength" if strengths else "order"}
+            place = {"task": panel.task.iloc[0], "panel": f"{where}: {family}", "axis": "strength" if strengths else "order"}
             for kind, marks in (("seed", points), ("curve", lines)):
                 chosen = marks[(marks["where"] == where) & marks.eval_noise.isin(tested)]
                 for mark in chosen.to_dict("records"):

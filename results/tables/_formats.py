@@ -55,10 +55,14 @@ def json(long: pd.DataFrame) -> str:
 def _markdown(sheet: Sheet) -> str:
     head, *rows = [[cell.replace("|", "\\|") for cell in row] for row in [sheet.head, *sheet.rows]]
     widths = [max(3, *(len(row[i]) for row in [head, *rows])) for i in range(len(head))]
-    rule = ["-" * width for width in widths[:1]] + ["-" * (width - 1) + ":" for width in widths[1:]]
+    rule = ["-" * (width - 1) + ":" if i and _numbers(rows, i) else "-" * width for i, width in enumerate(widths)]
     aligned = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in [head, rule, *rows]]
     grid = "\n".join("| " + " | ".join(row) + " |" for row in aligned)
     return f"**{sheet.title}**\n\n{grid}\n\n" + "\n".join(f"- {note}" for note in sheet.notes)
+
+
+def _numbers(rows: list[list[str]], column: int) -> bool:
+    return all(row[column][:1].isdigit() or row[column].startswith(("-", "undefined")) for row in rows)
 
 
 def _latex(sheet: Sheet) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -49,30 +49,44 @@ def sheets(long: pd.DataFrame) -> list[Sheet]:
 
 
 def _grid(key: dict[str, Any], cells: pd.DataFrame, long: pd.DataFrame) -> Iterator[Sheet]:
-    import pandas as pd
-
     from results import style
     from results.tables import Sheet
 
-    random = _random_cells(key, long)
-    letters = _letters(pd.concat([cells, random]))
     tested = sorted(cells.eval_noise.unique(), key=style.noise_order)
-    decimals = 2 if cells["mean"].abs().max() >= 1 or cells["mean"].isna().all() else 4
     title = " · ".join(str(key[name]) for name in ("task", "agent", "ablation"))
-    settings = "Settings: " + ", ".join(f"{name} {key[name]}" for name in GRID[3:]) + "."
     head = ["trained with \\ tested with", *tested]
+    rows, notes = _returns(key, cells, tested, _random_cells(key, long))
+    settings = "Settings: " + ", ".join(f"{name} {key[name]}" for name in GRID[3:]) + "."
+    yield Sheet(f"{title}: return", head, rows, [settings, *notes])
+    noisy = [noise for noise in tested if noise != "clean"]
+    if noisy and cells.retention.notna().any():
+        letters = _letters(cells[cells.eval_noise != "clean"])
+        rows = _rows(cells, noisy, partial(_retention, letters=letters))
+        notes = [settings, _retention_note(cells), *_legend(letters)]
+        yield Sheet(f"{title}: retention", [head[0], *noisy], rows, notes)
+
+
+def _returns(
+    key: dict[str, Any], cells: pd.DataFrame, tested: list[str], random: pd.DataFrame
+) -> tuple[list[list[str]], list[str]]:
+    """Rows and notes of the scores, with the random agent's row beneath."""
+    import pandas as pd
+
+    from results.cells import FLAGS, ON_RETENTION
+
+    letters = _letters(pd.concat([cells, random]), without=ON_RETENTION)
+    decimals = 2 if cells["mean"].abs().max() >= 1 or cells["mean"].isna().all() else 4
     show = partial(_score, decimals=decimals, letters=letters)
     rows = _rows(cells, tested, show)
     if len(random):
         shown = {cell["eval_noise"]: show(cell) for cell in random.to_dict("records")}
         about = f"random agent (S = {_range(random.seeds)}, n = {_range(random.episodes)})"
         rows.append([about, *(shown.get(noise, "-") for noise in tested)])
-    rows += _stored_row(key, tested, cells, decimals)
-    yield Sheet(f"{title}: return", head, rows, [settings, *_notes(cells, letters)])
-    noisy = [noise for noise in tested if noise != "clean"]
-    if noisy and cells.retention.notna().any():
-        rows = _rows(cells, noisy, _retention)
-        yield Sheet(f"{title}: retention", [head[0], *noisy], rows, [settings, _retention_note(cells)])
+    notes = [*_notes(cells), *_legend(letters)]
+    if cells.retention.isna().all():
+        reasons = {flag for text in cells["flags"] for flag in text.split(";")} & set(ON_RETENTION)
+        notes += [f"Retention: {FLAGS[name]} ({name})." for name in ON_RETENTION if name in reasons]
+    return rows + _stored_row(key, tested, cells, decimals), notes
 
 
 def _rows(cells: pd.DataFrame, tested: list[str], show: Callable[[dict], str]) -> list[list[str]]:
@@ -87,18 +101,20 @@ def _rows(cells: pd.DataFrame, tested: list[str], show: Callable[[dict], str]) -
 
 def _score(cell: dict[str, Any], decimals: int, letters: dict[str, str]) -> str:
     """`950.00 ± 94.21 (a,b)`: mean, half the interval's width (`?` where there is none), the letters of its flags."""
-    marks = [letters[flag] for flag in cell["flags"].split(";") if flag]
-    tail = f" ({','.join(marks)})" if marks else ""
-    if not cell["seeds"]:
-        return "-" + tail
     half = (cell["ci_high"] - cell["ci_low"]) / 2
-    return f"{cell['mean']:.{decimals}f} ± " + ("?" if half != half else f"{half:.{decimals}f}") + tail
+    width = "?" if half != half else f"{half:.{decimals}f}"
+    return (f"{cell['mean']:.{decimals}f} ± {width}" if cell["seeds"] else "-") + _marks(cell, letters)
 
 
-def _retention(cell: dict[str, Any]) -> str:
-    if cell["retention"] != cell["retention"]:
-        return "undefined"
-    return f"{cell['retention']:.2f} [{cell['retention_low']:.2f}, {cell['retention_high']:.2f}]"
+def _retention(cell: dict[str, Any], letters: dict[str, str]) -> str:
+    """`0.70 [0.68, 0.72] (a)`."""
+    known = f"{cell['retention']:.2f} [{cell['retention_low']:.2f}, {cell['retention_high']:.2f}]"
+    return (known if cell["retention"] == cell["retention"] else "undefined") + _marks(cell, letters)
+
+
+def _marks(cell: dict[str, Any], letters: dict[str, str]) -> str:
+    marks = [letters[flag] for flag in cell["flags"].split(";") if flag in letters]
+    return f" ({','.join(marks)})" if marks else ""
 
 
 def _random_cells(key: dict[str, Any], long: pd.DataFrame) -> pd.DataFrame:
@@ -115,34 +131,35 @@ def _stored_row(key: dict[str, Any], tested: list[str], cells: pd.DataFrame, dec
     return [[f"random agent ({name})", *(f"{score:.{decimals}f}" if noise == "clean" else "-" for noise in tested)]]
 
 
-def _letters(cells: pd.DataFrame) -> dict[str, str]:
+def _letters(cells: pd.DataFrame, without: Iterable[str] = ()) -> dict[str, str]:
     """Flag -> the letter that marks it in this grid, in order of appearance; `unfinished:2` is a flag of its own."""
     flags = dict.fromkeys(flag for text in cells["flags"] for flag in text.split(";") if flag)
-    return {flag: _letter(i) for i, flag in enumerate(flags)}
+    return {flag: _letter(i) for i, flag in enumerate(f for f in flags if f.partition(":")[0] not in without)}
 
 
 def _letter(i: int) -> str:
     return (_letter(i // 26 - 1) if i >= 26 else "") + chr(ord("a") + i % 26)
 
 
-def _notes(cells: pd.DataFrame, letters: dict[str, str]) -> list[str]:
-    from results.cells import FLAGS
-
+def _notes(cells: pd.DataFrame) -> list[str]:
+    """The unit, the counts, the final-score rule, and what each interval in the grid means."""
     measured = cells[cells.seeds > 0]
     notes = [f"Unit: return per episode. {_counts(measured)} Final-score rule: {cells.final.iloc[0]}."]
     for name in measured.interval.unique():
         notes.append(f"± {100 * cells.confidence.iloc[0]:g} % interval, {name}: {INTERVALS[name]}.")
-    if not len(measured):
-        notes.append("Nothing has been measured here yet.")
-    for flag, letter in letters.items():
-        name, _, count = flag.partition(":")
-        notes.append(f"({letter}) {name}{f' ({count})' if count else ''}: {FLAGS[name]}.")
-    return notes
+    return notes if len(measured) else [*notes, "Nothing has been measured here yet."]
+
+
+def _legend(letters: dict[str, str]) -> list[str]:
+    from results.cells import FLAGS
+
+    told = [(letter, *flag.partition(":")[::2]) for flag, letter in letters.items()]
+    return [f"({letter}) {name}{f' ({count})' if count else ''}: {FLAGS[name]}." for letter, name, count in told]
 
 
 def _counts(cells: pd.DataFrame) -> str:
-    """`S = 5 seeds, n = 100 episodes over all seeds per cell.`, as ranges where cells differ."""
-    return f"S = {_range(cells.seeds)} seeds, n = {_range(cells.episodes)} episodes over all seeds per cell."
+    """Training seeds and episodes per cell, as ranges where cells differ."""
+    return f"Training seeds S = {_range(cells.seeds)}, evaluation episodes of all seeds n = {_range(cells.episodes)}."
 
 
 def _range(counts: pd.Series) -> str:
