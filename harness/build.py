@@ -55,7 +55,7 @@ def recorder(config: RunConfig, run: RunDir) -> Recorder:
         run.log("episodes"),
         run.log("metrics"),
         labels={"task": config.task, "noise": config.train_noise, "policy": "sample"},
-        repeat=envs.suite(config.task).repeat,
+        repeat=config.env.options.get("repeat", envs.suite(config.task).repeat),
         every=config.train.log_every,
     )
 

@@ -123,6 +123,7 @@ def explain(name: str, task: str | None, as_json: bool) -> None:
 @click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default=None)
 @click.option("--set", "changes", multiple=True, metavar="PATH=VALUE", help="Dotted override, e.g. agent.horizon=15.")
 @_machine_options
+@click.option("--checkpoint-every", type=float, default=5, show_default=True, help="Seconds, at least; more where it costs.")
 @_runs_option
 def run(study: str | None, scale: str | None, task: str | None, runs: Path, changes: Sequence[str], **options: Any) -> None:
     """Run a STUDY (a YAML file or the name of a shipped one), or a single --task, on this machine.
@@ -131,7 +132,7 @@ def run(study: str | None, scale: str | None, task: str | None, runs: Path, chan
     """
     from harness import study as studies
 
-    machine = {name: options.pop(name) for name in ("parallel", "threads", "device")}
+    machine = {name: options.pop(name) for name in ("parallel", "threads", "device", "checkpoint_every")}
     if (study is None) == (task is None):
         raise BadInput("run takes either a STUDY or --task SUITE/TASK.")
     if study is not None:
@@ -147,8 +148,8 @@ def run(study: str | None, scale: str | None, task: str | None, runs: Path, chan
         given = {k: v for k, v in options.items() if v is not None}
         evaluate = {k: v for k, v in grid.items() if v not in (None, [])}
         cells, resources = [studies.single(task, evaluate=evaluate, changes=_changes(changes), **given)], None
-    wanted = machine["parallel"] or (resources.parallel if resources else None)
-    _drive(cells, runs, wanted, machine["threads"], machine["device"])
+    machine["parallel"] = machine["parallel"] or (resources.parallel if resources else None)
+    _drive(cells, runs, **machine)
 
 
 @cli.command()
@@ -182,19 +183,21 @@ def evaluate(
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--device", default="auto")
 @click.option("--threads", type=int, default=1)
+@click.option("--checkpoint-every", type=float, default=5)
 @click.option("--parent", type=int)
+@click.option("--command", default="")
 @click.option("--noise", "noises", multiple=True)
 @click.option("--episodes", type=int, default=10)
-def work(path: Path, device: str, threads: int, parent: int | None, noises: Sequence[str], episodes: int) -> int:
+def work(path: Path, parent: int | None, noises: Sequence[str], episodes: int, **machine: Any) -> int:
     """One run directory, in this process: what `run` starts for every cell."""
     from harness import pool, run, rundir
     from harness.stop import Stop
 
-    machine = run.Machine(device=device, threads=threads)
+    on = run.Machine(**machine)
     with Stop(parent) as stop:
         if noises:
-            return pool.EXIT[run.extend(rundir.RunDir(path), machine, stop, noises, episodes)]
-        return pool.EXIT[run.execute(rundir.RunDir(path), machine, stop)]
+            return pool.EXIT[run.extend(rundir.RunDir(path), on, stop, noises, episodes)]
+        return pool.EXIT[run.execute(rundir.RunDir(path), on, stop)]
 
 
 def _output_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -251,7 +254,9 @@ def schema() -> None:
     click.echo(json.dumps(Study.model_json_schema(), indent=1))
 
 
-def _drive(cells: Sequence[Any], root: Path, parallel: int | None, threads: int | None, device: str) -> None:
+def _drive(
+    cells: Sequence[Any], root: Path, *, parallel: int | None, threads: int | None, device: str, checkpoint_every: float
+) -> None:
     from harness import pool, rundir
     from harness.stop import Stop
 
@@ -263,7 +268,7 @@ def _drive(cells: Sequence[Any], root: Path, parallel: int | None, threads: int 
         click.echo(f"{len(done)} of {len(folders)} runs are done already.", err=True)
     parallel, threads = _split(parallel, threads, len(todo), device)
     with Stop() as stop:
-        arguments = ["--device", device, "--threads", str(threads)]
+        arguments = ["--device", device, "--threads", str(threads), "--checkpoint-every", str(checkpoint_every)]
         ended = pool.drive(todo, parallel=parallel, arguments=arguments, stop=stop)
     ended |= dict.fromkeys(diverged, "diverged")
     _summary(folders, ended, bool(stop.asked))

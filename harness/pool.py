@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -56,7 +57,8 @@ def drive(runs: Sequence[RunDir], *, parallel: int, arguments: Sequence[str], st
 
 def _start(run: RunDir, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
     with open(run.path / "log.txt", "ab") as log:
-        command = [sys.executable, "-m", "harness", "work", str(run.path), "--parent", str(os.getpid()), *arguments]
+        command = [sys.executable, "-m", "harness", "work", str(run.path), "--parent", str(os.getpid())]
+        command += ["--command", shlex.join(sys.argv), *arguments]
         environment = {"MUJOCO_GL": "egl", **os.environ}
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
 

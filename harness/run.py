@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import time
 import traceback
@@ -22,8 +23,7 @@ from harness.stop import Stop
 Evaluate = Callable[[int], bool]  # evaluate the model of this step; False where it was stopped
 
 HEARTBEAT = 2.0  # seconds between updates of state.json
-FIRST_CHECKPOINT = 5.0  # seconds; later ones come so rarely that they cost at most a twentieth of the time
-SHARE = 20
+SHARE = 20  # a checkpoint comes no sooner than this many times what the last one cost
 CHECK = 100  # updates between looks at whether the run has diverged: not by the clock, so that it is repeatable
 
 
@@ -33,6 +33,8 @@ class Machine:
 
     device: str = "auto"
     threads: int = 1
+    checkpoint_every: float = 5.0  # seconds, at least
+    command: str = ""  # what the user typed
 
 
 def execute(run: RunDir, machine: Machine, stop: Stop) -> str:
@@ -92,7 +94,7 @@ def _execute(run: RunDir, machine: Machine, stop: Stop) -> tuple[str, str]:
     recorder = build.recorder(parsed, run)
     training = build.training(parsed, build.training_vector(parsed, environments), agent, recorder)
     _restore(run, training, recorder)
-    _write_provenance(run, parsed, device=agent.device, threads=machine.threads)
+    _write_provenance(run, parsed, machine, agent.device)
     player = build.evaluation(parsed, agent)
 
     def evaluate(step: int) -> bool:
@@ -100,7 +102,7 @@ def _execute(run: RunDir, machine: Machine, stop: Stop) -> tuple[str, str]:
 
     try:
         steps, every = parsed.steps, parsed.evaluate.every
-        problem = _train(run, training, recorder, stop, steps=steps, every=every, evaluate=evaluate)
+        problem = _train(run, training, recorder, machine, stop, steps=steps, every=every, evaluate=evaluate)
         if problem:
             return "diverged", problem
         if training.step < steps:
@@ -114,11 +116,21 @@ def _execute(run: RunDir, machine: Machine, stop: Stop) -> tuple[str, str]:
     return "done", ""
 
 
-def _train(run: RunDir, training: Training, recorder: Recorder, stop: Stop, *, steps: int, every: int, evaluate: Evaluate):
+def _train(
+    run: RunDir,
+    training: Training,
+    recorder: Recorder,
+    machine: Machine,
+    stop: Stop,
+    *,
+    steps: int,
+    every: int,
+    evaluate: Evaluate,
+) -> str | None:
     """Train to the end or until asked to stop; a checkpoint stands at either. Returns why the run diverged, or None."""
     if training.step >= steps:
         return None
-    pace, problem, due, checked = _Pace(), None, Every(every), Every(CHECK)
+    pace, problem, due, checked = _Pace(machine.checkpoint_every), None, Every(every), Every(CHECK)
     due(training.step), checked(training.agent.updates)
     while training.step < steps and not stop.asked and not problem:
         training.advance()
@@ -197,13 +209,13 @@ def _whole_rows(run: RunDir) -> int:
     return content.rfind(b"\n") + 1
 
 
-def _write_provenance(run: RunDir, parsed: RunConfig, *, device: str, threads: int) -> None:
+def _write_provenance(run: RunDir, parsed: RunConfig, machine: Machine, device: str) -> None:
     """Where and with what this run was made; later attempts on other versions are listed under `resumed`."""
     path = run.path / "provenance.json"
     probe = build.environment(parsed)
-    now = provenance.collect(modules=envs.suite(parsed.task).modules, task=parsed.task, env=probe)
+    now = provenance.collect(modules=envs.suite(parsed.task).modules, task=parsed.task, env=probe, command=shlex.split(machine.command))
     probe.close()
-    now |= {"device": device, "threads": threads, "precision": parsed.precision}
+    now |= {"device": device, "threads": machine.threads, "precision": parsed.precision}
     try:
         before = json.loads(path.read_text())
     except (OSError, ValueError):
@@ -234,9 +246,9 @@ def _extra(training: Training) -> dict[str, float]:
 class _Pace:
     """When to say that the run is alive, and when to checkpoint. Wall-clock time: neither changes a result."""
 
-    def __init__(self):
+    def __init__(self, seconds: float):
         self._beat = self._save = time.monotonic()
-        self._gap = FIRST_CHECKPOINT
+        self._least = self._gap = seconds
 
     def beat(self) -> bool:
         due = time.monotonic() - self._beat > HEARTBEAT
@@ -249,4 +261,4 @@ class _Pace:
 
     def saved(self, seconds: float) -> None:
         self._save = time.monotonic()
-        self._gap = max(FIRST_CHECKPOINT, SHARE * seconds)
+        self._gap = max(self._least, SHARE * seconds)

@@ -94,14 +94,14 @@ class RunDir:
     @cached_property
     def config(self) -> dict[str, Any]:
         """The resolved configuration. BadInput where it is unreadable or written by another version."""
-        config = _read_json(self.path / "config.json")
-        if not isinstance(config, dict) or config.get("version") != VERSION:
-            got = config.get("version") if isinstance(config, dict) else None
+        content = _read_json(self.path / "config.json")
+        version = content.get("version") if isinstance(content, dict) else None
+        if version != VERSION:
             raise BadInput(
-                f"{self.path} is a run directory of version {got}; this dreamproof reads version {VERSION}. "
+                f"{self.path} is a run directory of version {version}; this dreamproof reads version {VERSION}. "
                 "Use the dreamproof that wrote it, or move the directory away."
             )
-        return config
+        return content
 
     @property
     def state(self) -> dict[str, Any]:

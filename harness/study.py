@@ -177,6 +177,9 @@ def _run(study: Study, task: str, agent: str, ablation: str, train_noise: str, s
     grid = [str(noise.parse(n)) for n in _for(study.evaluate.noise, task, f"{where}: evaluate.noise")]
     _unique("evaluate.noise", grid, where)
     steps = _for(study.steps, task, f"{where}: steps") if study.steps is not None else None
+    changes = _changes(study.set, task, agent == study.agent)
+    if not config.agent_module(agent).Config.learns:
+        steps, changes = 1, changes | {"train.ratio": 0}
     return single(
         task,
         agent=agent,
@@ -188,7 +191,7 @@ def _run(study: Study, task: str, agent: str, ablation: str, train_noise: str, s
         steps=steps,
         precision=study.precision,
         evaluate=study.evaluate.model_dump() | {"noise": grid},
-        changes=_changes(study.set, task, agent == study.agent),
+        changes=changes,
         study=study.name,
         where=where,
     )

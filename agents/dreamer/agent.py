@@ -8,18 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agents.dreamer.behavior import Behavior
+from agents.dreamer.behavior import Behavior, Statistics
 from agents.dreamer.rssm import Latents
 from agents.dreamer.world_model import WorldModel
-from agents.nn.draw import Generated, Given
+from agents.nn.draw import Draw, Generated, Given
 from agents.nn.snapshot import check, restore, snapshot
 from agents.protocol import Arrays, Space
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One batch, judged."""
+
+    total: Tensor  # weighted sum of the losses' means
+    losses: dict[str, Tensor]  # unweighted, (B, T) each; (B, T-1) for the critic on replay
+    metrics: dict[str, Tensor]
+    statistics: Statistics  # after this batch
+    latents: Latents  # along this batch
 
 
 class Dreamer:
@@ -47,7 +59,7 @@ class Dreamer:
         self._loss_weights, self._action, self._obs = dict(weights), action, obs
         self._replay_context, self._reward_transform = replay_context, reward_transform
         self._draw, self._generator = Generated(generator), generator
-        self._autocast, self._device = autocast, device
+        self._autocast, self._device, self.device = autocast, device, device.type
         self._latent = world.rssm.latent
         self._statistics = {
             part: {name: x.to(device) for name, x in values.items()} for part, values in behavior.statistics().items()
@@ -81,13 +93,8 @@ class Dreamer:
 
     def learn(self, batch: Arrays) -> tuple[dict[str, Tensor], Arrays]:
         start, data = self.unpack(batch)
-        self.optimizer.zero_grad()
-        total, metrics, statistics, seq = self.loss(start, data, self._draw)
-        total.backward()
-        ok, counts = self.optimizer.step(total)
-        self._commit(ok, statistics)
-        self.updates += 1
-        return metrics | counts, self._refreshed(seq, ok, batch)
+        outcome, ok, counts = self.improve(start, data, self._draw)
+        return outcome.metrics | counts, self._refreshed(outcome.latents, ok, batch)
 
     def unpack(self, batch: Arrays) -> tuple[Latents, dict[str, Any]]:
         """A batch (B, 1+T, ...) -> the state before the T trained steps, and those steps with the actions before them."""
@@ -100,19 +107,30 @@ class Dreamer:
         data["prev_action"] = self._action.enter(tensors["action"][:, :-1])
         return start, data
 
-    def loss(self, start: Latents, data: dict[str, Any], draw: Any) -> tuple[Tensor, dict[str, Tensor], Any, Latents]:
-        """One batch -> total loss, metrics, statistics after it, latents along it. Changes nothing."""
+    def judge(self, start: Latents, data: dict[str, Any], draw: Draw) -> Outcome:
+        """How good the agent is on one batch. Changes nothing."""
         with self._autocast():
-            seq = self.world.observe(start, data, draw)
-            losses, metrics = self.world.losses(seq, data)
-            more, scores, statistics = self.behavior.losses(self.world, seq, data, self._statistics, draw)
+            latents = self.world.observe(start, data, draw)
+            losses, metrics = self.world.losses(latents, data)
+            more, scores, statistics = self.behavior.losses(self.world, latents, data, self._statistics, draw)
         losses |= more
         total = sum(self._loss_weights[name] * loss.mean() for name, loss in losses.items())
         metrics |= scores | {f"loss/{name}": loss.mean() for name, loss in losses.items()} | {"loss/total": total}
-        return total, {name: value.detach() for name, value in metrics.items()}, statistics, seq
+        metrics = {name: value.detach() for name, value in metrics.items()}
+        return Outcome(total, losses, metrics, statistics, latents)
+
+    def improve(self, start: Latents, data: dict[str, Any], draw: Draw) -> tuple[Outcome, Tensor, dict[str, Tensor]]:
+        """One optimiser step -> what it was taken on, whether it counted (0-d bool), the optimiser's metrics."""
+        self.optimizer.zero_grad()
+        outcome = self.judge(start, data, draw)
+        outcome.total.backward()
+        ok, counts = self.optimizer.step(outcome.total)
+        self._commit(ok, outcome.statistics)
+        self.updates += 1
+        return outcome, ok, counts
 
     @torch.no_grad()
-    def _commit(self, ok: Tensor, statistics: Any) -> None:
+    def _commit(self, ok: Tensor, statistics: Statistics) -> None:
         """Keep what the batch taught beside the weights, unless it was bad."""
         self.behavior.follow(ok)
         for part, values in statistics.items():

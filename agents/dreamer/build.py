@@ -29,7 +29,7 @@ def dreamer(config: Config, spec: Spec, *, seed: int, device: str, precision: st
     if precision not in PRECISIONS:
         raise ValueError(f"precision '{precision}' is not one of {', '.join(PRECISIONS)}")
     torch.set_num_threads(threads)
-    place, dtype = torch.device(device), PRECISIONS[precision]
+    place, dtype = place_of(device), PRECISIONS[precision]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         world, behavior = (module.to(place) for module in modules(config, spec))
@@ -48,6 +48,15 @@ def dreamer(config: Config, spec: Spec, *, seed: int, device: str, precision: st
         deter=config.deter,
         obs=tuple(sorted(spec.obs)),
     )
+
+
+def place_of(device: str) -> torch.device:
+    """`auto` is the GPU where there is one. ValueError where a GPU is asked for and there is none."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device 'cuda' was asked for, but torch finds no GPU here; use --device cpu or auto")
+    return torch.device(device)
 
 
 def modules(config: Config, spec: Spec) -> tuple[WorldModel, Behavior]:

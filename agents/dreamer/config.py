@@ -106,7 +106,7 @@ class Config(AgentConfig):
                 raise ValueError(f"deter={self.deter} is not a multiple of {name}={blocks}")
         return self
 
-    def build(self, spec: Spec, *, seed: int, device: str = "cpu", precision: str = "float32", threads: int = 1) -> Agent:
+    def build(self, spec: Spec, *, seed: int, device: str = "auto", precision: str = "float32", threads: int = 1) -> Agent:
         return builder.dreamer(self, spec, seed=seed, device=device, precision=precision, threads=threads)
 
 

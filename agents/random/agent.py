@@ -12,7 +12,7 @@ from agents.protocol import Arrays, Spec
 class Random:
     """Discrete: every class equally likely. Continuous: uniform in [-1, 1]. `mode` samples too, having no mode."""
 
-    context = 1
+    context, device = 1, "cpu"
     stored: dict[str, Any] = {}
 
     def __init__(self, spec: Spec) -> None:

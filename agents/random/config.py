@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from agents.protocol import AgentConfig, Spec
 from agents.random.agent import Random
@@ -11,9 +11,10 @@ from agents.random.agent import Random
 class Config(AgentConfig):
     """Uniform random actions."""
 
+    learns: ClassVar[bool] = False
     kind: Literal["random"] = "random"
 
-    def build(self, spec: Spec, *, seed: int, device: str = "cpu", precision: str = "float32", threads: int = 1) -> Random:
+    def build(self, spec: Spec, *, seed: int, device: str = "auto", precision: str = "float32", threads: int = 1) -> Random:
         return Random(spec)
 
 
