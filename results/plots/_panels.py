@@ -62,7 +62,10 @@ def heat_map(ax: Axes, cells: pd.DataFrame, title: str) -> None:
 
 
 def curves(ax: Axes, marks: pd.DataFrame, title: str, looks: dict[str, tuple[str, str]], task: pd.DataFrame) -> None:
-    """Mean return against the noise, on the scale of all marks of the task: bands over training runs, faint lines for each seed, hollow where incomplete."""
+    """Mean return against the noise, on the scale of all marks of the task.
+
+    Bands are over training runs, faint lines single seeds; points are hollow where runs are missing or there is one.
+    """
     for (series, _), seed in marks[marks.kind == "seed"].groupby(["series", "train_seed"]):
         seed = seed.sort_values("x")
         ax.plot(seed.x, seed["mean"], color=looks[series][0], lw=0.5, alpha=0.35, label=f"_seed {series}")
@@ -74,7 +77,8 @@ def curves(ax: Axes, marks: pd.DataFrame, title: str, looks: dict[str, tuple[str
         for face, some in ((colour, line[line.mark == ""]), ("white", line[line.mark != ""])):
             ax.plot(some.x, some["mean"], marker, color=colour, markerfacecolor=face, ms=4, mew=0.9, label="_marks")
     random = marks[marks.kind == "random"]
-    ax.plot(random.x, random["mean"], "--", color=style.REFERENCE, lw=0.9, label="random agent" if len(random) else "_none")
+    for series, line in random.groupby("series"):
+        ax.plot(line.x, line["mean"], "--", color=style.REFERENCE, lw=0.9, label=series)
     measured = marks[marks["mean"].notna()]
     if absent := sorted(set(marks.series) - set(measured.series)):
         ax.text(0.98, 0.97, "not done: " + ", ".join(absent), transform=ax.transAxes, ha="right", va="top")

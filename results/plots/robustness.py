@@ -129,7 +129,8 @@ def _curves(cells: pd.DataFrame, seeds: pd.DataFrame) -> Iterator[dict]:
                     said = _said(mark) if kind == "curve" else {}
                     yield mark | place | said | {"kind": kind, "x": float(x[mark["eval_noise"]]), "text": ""}
             if panel.random.notna().any():
-                random = {"kind": "random", "series": "random agent", "mean": panel.random.iloc[0]}
+                stored = " (stored score)" if panel.random_source.iloc[0] != "runs" else ""
+                random = {"kind": "random", "series": "random agent" + stored, "mean": panel.random.iloc[0]}
                 yield from (random | place | {"x": float(end)} for end in (min(x.values()), max(x.values())))
 
 
