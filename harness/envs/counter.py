@@ -21,6 +21,7 @@ import numpy as np
 
 from agents.protocol import Arrays, Space, Spec
 from harness.env import Step, Suite
+from harness.errors import BadInput
 
 COUNTS = 4
 TASKS = ("vector", "image", "vector_continuous", "image_continuous", "vector_terminal", "image_terminal")
@@ -46,6 +47,8 @@ def returns(task: str, length: int = 20) -> tuple[float, float]:
 
 
 def make(task: str, length: int = 20) -> Counter:
+    if not isinstance(length, int) or length < 1:
+        raise BadInput(f"Option length={length!r} of counter must be a whole number of at least 1.")
     discrete = not task.endswith("continuous")
     return Counter(pixels=task.startswith("image"), discrete=discrete, fatal=task.endswith("terminal"), length=length)
 
