@@ -65,7 +65,7 @@ class Behavior(nn.Module):
             value, slow_value = (self._value_norm.invert(stats["value_norm"], x) for x in (pred, slow))
             value = self._slow.baseline(value, slow_value)
             returns = lambda_return(reward, self._horizon.live(cont), value, self._lam)  # (N, H)
-            weight = self._horizon.weight(cont)[:, :-1]
+            weight = self._horizon.weight(cont)
 
             # Normalise: every statistic sees this batch before it is used.
             stats = stats | {name: part.update(stats[name], returns) for name, part in self._on_returns.items()}
@@ -82,8 +82,8 @@ class Behavior(nn.Module):
         fit = self._slow.loss(dist, target, slow[:, :-1])
         shape = (len(seq.deter), -1)
         losses = {
-            "policy": -(weight * gain).mean(-1).unflatten(0, shape),
-            "value": (weight * fit).mean(-1).unflatten(0, shape),
+            "policy": -(weight[:, :-1] * gain).mean(-1).unflatten(0, shape),
+            "value": (weight[:, :-1] * fit).mean(-1).unflatten(0, shape),
             "replay_value": self._replay_loss(seq, data, returns[:, 0].unflatten(0, shape), stats),
         }
         metrics = {

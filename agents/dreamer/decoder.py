@@ -6,6 +6,7 @@ B batch, T time, D deter, Z flat stoch, N = B*T images, H W C of an image.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -55,7 +56,7 @@ class ImageDecoder(nn.Module):
         self.norm = norm(depths[-1])
         self._act = act
         down = list(reversed(depths))
-        self.stages = nn.Sequential(*(UpConv(i, o, norm=norm, act=act) for i, o in zip(down, down[1:], strict=False)))
+        self.stages = nn.Sequential(*(UpConv(i, o, norm=norm, act=act) for i, o in pairwise(down)))
         self.output = UpConv(depths[0], sum(self._channels.values()))
 
     def forward(self, deter: Tensor, stoch: Tensor) -> dict[str, Any]:

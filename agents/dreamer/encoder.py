@@ -6,6 +6,7 @@ B batch, T time, E embed, H W C of an image.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -60,7 +61,7 @@ class ImageEncoder(nn.Module):
         self._keys = list(spaces)
         height, width, _ = next(iter(spaces.values())).shape
         channels = [sum(space.shape[-1] for space in spaces.values()), *depths]
-        self.stages = nn.Sequential(*(DownConv(i, o, norm=norm, act=act) for i, o in zip(channels, channels[1:], strict=False)))
+        self.stages = nn.Sequential(*(DownConv(i, o, norm=norm, act=act) for i, o in pairwise(channels)))
         self.width = (height >> len(depths)) * (width >> len(depths)) * depths[-1]
 
     def forward(self, obs: Mapping[str, Tensor]) -> Tensor:

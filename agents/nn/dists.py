@@ -139,6 +139,22 @@ def two_hot(target: Tensor, bins: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return below, above, torch.where(below == above, 0.0, to_below / (to_below + to_above))
 
 
+class _TwoHotNll(torch.autograd.Function):
+    """Cross-entropy to a two-hot target; the gradient is `probs - target`, from probabilities that are already there."""
+
+    @staticmethod
+    def forward(ctx, logits: Tensor, probs: Tensor, below: Tensor, above: Tensor, share: Tensor) -> Tensor:
+        at, weight = torch.stack([below, above], -1), torch.stack([1 - share, share], -1)
+        ctx.save_for_backward(probs, at, weight)
+        return logits.logsumexp(-1) - (logits.gather(-1, at) * weight).sum(-1)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None, None, None]:
+        probs, at, weight = ctx.saved_tensors
+        grad = grad.unsqueeze(-1)
+        return (probs * grad).scatter_add_(-1, at, -weight * grad), None, None, None, None
+
+
 class TwoHot:
     """A scalar as a categorical over fixed bins: `mean` is the expected bin, `nll` the cross-entropy to a two-hot."""
 
@@ -147,21 +163,19 @@ class TwoHot:
         self.bins = bins
 
     @cached_property
-    def logs(self) -> Tensor:
-        return self.logits.log_softmax(-1)
+    def probs(self) -> Tensor:
+        """Without gradient: neither the mean nor the loss's own gradient needs one."""
+        return self.logits.detach().softmax(-1)
 
     @cached_property
     def mean(self) -> Tensor:
-        """Summed in mirrored pairs, so that equal probabilities give exactly zero: (...)."""
+        """Summed in mirrored pairs, so that equal probabilities give exactly zero: (...), without gradient."""
         half = self.bins.numel() // 2
-        probs = self.logits.softmax(-1)
-        pairs = probs[..., -half:] - probs[..., :half].flip(-1)
+        pairs = self.probs[..., -half:] - self.probs[..., :half].flip(-1)
         return (pairs * self.bins[-half:]).sum(-1)
 
     def nll(self, target: Tensor) -> Tensor:
-        below, above, share = two_hot(target.float(), self.bins)
-        at = self.logs.gather(-1, torch.stack([below, above], -1))
-        return -(at[..., 0] * (1 - share) + at[..., 1] * share)
+        return _TwoHotNll.apply(self.logits, self.probs, *two_hot(target.float(), self.bins))
 
 
 class TwoHotReadout(nn.Module):

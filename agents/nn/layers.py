@@ -7,6 +7,7 @@ with variance 1 / fan-in, biases zero.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from math import sqrt
 
 import torch
@@ -113,7 +114,7 @@ class MLP(nn.Sequential):
 
     def __init__(self, inputs: int, units: int, layers: int, *, norm: Norm, act: Act) -> None:
         widths = [inputs] + [units] * layers
-        super().__init__(*(Dense(i, o, norm=norm, act=act) for i, o in zip(widths, widths[1:], strict=False)))
+        super().__init__(*(Dense(i, o, norm=norm, act=act) for i, o in pairwise(widths)))
 
 
 class Head(nn.Module):

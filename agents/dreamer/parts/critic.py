@@ -29,7 +29,9 @@ class Regularizer(Part):
 
     def follow(self, slow: list[Any], online: list[Any], ok: Any) -> None:
         """Move the slow weights in place, where `ok` (a 0-d bool tensor) says the update counted."""
-        torch._foreach_lerp_(slow, online, ok * self.rate)
+        rate = ok * self.rate
+        torch._foreach_mul_(slow, 1 - rate)
+        torch._foreach_add_(slow, torch._foreach_mul(online, rate))
 
 
 class ReplayValue(Part):
