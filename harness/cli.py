@@ -21,7 +21,8 @@ def main() -> None:
     try:
         code = cli.main(standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        verb = getattr(getattr(error, "ctx", None), "command_path", "dreamproof").replace("python -m harness", "dreamproof")
+        click.echo(f"dreamproof: {error.format_message()} (see {verb} --help)", err=True)
         code = 2
     except BadInput as error:
         click.echo(f"dreamproof: {error}", err=True)
@@ -202,6 +203,7 @@ def work(path: Path, parent: int | None, noises: Sequence[str], episodes: int, *
 
 def _output_options(function: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
+        click.option("--final", help="Final-score rule.  [default: last checkpoint]"),
         click.option("--reps", type=click.IntRange(100), default=50_000, show_default=True, help="Bootstrap replicates."),
         click.option("--seed", type=int, default=0, show_default=True, help="The same data give the same digits."),
         click.option("--confidence", type=click.FloatRange(0.5, 0.999), default=0.95, show_default=True),
@@ -215,14 +217,16 @@ def _output_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.argument("name")
 @click.argument("where", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUNS...")
 @click.option("--format", "form", type=click.Choice(["md", "csv", "tex", "html", "json"]), default="md", show_default=True)
+@click.option("--interval", type=click.Choice(["t", "normal"]), help="Half widths from t (default) or 1.96 standard errors.")
 @_output_options
-def table(name: str, where: Sequence[Path], form: str, out: Path | None, **options: Any) -> None:
+def table(name: str, where: Sequence[Path], form: str, out: Path | None, interval: str | None, **options: Any) -> None:
     """A comparison table from stored runs (`dreamproof list tables`). csv and json are the long form."""
     from results import tables
 
-    text = tables.build(name, list(where), **options).render(form)
+    chosen = {"interval": interval} if interval else {}
+    text = tables.build(name, list(where), **options, **chosen).render(form)
     if out is None:
-        click.echo(text)
+        click.echo(text, nl=False)
     else:
         _write(out, text)
         click.echo(f"{name} -> {out}", err=True)

@@ -84,7 +84,10 @@ def load(what: str | Path, scale: str | None = None) -> Study:
             raise unknown("scale", scale, study.scales or ["(this study has none)"], str(path))
         tree = _merge(tree, study.scales[scale]) | {"name": f"{study.name}-{scale}"}
         study = config.validated(Study, tree, f"{path}, scale {scale}")
-    runs(study, str(path))  # every cell is checked now, not when its turn comes
+    try:
+        runs(study, str(path))  # every cell is checked now, not when its turn comes
+    except BadInput as error:
+        raise (error if str(path) in str(error) else BadInput(f"{path}: {error}")) from None
     return study
 
 
@@ -129,6 +132,7 @@ def single(
 
     `evaluate` noises default to clean and the training noise.
     """
+    envs.check(task)
     suite = envs.suite(task)
     module = config.agent_module(agent)
     size = size or "12m"
@@ -254,8 +258,8 @@ class _Loader(yaml.SafeLoader):
 
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     keys = [loader.construct_object(key) for key, _ in node.value]
-    for (key, _), name in zip(node.value, keys, strict=True):
-        if keys.count(name) > 1:
+    for i, ((key, _), name) in enumerate(zip(node.value, keys, strict=True)):
+        if name in keys[:i]:
             raise BadInput(f"{key.start_mark.name}, line {key.start_mark.line + 1}: key '{name}' stands twice.")
     return dict(zip(keys, (loader.construct_object(value, deep=True) for _, value in node.value), strict=True))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,6 +54,8 @@ def build(name: str, roots: Iterable[Path | str], **options: Any) -> Table:
     """The table `name` of every run at or below the roots. Options as in `prepare`, and those of the table's `make`."""
     module = plugins.load("results.tables", name)
     results, rng, options = prepare(roots, **options)
+    for option in set(options) - set(inspect.signature(module.make).parameters):
+        raise BadInput(f"The table '{name}' takes no option '{option}'.")
     long = module.make(results, rng, **options)
     return Table(name, long, module.sheets(long))
 
