@@ -300,7 +300,7 @@ def test_salt_and_pepper_shares():
     seen = frames("salt_pepper:p=0.2", GREY, 40)
     assert np.mean(seen == 0) == pytest.approx(0.1, abs=0.004)
     assert np.mean(seen == 255) == pytest.approx(0.1, abs=0.004)
-    assert np.all((seen == seen[..., :1]))  # whole pixels
+    assert np.all(seen == seen[..., :1])  # whole pixels
     assert set(np.unique(frames("salt_pepper:p=1", GREY, 2))) == {0, 255}
 
 
