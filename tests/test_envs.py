@@ -305,6 +305,17 @@ def test_dmc_vision_renders_the_right_camera_and_applies_native_noise():
     np.testing.assert_array_equal(env.reset(0)["image"], 255 - plain)
 
 
+def test_without_a_renderer_state_tasks_work_and_vision_says_why():
+    code = (
+        "from harness import envs; print(envs.make('dmc/pendulum_swingup').reset(0)['velocity'].shape);"
+        "envs.make('dmc_vision/pendulum_swingup').reset(0)"
+    )
+    broken = os.environ | {"MUJOCO_GL": "egl", "__EGL_VENDOR_LIBRARY_FILENAMES": "/nonexistent"}
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=broken)
+    assert result.stdout == "(1,)\n"
+    assert "RunFailed: Cannot render pendulum_swingup: No OpenGL rendering backend" in result.stderr
+
+
 # ---- Gymnasium
 
 

@@ -7,7 +7,6 @@ simulation diverges under random actions. Settings: DreamerV3 (Hafner et al., ar
 
 from __future__ import annotations
 
-import ctypes.util
 import os
 from collections.abc import Callable
 
@@ -97,8 +96,13 @@ class Control:
 
 
 def _load(domain: str, task: str, seed: int):
-    # dm_control chooses its renderer when it is imported: once for the whole process, whichever suite comes first.
-    os.environ.setdefault("MUJOCO_GL", "egl" if ctypes.util.find_library("EGL") else "disable")
-    from dm_control import suite
+    # dm_control chooses its renderer when it is imported, once for the whole process, and raises where that one fails
+    # (PyOpenGL without libEGL: AttributeError). State vectors need none.
+    os.environ.setdefault("MUJOCO_GL", "egl")
+    try:
+        from dm_control import suite
+    except (ImportError, AttributeError):
+        os.environ["MUJOCO_GL"] = "disable"
+        from dm_control import suite
 
     return suite.load(domain, task, task_kwargs={"random": seed})
