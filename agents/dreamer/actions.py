@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import torch
 from torch import Tensor
@@ -12,7 +13,7 @@ from agents.nn.dists import one_hot
 
 @dataclass(frozen=True)
 class Discrete:
-    """Class indices outside, one-hot inside."""
+    """Class indices (B, T) or (E,) outside, one-hot inside."""
 
     width: int  # classes
     draws: int = 1
@@ -26,17 +27,21 @@ class Discrete:
 
 @dataclass(frozen=True)
 class Continuous:
-    """Vectors (..., A). Samples are not clipped inside; the recurrent model scales them to [-1, 1] as it reads them."""
+    """Arrays of `shape` outside, flat inside. Samples are not clipped inside; the model scales them as it reads them."""
 
-    width: int
+    shape: tuple[int, ...]
+
+    @property
+    def width(self) -> int:
+        return prod(self.shape)
 
     @property
     def draws(self) -> int:
         return self.width
 
     def enter(self, action: Tensor) -> Tensor:
-        return action.float()
+        return action.float().reshape(*action.shape[:2], self.width)
 
     def leave(self, action: Tensor) -> Tensor:
         # Clipping here changes nothing for the model (it sees a / max(1, |a|)), and the environment gets what it allows.
-        return action.clamp(-1, 1)
+        return action.clamp(-1, 1).reshape(-1, *self.shape)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from functools import partial
+from math import prod
 from typing import Any
 
 import torch
@@ -81,11 +82,11 @@ def loss_weights(config: Config, spec: Spec) -> dict[str, float]:
 def action_of(spec: Spec) -> Discrete | Continuous:
     if spec.action.discrete:
         return Discrete(spec.action.classes)
-    return Continuous(_size(spec.action))
+    return Continuous(tuple(spec.action.shape))
 
 
 def _size(space: Space) -> int:
-    return torch.Size(space.shape).numel()
+    return prod(space.shape)
 
 
 def _feat(config: Config) -> int:

@@ -19,25 +19,25 @@ from agents.protocol import Space
 
 
 class Squash(nn.Module):
-    """A vector observation (..., n) -> network input of the same shape."""
+    """A vector observation (B, T, ...) -> network input (B, T, n)."""
 
     def __init__(self, squash) -> None:
         super().__init__()
         self._squash = squash
 
     def forward(self, x: Tensor) -> Tensor:
-        return self._squash.squash(x.float()).flatten(2)
+        return self._squash.squash(x.float()).reshape(*x.shape[:2], -1)
 
 
 class OneHot(nn.Module):
-    """A discrete observation (...) -> (..., classes)."""
+    """A discrete observation (B, T) -> (B, T, classes)."""
 
     def __init__(self, classes: int) -> None:
         super().__init__()
         self._classes = classes
 
     def forward(self, x: Tensor) -> Tensor:
-        return one_hot(x, self._classes).flatten(2)
+        return one_hot(x, self._classes)
 
 
 class VectorEncoder(nn.Module):

@@ -197,7 +197,7 @@ class Squared:
         self._squash = squash
 
     def nll(self, target: Tensor) -> Tensor:
-        return ((self.mean - self._squash.squash(target.float())) ** 2).sum(-1)
+        return ((self.mean - self._squash.squash(target.float()).reshape(self.mean.shape)) ** 2).sum(-1)
 
 
 class Pixels:
