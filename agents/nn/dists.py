@@ -135,8 +135,9 @@ def two_hot(target: Tensor, bins: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     last = bins.numel() - 1
     count = torch.searchsorted(bins, target.contiguous(), right=True)  # bins <= target
     below, above = (count - 1).clamp(min=0), count.clamp(max=last)
-    to_below, to_above = (bins[below] - target).abs(), (bins[above] - target).abs()
-    return below, above, torch.where(below == above, 0.0, to_below / (to_below + to_above))
+    low, high = bins[below], bins[above]
+    # Beyond the ends both bins are one and any share will do; a target that is not a number stays one.
+    return below, above, ((target - low) / (high - low).clamp(min=1e-20)).clamp(0, 1)
 
 
 class _TwoHotNll(torch.autograd.Function):
