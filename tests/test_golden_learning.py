@@ -186,14 +186,13 @@ def test_imagination_starts_at_every_state_and_chooses_before_it_moves():
     agent = tiny()
     start, data = sequence(agent)
     seq = agent.judge(start, data, Fixed()).latents
-    imagined, actions = agent.behavior.imagine(agent.world, seq, Fixed())
-    assert imagined.deter.shape == (B * T, 16, 16) and actions.shape == (B * T, 15, 4)
-    assert torch.equal(imagined.deter[:, 0], seq.deter.flatten(0, 1))
-    first = agent.behavior.actor(imagined.feat[:, 0]).mode
-    assert torch.equal(first, actions[:, 0])
+    feat, actions = agent.behavior.imagine(agent.world, seq, Fixed())
+    assert feat.shape == (16, B * T, 28) and actions.shape == (15, B * T, 4)
+    assert torch.equal(feat[0], seq.feat.flatten(0, 1))
+    assert torch.equal(agent.behavior.actor(feat[0]).mode, actions[0])
     core = agent.world.rssm.core
-    want = core.ready()(imagined.deter[:, 0], imagined.stoch[:, 0].flatten(1), core.drive(actions[:, 0]))
-    assert torch.allclose(imagined.deter[:, 1], want, atol=1e-6)
+    want = core.ready()(feat[0, :, :16], feat[0, :, 16:], core.drive(actions[0]))
+    assert torch.allclose(feat[1, :, :16], want, atol=1e-6)
 
 
 # At the start of training.
@@ -205,8 +204,8 @@ def test_a_fresh_agent_predicts_zero_and_costs_ln_255():
     assert outcome.metrics["loss/reward"].item() == pytest.approx(5.541264, abs=1e-5)
     assert outcome.metrics["behavior/return"] == 0 and outcome.metrics["behavior/advantage"] == 0
     weight = agent.behavior._horizon.weight
-    imagined, _ = agent.behavior.imagine(agent.world, outcome.latents, Fixed())
-    mean = weight(agent.world.cont(imagined.feat).mean)[:, :-1].mean().item()
+    feat, _ = agent.behavior.imagine(agent.world, outcome.latents, Fixed())
+    mean = weight(agent.world.cont(feat).mean)[:-1].mean().item()
     assert outcome.metrics["loss/value"].item() == pytest.approx(2 * 5.541264 * mean, rel=1e-5)
     assert outcome.metrics["behavior/entropy"].item() == pytest.approx(np.log(4), abs=1e-3)
 

@@ -57,8 +57,8 @@ def test_each_kl_term_moves_one_side_and_their_sum_is_the_plain_kl():
 
 
 def returns(reward: float, live: float, value: float, lam: float, steps: int = 15) -> torch.Tensor:
-    full = torch.ones(1, steps + 1, dtype=torch.float64)
-    return lambda_return(full * reward, full * live, full * value, lam)[0]
+    full = torch.ones(steps + 1, 1, dtype=torch.float64)
+    return lambda_return(full * reward, full * live, full * value, lam)[:, 0]
 
 
 def test_lambda_return_of_constant_reward_is_a_geometric_sum():
@@ -76,9 +76,9 @@ def test_lambda_one_is_monte_carlo_and_lambda_zero_one_step():
 
 
 def test_lambda_return_reads_the_reward_of_arrival_and_the_next_value():
-    reward, live, value = torch.tensor([[5.0, 1, 2]]), torch.tensor([[0.1, 0.5, 0.25]]), torch.tensor([[7.0, 8, 16]])
+    reward, live, value = torch.tensor([5.0, 1, 2]), torch.tensor([0.1, 0.5, 0.25]), torch.tensor([7.0, 8, 16])
     # R_1 = 2 + .25 * 16 = 6;  R_0 = 1 + .5 (.5 * 8 + .5 * 6) = 4.5; index 0 of all three is never read.
-    assert lambda_return(reward, live, value, 0.5).tolist() == [[4.5, 6.0]]
+    assert lambda_return(reward, live, value, 0.5).tolist() == [4.5, 6.0]
 
 
 @pytest.mark.parametrize(("terminal", "want"), [(True, [1.9375, 1.75, 1, 9]), (False, [2, 2, 2, 9])])
@@ -90,8 +90,8 @@ def test_replay_return_stops_at_the_last_step(terminal, want):
 
 
 def test_weights_of_a_perfect_continue_head():
-    weight = Continuation().weight(torch.full((1, 16), G))
-    assert torch.allclose(weight[0], G ** torch.arange(1.0, 17.0))
+    weight = Continuation().weight(torch.full((16, 1), G))
+    assert torch.allclose(weight[:, 0], G ** torch.arange(1.0, 17.0))
 
 
 def test_continue_target_and_its_least_cross_entropy():

@@ -1,6 +1,7 @@
 """The behaviour: imagine, score, improve the actor and the critic.
 
-B batch, T time, N = B*K starts of imagination, H imagined steps, A action dimensions, F features.
+B batch, T time, N = B*K starts of imagination, H imagined steps, A action dimensions, F features. Imagination is
+time-major, so that cutting off its last state copies nothing.
 """
 
 from __future__ import annotations
@@ -54,37 +55,36 @@ class Behavior(nn.Module):
 
     def losses(self, world: WorldModel, seq: Latents, data: Mapping[str, Tensor], stats: Statistics, draw: Any) -> Scored:
         """Losses, metrics and the statistics after this batch."""
-        imagined, actions = self.imagine(world, seq, draw)
-        feat = imagined.feat  # (N, H+1, F)
+        feat, actions = self.imagine(world, seq, draw)  # (H+1, N, F), (H, N, A)
 
         # Score: what the imagined states are worth, without gradient but for the critic's own prediction.
-        dist = self.critic(feat[:, :-1])
+        dist = self.critic(feat[:-1])
         with torch.no_grad():
             reward, cont, slow = world.reward(feat).mean, world.cont(feat).mean, self.slow_critic(feat).mean
-            pred = torch.cat([dist.mean, self.critic(feat[:, -1:]).mean], 1)
+            pred = torch.cat([dist.mean, self.critic(feat[-1:]).mean])
             value, slow_value = (self._value_norm.invert(stats["value_norm"], x) for x in (pred, slow))
             value = self._slow.baseline(value, slow_value)
-            returns = lambda_return(reward, self._horizon.live(cont), value, self._lam)  # (N, H)
+            returns = lambda_return(reward, self._horizon.live(cont), value, self._lam)  # (H, N)
             weight = self._horizon.weight(cont)
 
             # Normalise: every statistic sees this batch before it is used.
             stats = stats | {name: part.update(stats[name], returns) for name, part in self._on_returns.items()}
             scale = self._return_scale.scale(stats["return_scale"])
-            advantage = (returns - value[:, :-1]) / scale
+            advantage = (returns - value[:-1]) / scale
             stats = stats | {"advantage": self._advantage.update(stats["advantage"], advantage)}
             normed = self._advantage.apply(stats["advantage"], advantage)
 
         # Improve.
-        policy = self.actor(feat[:, :-1])
+        policy = self.actor(feat[:-1])
         entropy = policy.entropy()
         gain = self._actor_grad.objective(policy.log_prob(actions), normed) + self._entropy * entropy
         target = self._value_norm.apply(stats["value_norm"], returns)
-        fit = self._slow.loss(dist, target, slow[:, :-1])
+        fit = self._slow.loss(dist, target, slow[:-1])
         shape = (len(seq.deter), -1)
         losses = {
-            "policy": -(weight[:, :-1] * gain).mean(-1).unflatten(0, shape),
-            "value": (weight[:, :-1] * fit).mean(-1).unflatten(0, shape),
-            "replay_value": self._replay_loss(seq, data, returns[:, 0].unflatten(0, shape), stats),
+            "policy": -(weight[:-1] * gain).mean(0).unflatten(0, shape),
+            "value": (weight[:-1] * fit).mean(0).unflatten(0, shape),
+            "replay_value": self._replay_loss(seq, data, returns[0].unflatten(0, shape), stats),
         }
         metrics = {
             "behavior/entropy": entropy.mean(),
@@ -103,8 +103,8 @@ class Behavior(nn.Module):
         return losses, metrics, stats
 
     @torch.no_grad()
-    def imagine(self, world: WorldModel, seq: Latents, draw: Any) -> tuple[Latents, Tensor]:
-        """Follow the policy inside the model from the states of a sequence -> latents (N, H+1, ...), actions (N, H, A).
+    def imagine(self, world: WorldModel, seq: Latents, draw: Any) -> tuple[Tensor, Tensor]:
+        """Follow the policy inside the model from the states of a sequence -> feat (H+1, N, F), actions (H, N, A).
 
         No gradient passes the dynamics, for discrete and continuous actions alike.
         """

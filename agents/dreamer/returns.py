@@ -7,15 +7,15 @@ from torch import Tensor
 
 
 def lambda_return(reward: Tensor, live: Tensor, value: Tensor, lam: float) -> Tensor:
-    """R_k = r_{k+1} + c_{k+1} ((1 - lam) v_{k+1} + lam R_{k+1}), R_{K-1} = v_{K-1}: (N, K) each -> (N, K-1).
+    """R_k = r_{k+1} + c_{k+1} ((1 - lam) v_{k+1} + lam R_{k+1}), R_{K-1} = v_{K-1}: (K, N) each -> (K-1, N).
 
     `live` is the discount of reaching a state, `reward` what is received on arrival there. Hafner et al. 2025, eq. 5.
     """
     inputs = reward + live * (1 - lam) * value
-    returns = [value[:, -1]]
-    for k in reversed(range(1, value.shape[1])):
-        returns.append(inputs[:, k] + lam * live[:, k] * returns[-1])
-    return torch.stack(returns[:0:-1], 1)
+    returns = [value[-1]]
+    for k in reversed(range(1, len(value))):
+        returns.append(inputs[k] + lam * live[k] * returns[-1])
+    return torch.stack(returns[:0:-1])
 
 
 def replay_return(reward: Tensor, last: Tensor, terminal: Tensor, boot: Tensor, discount: float, lam: float) -> Tensor:

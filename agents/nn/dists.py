@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from agents.nn.functional import symexp
+from agents.nn.functional import mixed_softmax, symexp
 
 
 def one_hot(index: Tensor, classes: int) -> Tensor:
@@ -29,7 +29,7 @@ class Categorical:
 
     @cached_property
     def probs(self) -> Tensor:
-        return self.logits.softmax(-1) * (1 - self.unimix) + self.unimix / self.logits.shape[-1]
+        return mixed_softmax(self.logits, self.unimix)
 
     @cached_property
     def logs(self) -> Tensor:
@@ -144,10 +144,9 @@ class _TwoHotNll(torch.autograd.Function):
     """Cross-entropy to a two-hot target; the gradient is `probs - target`, from probabilities that are already there."""
 
     @staticmethod
-    def forward(ctx, logits: Tensor, probs: Tensor, below: Tensor, above: Tensor, share: Tensor) -> Tensor:
-        at, weight = torch.stack([below, above], -1), torch.stack([1 - share, share], -1)
+    def forward(ctx, logits: Tensor, probs: Tensor, total: Tensor, at: Tensor, weight: Tensor) -> Tensor:
         ctx.save_for_backward(probs, at, weight)
-        return logits.logsumexp(-1) - (logits.gather(-1, at) * weight).sum(-1)
+        return total - (logits.gather(-1, at) * weight).sum(-1)
 
     @staticmethod
     def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None, None, None]:
@@ -169,6 +168,11 @@ class TwoHot:
         return self.logits.detach().softmax(-1)
 
     @cached_property
+    def _total(self) -> Tensor:
+        """Logarithm of the summed exponentials: the softmax has it at its maximum, and is there already."""
+        return self.logits.detach().amax(-1) - self.probs.amax(-1).log()
+
+    @cached_property
     def mean(self) -> Tensor:
         """Summed in mirrored pairs, so that equal probabilities give exactly zero: (...), without gradient."""
         half = self.bins.numel() // 2
@@ -176,7 +180,9 @@ class TwoHot:
         return (pairs * self.bins[-half:]).sum(-1)
 
     def nll(self, target: Tensor) -> Tensor:
-        return _TwoHotNll.apply(self.logits, self.probs, *two_hot(target.float(), self.bins))
+        below, above, share = two_hot(target.float(), self.bins)
+        at, weight = torch.stack([below, above], -1), torch.stack([1 - share, share], -1)
+        return _TwoHotNll.apply(self.logits, self.probs, self._total, at, weight)
 
 
 class TwoHotReadout(nn.Module):

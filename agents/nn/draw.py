@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from agents.nn.dists import one_hot
@@ -18,6 +19,12 @@ class Draw(Protocol):
     def normal(self, mean: Tensor, std: Tensor) -> Tensor: ...
 
 
+def pick(probs: Tensor, uniform: Tensor) -> Tensor:
+    """The class whose stretch of the unit interval holds `uniform`: (..., C), (...) -> (..., C) one-hot."""
+    passed = (uniform.unsqueeze(-1) >= probs.cumsum(-1)[..., :-1]).to(probs.dtype)  # monotone: 1 ... 1 0 ... 0
+    return F.pad(passed, (1, 0), value=1.0) - F.pad(passed, (0, 1))
+
+
 class Generated:
     """From a torch generator: the agent's own stream while it learns."""
 
@@ -25,10 +32,7 @@ class Generated:
         self._generator = generator
 
     def categorical(self, probs: Tensor) -> Tensor:
-        # The first of C exponential clocks with these rates rings: one argmax, no cumulative sum.
-        clocks = torch.empty_like(probs).exponential_(generator=self._generator)
-        index = (probs / clocks).argmax(-1, keepdim=True)
-        return torch.zeros_like(probs).scatter_(-1, index, 1.0)
+        return pick(probs, torch.rand(probs.shape[:-1], generator=self._generator, device=probs.device))
 
     def normal(self, mean: Tensor, std: Tensor) -> Tensor:
         return mean + std * torch.empty_like(mean).normal_(generator=self._generator)
@@ -48,10 +52,7 @@ class Given:
         return taken
 
     def categorical(self, probs: Tensor) -> Tensor:
-        below = probs.cumsum(-1)
-        u = self._take(probs.shape[:-1]).unsqueeze(-1)
-        index = (below <= u * below[..., -1:]).sum(-1).clamp(max=probs.shape[-1] - 1)
-        return one_hot(index, probs.shape[-1])
+        return pick(probs, self._take(probs.shape[:-1]))
 
     def normal(self, mean: Tensor, std: Tensor) -> Tensor:
         # In float64: the nearest float32 below one would be a bound of 5.4 standard deviations.

@@ -20,3 +20,54 @@ def cast(x: Tensor) -> Tensor:
     """`x` in the type that autocast would use for a matrix product; done once where autocast would do it every step."""
     kind = x.device.type
     return x.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else x
+
+
+class _MixedSoftmax(torch.autograd.Function):
+    """softmax over a short last axis with a share of the uniform distribution, written out.
+
+    The library's kernel handles one row at a time: with 4 classes it takes seven times as long on a CPU.
+    """
+
+    @staticmethod
+    def forward(ctx, logits: Tensor, unimix: float) -> Tensor:
+        weights = (logits - logits.amax(-1, keepdim=True)).exp_()
+        soft = weights.div_(weights.sum(-1, keepdim=True))
+        ctx.save_for_backward(soft)
+        ctx.keep = 1 - unimix
+        return soft * ctx.keep + unimix / logits.shape[-1]
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, None]:
+        (soft,) = ctx.saved_tensors
+        product = grad * soft
+        return (product - soft * product.sum(-1, keepdim=True)).mul_(ctx.keep), None
+
+
+def mixed_softmax(logits: Tensor, unimix: float) -> Tensor:
+    """(1 - unimix) softmax(logits) + unimix / C over the last axis."""
+    return _MixedSoftmax.apply(logits, unimix)
+
+
+class _RmsNorm(torch.autograd.Function):
+    """x / sqrt(mean(x^2) + eps) * scale with a backward pass of six operators; torch's takes fifteen on a CPU."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, scale: Tensor, eps: float) -> Tensor:
+        square = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_()
+        inverse = square.mul_(1 / x.shape[-1]).add_(eps).rsqrt_()
+        unit = x * inverse
+        ctx.save_for_backward(unit, inverse, scale)
+        return unit * scale
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor, None]:
+        unit, inverse, scale = ctx.saved_tensors
+        product = grad * unit
+        along = torch.matmul(product, scale).unsqueeze(-1)  # (..., 1)
+        inner = torch.addcmul(grad * scale, unit, along, value=-1 / unit.shape[-1]).mul_(inverse)
+        return inner, product.flatten(0, -2).sum(0), None
+
+
+def rms_norm(x: Tensor, scale: Tensor, eps: float) -> Tensor:
+    """Over the last axis, float32."""
+    return _RmsNorm.apply(x, scale, eps)

@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from agents.nn.functional import rms_norm
+
 Act = Callable[[Tensor], Tensor]
 Norm = Callable[[int], nn.Module]
 
@@ -89,7 +91,7 @@ class RMSNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.rms_norm(x.float(), self.scale.shape, self.scale, self.eps)
+        return rms_norm(x.float(), self.scale, self.eps)
 
 
 class Dense(nn.Module):

@@ -30,7 +30,7 @@ class Reinforce(Part):
     kind: Literal["reinforce"] = "reinforce"
 
     def objective(self, logp: Any, advantage: Any) -> Any:
-        """Log-probabilities of the actions taken and their advantages, both (..., H) -> to be maximised, (..., H)."""
+        """Log-probabilities of the actions taken and their advantages, (H, N) each -> what to maximise, (H, N)."""
         return logp * advantage.detach()
 
 

@@ -28,8 +28,8 @@ class Continuation(Part):
         return cont
 
     def weight(self, cont: Any) -> Any:
-        """Predicted continuation along imagination (N, K) -> weight of each state in the losses (N, K)."""
-        return cont.cumprod(-1)
+        """Predicted continuation along imagination (K, N) -> weight of each state in the losses (K, N)."""
+        return cont.cumprod(0)
 
 
 DiscountSlot = slot(Continuation)
