@@ -213,17 +213,35 @@ def _output_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+def _reference_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--reference",
+        multiple=True,
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="DreamerV3 score file BENCHMARK-METHOD.json.gz to show beside learning curves; repeat for more.",
+    )(function)
+
+
 @cli.command()
 @click.argument("name")
 @click.argument("where", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUNS...")
 @click.option("--format", "form", type=click.Choice(["md", "csv", "tex", "html", "json"]), default="md", show_default=True)
 @click.option("--interval", type=click.Choice(["t", "normal"]), help="Half widths from t (default) or 1.96 standard errors.")
+@_reference_option
 @_output_options
-def table(name: str, where: Sequence[Path], form: str, out: Path | None, interval: str | None, **options: Any) -> None:
+def table(
+    name: str,
+    where: Sequence[Path],
+    form: str,
+    out: Path | None,
+    interval: str | None,
+    reference: Sequence[Path],
+    **options: Any,
+) -> None:
     """A comparison table from stored runs (`dreamproof list tables`). csv and json are the long form."""
     from results import tables
 
-    chosen = {"interval": interval} if interval else {}
+    chosen = ({"interval": interval} if interval else {}) | ({"reference": reference} if reference else {})
     text = tables.build(name, list(where), **options, **chosen).render(form)
     if out is None:
         click.echo(text, nl=False)
@@ -236,14 +254,18 @@ def table(name: str, where: Sequence[Path], form: str, out: Path | None, interva
 @click.argument("name")
 @click.argument("where", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUNS...")
 @click.option("--format", "form", type=click.Choice(["png", "pdf", "svg"]), help="[default: from --out, else png]")
+@_reference_option
 @_output_options
-def plot(name: str, where: Sequence[Path], form: str | None, out: Path | None, **options: Any) -> None:
+def plot(
+    name: str, where: Sequence[Path], form: str | None, out: Path | None, reference: Sequence[Path], **options: Any
+) -> None:
     """A figure from stored runs (`dreamproof list plots`), and beside it the CSV of exactly what is drawn."""
     from results import plots
 
     form = form or (out.suffix[1:] if out and out.suffix[1:] in ("png", "pdf", "svg") else "png")
     out = out or Path("figures") / f"{name}.{form}"
-    figure, drawn = plots.build(name, list(where), **options)
+    chosen = {"reference": reference} if reference else {}
+    figure, drawn = plots.build(name, list(where), **options, **chosen)
     out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(out, format=form)
     _write(out.with_suffix(".csv"), drawn.to_csv(index=False))

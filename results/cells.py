@@ -7,6 +7,7 @@ checkpoint of a run that is done. Nothing is pooled over settings, and nothing i
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -87,15 +88,29 @@ class Cell:
 
 def select(results: load.Results) -> list[Cell]:
     """All cells, sorted: those that were measured, and those that runs were configured to measure and have not."""
-    runs = results.runs.sort_values("done", ascending=False, kind="stable")
-    repeats = runs.duplicated([*load.AXES, "train_seed"])
-    runs, dropped = runs[~repeats], runs[repeats]
+    runs, dropped = distinct(results.runs)
     cells: dict[tuple, Cell] = {}
     _measured(cells, load.final_episodes(results), runs)
     _expected(cells, runs)
     _flag_duplicates(cells, dropped)
     _flag_unequal(cells)
     return [cells[key] for key in sorted(cells)]
+
+
+def distinct(runs: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Each setting and training seed once, a run that is done before one that is not, and the repeats left out."""
+    runs = runs.sort_values("done", ascending=False, kind="stable")
+    repeats = runs.duplicated([*load.AXES, "train_seed"])
+    return runs[~repeats], runs[repeats]
+
+
+def random_returns(task: str, cells: Iterable[Cell]) -> dict[int, np.ndarray]:
+    """Clean evaluations of random play on a task, each training seed once; empty where none was run."""
+    seeds: dict[int, np.ndarray] = {}
+    for cell in cells:
+        if (cell.key["task"], cell.key["agent"], cell.key["eval_noise"]) == (task, "random", "clean"):
+            seeds = cell.returns | seeds
+    return seeds
 
 
 def _get(cells: dict[tuple, Cell], key: tuple) -> Cell:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from results import intervals, load, references
-from results.cells import KEY, Cell, select
+from results.cells import KEY, Cell, random_returns, select
 
 CONTRACT = ["task", "agent", "ablation", "train_noise", "eval_noise", "seeds", "episodes", "mean", "ci_low", "ci_high"]
 CONTRACT += ["interval", "retention", "retention_low", "retention_high", "flags"]
@@ -62,11 +62,7 @@ class Random:
 
 def _random(task: str, cells: list[Cell], boot: intervals.Bootstrap) -> Random:
     """Clean evaluations of the random agent among the runs, each seed once; else the stored reference; else NaN."""
-    seeds: dict[int, np.ndarray] = {}
-    for cell in cells:
-        if (cell.key["task"], cell.key["agent"], cell.key["eval_noise"]) == (task, "random", "clean"):
-            seeds = cell.returns | seeds
-    if seeds:
+    if seeds := random_returns(task, cells):
         returns = [seeds[seed][:, None] for seed in sorted(seeds)]
         # An agent of its own: drawn independently of the models that are compared with it.
         return Random(float(np.mean([r.mean() for r in returns])), "runs", boot.means(returns, models_key=1)[:, 0])

@@ -10,7 +10,8 @@ COLUMN = 3.4  # inches: one column of a two-column page, the width of one panel
 FONT = 7.5  # points, at the printed size
 # Wong's palette (Nature Methods 8, 441), told apart with every common colour blindness; black is for references.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31", "#7F7F7F"]
-REFERENCE = "#000000"
+REFERENCE = "#000000"  # random play
+STORED = ["#A0A0A0", "#C4C4C4", "#6A6A6A", "#B0A890"]  # stored results of others
 HEAT = "cividis"
 MARKS = "osD^vPX*"
 RC = {
@@ -95,6 +96,11 @@ def setting(noise: str, axis: str) -> str:
 def colours(labels: Iterable[str]) -> dict[str, tuple[str, str]]:
     """Label -> (colour, marker), by position: the first, which is the clean or the whole agent, looks alike everywhere."""
     return {name: (COLOURS[i % len(COLOURS)], MARKS[i % len(MARKS)]) for i, name in enumerate(labels)}
+
+
+def stored(labels: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Label of somebody else's stored results -> (colour, marker): greys, so that only our lines have colours."""
+    return {name: (STORED[i % len(STORED)], ".") for i, name in enumerate(labels)}
 
 
 def _part(text: str) -> tuple[str, dict[str, str]]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness import plugins
+from harness.errors import BadInput
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,5 +26,7 @@ def build(name: str, roots: Iterable[Path | str], **options: Any) -> tuple[Figur
 
     module = plugins.load("results.plots", name)
     results, rng, options = prepare(roots, **options)
+    for option in set(options) - set(inspect.signature(module.compute).parameters):
+        raise BadInput(f"The figure '{name}' takes no option '{option}'.")
     drawn = module.compute(results, rng, **options)
     return module.paint(drawn), drawn

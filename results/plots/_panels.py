@@ -99,10 +99,9 @@ def _frame(ax: Axes, marks: pd.DataFrame, task: pd.DataFrame) -> None:
     ax.grid(axis="y", lw=0.3, alpha=0.6)
 
 
-def foot(figure: Figure, axes: list[Axes], drawn: pd.DataFrame, columns: int) -> None:
-    """One legend for all curves and the caption, beneath the panels, in room that is taken from the layout."""
+def foot(figure: Figure, axes: list[Axes], text: str) -> None:
+    """One legend for all curves and the caption `text`, beneath the panels, in room that is taken from the layout."""
     handles = {name: line for ax in axes for line, name in zip(*ax.get_legend_handles_labels(), strict=True)}
-    text = caption(drawn, columns)
     line, width = 1.35 * style.FONT / 72, figure.get_figwidth()
     across = max(1, int(width / (0.45 + 0.062 * max(map(len, handles), default=1))))
     rows = -(-len(handles) // across)

@@ -68,7 +68,7 @@ def paint(drawn: pd.DataFrame) -> Figure:
                 _panels.curves(ax, marks, panel, looks, task)
         for ax in axes[len(panels) :]:
             ax.remove()
-        _panels.foot(figure, list(axes[: len(panels)]), drawn, columns)
+        _panels.foot(figure, list(axes[: len(panels)]), _panels.caption(drawn, columns))
     return figure
 
 

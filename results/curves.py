@@ -1,0 +1,136 @@
+"""Learning curves: training episodes in bins of environment frames, per training run and as means over training runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from harness.errors import BadInput
+from results import cells, intervals, load, references
+from results.importers import dreamerv3
+
+MOST_BINS = 40
+TYPICAL = 95  # percent of training episodes that are no longer than a bin is wide
+
+
+@dataclass(frozen=True)
+class Bins:
+    """Bins (left, left + width] of environment frames from 0 on; `end` is the furthest point of any run of the task.
+
+    The width is the smallest of 1, 2, 5 x 10^k that makes at most MOST_BINS bins and is no narrower than TYPICAL percent
+    of the training episodes are long, so that a run which is still training seldom leaves a bin empty.
+    """
+
+    width: int
+    end: int
+
+    @classmethod
+    def of(cls, training: pd.DataFrame, end: float) -> Bins:
+        """Bins for the training episodes of one task; `end` where something was measured further on."""
+        ends = training[["path", "frames"]].drop_duplicates().sort_values(["path", "frames"])
+        lengths = ends.groupby("path").frames.diff().fillna(ends.frames)
+        end = int(max(end, training.frames.max() if len(training) else 0, 1))
+        long = np.percentile(lengths, TYPICAL, method="higher") if len(lengths) else 1
+        return cls(_round_up(max(end / MOST_BINS, long, 1)), end)
+
+    def left(self, frames: pd.Series) -> pd.Series:
+        """Left edge of the bin of each point; frame 0 belongs to the first."""
+        return ((-(-frames // self.width) - 1).clip(lower=0) * self.width).astype(int)
+
+
+def runs(results: load.Results) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The runs that have curves, each setting and seed once, and those left out as repeats. Random play has none."""
+    kept, repeats = cells.distinct(results.runs)
+    learn = kept[kept.agent != "random"]
+    return (learn if len(learn) else kept), repeats
+
+
+def training(results: load.Results, chosen: pd.DataFrame) -> pd.DataFrame:
+    """Training episodes of the chosen runs in order; those whose return is not a finite number keep their row."""
+    rows = results.episodes[(results.episodes.split == "train") & results.episodes.path.isin(chosen.path)]
+    lacking = rows if "frames" not in rows else rows[rows.frames.isna()]
+    if len(lacking):
+        raise BadInput(f"{lacking.path.iloc[0]}/episodes.jsonl: a training episode lacks frames.")
+    rows = rows if "frames" in rows else rows.assign(frames=0)
+    return rows.astype({"frames": int}).sort_values([*load.AXES, "train_seed", "frames", "episode", "return"])
+
+
+def per_seed(points: pd.DataFrame, by: list[str], bins: Bins) -> pd.DataFrame:
+    """Points (frames, return) -> per `by`, which names a run, and bin: bin_low, bin_high, x, mean, episodes.
+
+    `x` is the mean frame of the points in the bin, so that nothing stands further right than what was measured.
+    """
+    points = points[np.isfinite(points["return"])]
+    binned = points.assign(bin_low=bins.left(points.frames)).groupby([*by, "bin_low"], sort=True)
+    table = binned.agg(x=("frames", "mean"), mean=("return", "mean"), episodes=("return", "size")).reset_index()
+    return table.assign(bin_high=table.bin_low + bins.width)
+
+
+def left_out(of_setting: pd.DataFrame, repeats: pd.DataFrame, episodes: pd.DataFrame) -> str:
+    """`; 1 repeated run left out; 2 returns not finite`: what of a setting is in no number; mostly ''."""
+    key = tuple(of_setting[load.AXES].iloc[0])
+    again = sum(row == key for row in repeats[load.AXES].itertuples(index=False, name=None))
+    bad = int((~np.isfinite(episodes["return"])).sum())
+    texts = ((again, "repeated runs left out"), (bad, "returns not finite, left out"))
+    return "".join(f"; {count} {text}" for count, text in texts if count)
+
+
+def over_seeds(seeds: pd.DataFrame, of: int, confidence: float) -> pd.DataFrame:
+    """Per bin the mean over runs of per-run means, with Student's t interval over training runs; NaN ends for one run.
+
+    Only runs with a point in the bin count: `seeds` of them, out of `of`.
+    """
+    rows = []
+    for (low, high), some in seeds.groupby(["bin_low", "bin_high"], sort=True):
+        mean, ci_low, ci_high = intervals.mean_interval(some["mean"].to_numpy(), confidence)
+        place = {"bin_low": low, "bin_high": high, "x": some.x.mean(), "seeds": len(some), "of": of}
+        rows.append(place | {"mean": mean, "ci_low": ci_low, "ci_high": ci_high, "episodes": int(some.episodes.sum())})
+    return pd.DataFrame(rows, columns=["bin_low", "bin_high", "x", "seeds", "of", "mean", "ci_low", "ci_high", "episodes"])
+
+
+def finals(results: load.Results) -> dict[tuple, tuple[cells.Cell, int]]:
+    """Setting (AXES, policy) -> its final clean evaluation and the frame of that checkpoint; of random play too."""
+    final = load.final_episodes(results)
+    final = final if "frames" in final else final.assign(frames=final.step)
+    frames = final.groupby(load.AXES).frames.max()
+    clean = [cell for cell in cells.select(results) if cell.key["eval_noise"] == "clean" and cell.returns]
+    return {cell.group: (cell, int(frames[cell.group[:-1]])) for cell in clean}
+
+
+def random_score(task: str, found: Iterable[cells.Cell]) -> tuple[float, str]:
+    """Mean return of random play and where it comes from: `runs`, the name of a stored table, or NaN and ''."""
+    if seeds := cells.random_returns(task, found):
+        return float(np.mean([seeds[seed].mean() for seed in sorted(seeds)])), "runs"
+    return references.stored(task) or (np.nan, "")
+
+
+def stored(paths: Iterable[Path | str], tasks: Iterable[str]) -> pd.DataFrame:
+    """Points of reference files on our tasks: task (as ours), label, file, seed, frames, return (NaN: a null).
+
+    BadInput where a file has none of our tasks: nothing of it could be shown.
+    """
+    tables, tasks = [], set(tasks)
+    for path in paths:
+        protocol = dreamerv3.benchmark(path)
+        table = dreamerv3.read(path).rename(columns={"x": "frames", "y": "return"})
+        table["task"] = [dreamerv3.suite_task(task, protocol) for task in table.task]
+        if not tasks & set(table.task):
+            raise BadInput(f"{path} has no task of these runs ({', '.join(sorted(tasks))}), but {', '.join(_some(table))}.")
+        label = table.method + f" ({protocol} protocol)"
+        tables.append(table[table.task.isin(tasks)].assign(label=label, file=Path(path).name))
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["task", "label", "file"])
+
+
+def _some(table: pd.DataFrame, most: int = 5) -> list[str]:
+    names = list(table.task.unique())
+    return names[:most] + ["..."] * (len(names) > most)
+
+
+def _round_up(value: float) -> int:
+    """The smallest of 1, 2, 5, 10, 20, ... that is at least `value`."""
+    power = 10 ** max(0, int(np.floor(np.log10(value))))
+    return next(int(power * m) for m in (1, 2, 5, 10) if power * m >= value)

@@ -1,0 +1,168 @@
+"""Learning: return of the first and the last tenth of training episodes, beside random play, final score and references."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from results.load import Results
+    from results.tables import Sheet
+
+SETTINGS = ["study", "preset", "size", "precision", "steps", "variant"]
+COLUMNS = ["task", "agent", "ablation", "train_noise", "measure", "seeds", "of", "episodes", "frames_low", "frames_high"]
+COLUMNS += ["mean", "ci_low", "ci_high", "interval", "source", *SETTINGS, "flags"]
+FIRST, LAST = "first tenth", "last tenth"
+
+
+def make(
+    results: Results,
+    rng: np.random.Generator,
+    reps: int,
+    confidence: float,
+    reference: Iterable[Path | str] = (),
+) -> pd.DataFrame:
+    """One row per number with COLUMNS; nothing is random here, `rng` and `reps` change nothing.
+
+    measure: `first tenth` and `last tenth` of each run's training episodes (ceil(n / 10) of n, in order of frames),
+    played under the training noise; `random` play; `final` clean evaluation of the last checkpoint; `reference`: points
+    of a stored method at the frames of the last tenth. mean: over runs of per-run means. Only runs that are done count:
+    the tenth of half a run lies elsewhere. ci_low, ci_high: Student's t over training runs. frames: (low, high].
+    """
+    import pandas as pd
+
+    from results import curves, load, style
+
+    chosen, repeats = curves.runs(results)
+    training, finals = curves.training(results, chosen), curves.finals(results)
+    stored = curves.stored(reference, chosen.task.unique())
+    randoms = {task: curves.random_score(task, (cell for cell, _ in finals.values())) for task in chosen.task.unique()}
+    rows = []
+    for key, runs in chosen.groupby(load.AXES, sort=True):
+        place = dict(zip(load.AXES, key, strict=True))
+        flags = _flags(runs, repeats, training[training.path.isin(runs.path)])
+        numbers = list(_tenths(training[training.path.isin(runs[runs.done].path)], len(runs), confidence))
+        numbers += _random(*randoms[place["task"]])
+        numbers += [_final(*finals[group], len(runs), confidence) for group in finals if group[:-1] == key]
+        numbers += _references(stored[stored.task == place["task"]], numbers[1], confidence)
+        rows += [place | {"flags": flags} | number for number in numbers]
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    orders = {"ablation": style.ablation_order, "train_noise": style.noise_order}
+    rank = table[["task", "agent", "ablation", "train_noise", *SETTINGS]]
+    rank = rank.apply(lambda column: column.map(orders[column.name]) if column.name in orders else column)
+    return table.loc[rank.sort_values(list(rank.columns), kind="stable").index].reset_index(drop=True)
+
+
+def sheets(long: pd.DataFrame) -> list[Sheet]:
+    """Per task one sheet, a row per setting and a column per measure."""
+    from results.tables import Sheet
+
+    return [Sheet(f"{task}: learning", *_sheet(rows), _notes(rows)) for task, rows in long.groupby("task", sort=False)]
+
+
+def _flags(runs: pd.DataFrame, repeats: pd.DataFrame, episodes: pd.DataFrame) -> str:
+    """`one_seed;unfinished:1; ...`: what a reader of the setting's numbers must be told."""
+    from results import curves
+
+    done = int(runs.done.sum())
+    flags = ["one_seed"] if done == 1 else []
+    flags += [f"unfinished:{len(runs) - done}"] if done < len(runs) else []
+    return ";".join(flags) + curves.left_out(runs, repeats, episodes)
+
+
+def _tenths(episodes: pd.DataFrame, of: int, confidence: float) -> Iterator[dict[str, Any]]:
+    """The first and the last tenth, always both; NaN where no run is done."""
+    import numpy as np
+
+    finite = episodes[np.isfinite(episodes["return"])]
+    parts = {FIRST: [], LAST: []}
+    for _, run in finite.groupby("path", sort=True):
+        tenth = -(-len(run) // 10)
+        before = run.frames.iloc[-tenth - 1] if len(run) > tenth else 0
+        parts[FIRST].append((run["return"].iloc[:tenth].mean(), tenth, 0, run.frames.iloc[tenth - 1], run.train_seed.iloc[0]))
+        parts[LAST].append((run["return"].iloc[-tenth:].mean(), tenth, before, run.frames.iloc[-1], run.train_seed.iloc[0]))
+    for name, found in parts.items():
+        means, counts, lows, highs, _ = zip(*sorted(found, key=lambda run: run[-1]), strict=True) if found else [()] * 5
+        frames = {"frames_low": min(lows, default=np.nan), "frames_high": max(highs, default=np.nan)}
+        yield {"measure": name, "episodes": sum(counts), "source": "runs"} | frames | _mean(means, of, confidence)
+
+
+def _random(score: float, source: str) -> list[dict[str, Any]]:
+    return [{"measure": "random", "mean": score, "source": source}] if source else []
+
+
+def _final(cell: Any, frame: int, of: int, confidence: float) -> dict[str, Any]:
+    episodes = sum(map(len, cell.returns.values()))
+    place = {"measure": "final", "episodes": episodes, "frames_low": frame, "frames_high": frame, "source": "runs"}
+    return place | _mean(cell.seed_means, of, confidence)
+
+
+def _references(points: pd.DataFrame, last: dict[str, Any], confidence: float) -> Iterator[dict[str, Any]]:
+    """Per stored method the mean over its runs of their points in the frames of our last tenth, both ends as there."""
+    for label, own in points.groupby("label", sort=True):
+        within = own[(own.frames > last["frames_low"]) & (own.frames <= last["frames_high"]) & own["return"].notna()]
+        means = within.groupby("seed", sort=True)["return"].mean()
+        frames = {name: last[name] for name in ("frames_low", "frames_high")}
+        place = {"measure": "reference", "source": label, "episodes": len(within)}
+        yield place | frames | _mean(means, own.seed.nunique(), confidence)
+
+
+def _mean(values: Iterable[float], of: int, confidence: float) -> dict[str, Any]:
+    from results import intervals
+
+    values = list(values)
+    mean, low, high = intervals.mean_interval(values, confidence)
+    named = f"{100 * confidence:g} % t-seeds" if len(values) > 1 else ""
+    return {"seeds": len(values), "of": of, "mean": mean, "ci_low": low, "ci_high": high, "interval": named}
+
+
+def _sheet(rows: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    """Head and body: axes that every setting has and those that vary, then the measures."""
+    axes = ["agent", "ablation", "train_noise", *(name for name in SETTINGS if rows[name].nunique() > 1)]
+    columns = rows[["measure", "source"]].drop_duplicates()
+    measures = [m for m in (FIRST, LAST, "random", "final") if m in set(columns.measure)]
+    others = list(columns[columns.measure == "reference"].source)
+    body = []
+    for key, setting in rows.groupby(["agent", "ablation", "train_noise", *SETTINGS], sort=False, dropna=False):
+        named = dict(zip(["agent", "ablation", "train_noise", *SETTINGS], key, strict=True))
+        cells = [_text(setting[setting.measure == name]) for name in measures]
+        cells += [_text(setting[(setting.measure == "reference") & (setting.source == label)]) for label in others]
+        tenth = setting[setting.measure == LAST].iloc[0]
+        flags = setting["flags"].iloc[0] or "-"
+        body.append([*(str(named[axis]) for axis in axes), f"{tenth.seeds:g} of {tenth.of:g}", *cells, flags])
+    return [*(axis.replace("_", " ") for axis in axes), "runs", *measures, *others, "flags"], body
+
+
+def _text(found: pd.DataFrame) -> str:
+    """`512.3 ± 40.1`; `± ?` where one run has no interval; `-` where there is no number."""
+    if not len(found) or found["mean"].isna().all():
+        return "-"
+    number = found.iloc[0]
+    half = (number["ci_high"] - number["ci_low"]) / 2
+    width = "" if number["measure"] == "random" else " ± ?" if half != half else f" ± {half:.2f}"
+    return f"{number['mean']:.2f}{width}"
+
+
+def _notes(rows: pd.DataFrame) -> list[str]:
+    last = rows[(rows.measure == LAST) & rows["mean"].notna()]
+    span = f"frames {last.frames_low.min():,.0f} to {last.frames_high.max():,.0f}" if len(last) else "nothing is done yet"
+    sources = ", ".join(sorted(set(rows[rows.measure == "random"].source)))
+    notes = [
+        "Unit: return per episode. Mean over training runs of per-run means, runs that are done only; ± half the width of "
+        f"{', '.join(sorted(set(rows.interval.fillna('')) - {''})) or 'no interval: one run'}, over training runs.",
+        f"First and last tenth: of each run's training episodes, under the training noise, while learning ({LAST}: {span}).",
+        "Final: clean evaluation of the last checkpoint.",
+        f"Random: from {sources}." if sources else "Random: no random agent among the runs and no stored score.",
+    ]
+    stored = rows[rows.measure == "reference"]
+    if len(stored):
+        notes.append("Others: stored points at the frames of the last tenth; frames include their protocol's action repeat.")
+    for label, some in stored[stored["mean"].isna()].groupby("source"):
+        notes.append(f"{label}: no point at those frames in {len(some)} settings.")
+    short = stored[(stored.seeds < stored.of) & (stored.seeds > 0)]
+    notes += [f"{mark.source}: {mark.seeds:g} of its {mark.of:g} runs have a point there." for mark in short.itertuples()]
+    return list(dict.fromkeys(notes))
