@@ -20,6 +20,7 @@ from agents.dreamer.rssm import RSSM, Posterior
 from agents.dreamer.world_model import WorldModel
 from agents.nn.dists import Bernoulli, BoundedNormal, Categorical, Index, Squared
 from agents.nn.layers import MLP, Dense, Head, Linear, Pair
+from agents.nn.memory import keep_blocks
 from agents.protocol import Space, Spec
 
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16}
@@ -30,6 +31,7 @@ def dreamer(config: Config, spec: Spec, *, seed: int, device: str, precision: st
     if precision not in PRECISIONS:
         raise ValueError(f"precision '{precision}' is not one of {', '.join(PRECISIONS)}")
     torch.set_num_threads(threads)
+    keep_blocks()
     place, dtype = place_of(device), PRECISIONS[precision]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

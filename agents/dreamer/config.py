@@ -123,7 +123,8 @@ def _size(width: int) -> dict[str, Any]:
 
 # Dotted changes relative to a run.
 SIZES: dict[str, dict[str, Any]] = {
-    # Ours: learns small tasks in minutes on one core, with the learning rate that so few weights bear.
+    # Ours: learns small tasks in minutes on one core, with the learning rate that so few weights bear. Fewer bins, because
+    # at this width half of an update would go into the 255 outputs of reward and critic.
     "nano": {
         "agent.deter": 128,
         "agent.hidden": 32,
@@ -132,6 +133,8 @@ SIZES: dict[str, dict[str, Any]] = {
         "agent.latent.latents": 8,
         "agent.latent.classes": 8,
         "agent.core.blocks": 4,
+        "agent.reward.bins": 63,
+        "agent.value.bins": 63,
         "agent.optimizer.lr": 5e-4,
         "agent.optimizer.warmup": 100,
     },

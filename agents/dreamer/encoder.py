@@ -66,7 +66,7 @@ class ImageEncoder(nn.Module):
 
     def forward(self, obs: Mapping[str, Tensor]) -> Tensor:
         image = torch.cat([obs[key] for key in self._keys], -1)
-        x = cast(image.flatten(0, 1).float() / 255 - 0.5)
+        x = cast(image.flatten(0, 1).float().div_(255).sub_(0.5))
         return self.stages(x).flatten(1).unflatten(0, image.shape[:2])
 
 

@@ -207,11 +207,31 @@ class Squared:
         return ((self.mean - self._squash.squash(target.float()).reshape(self.mean.shape)) ** 2).sum(-1)
 
 
+class _PixelError(torch.autograd.Function):
+    """Squared error of sigmoid(logits), summed over the last three axes, in few passes over many pixels."""
+
+    @staticmethod
+    def forward(ctx, logits: Tensor, mean: Tensor, target: Tensor) -> Tensor:
+        error = mean - target
+        ctx.save_for_backward(mean, error)
+        return torch.linalg.vector_norm(error, dim=(-3, -2, -1)).square_()
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:
+        mean, error = ctx.saved_tensors
+        return torch.ops.aten.sigmoid_backward(error * (2 * grad)[..., None, None, None], mean), None, None
+
+
 class Pixels:
     """An image in [0, 1] with squared error against bytes, summed over pixels and channels (no factor 1/2)."""
 
     def __init__(self, logits: Tensor) -> None:
-        self.mean = logits.float().sigmoid()
+        self._logits = logits.float()
+
+    @cached_property
+    def mean(self) -> Tensor:
+        """Without gradient: the loss has its own."""
+        return self._logits.detach().sigmoid()
 
     def nll(self, target: Tensor) -> Tensor:
-        return ((self.mean - target.float() / 255) ** 2).sum((-3, -2, -1))
+        return _PixelError.apply(self._logits, self.mean, target.float().div_(255))
