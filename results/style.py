@@ -11,7 +11,7 @@ FONT = 7.5  # points, at the printed size
 # Wong's palette (Nature Methods 8, 441), told apart with every common colour blindness; black is for references.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31", "#7F7F7F"]
 REFERENCE = "#000000"  # random play
-STORED = ["#A0A0A0", "#C4C4C4", "#6A6A6A", "#B0A890"]  # stored results of others
+STORED = ["#A0A0A0", "#5E5E5E", "#C4C4C4", "#B0A890"]  # stored results of others
 HEAT = "cividis"
 MARKS = "osD^vPX*"
 RC = {
