@@ -63,6 +63,9 @@ def test_files_that_are_cut_off_missing_or_misnamed(tmp_path):
     path.write_bytes(path.read_bytes()[:-12])
     with pytest.raises(BadInput, match="cut off"):
         dreamerv3.read(path)
+    path.write_bytes(gzip.compress(b"[]")[:10] + b"\xff" * 20)
+    with pytest.raises(BadInput, match="is not JSON, plain or gzipped"):
+        dreamerv3.read(path)
     with pytest.raises(BadInput, match="Cannot read"):
         dreamerv3.read(tmp_path / "a-b.json.gz")
     with pytest.raises(BadInput, match=r"BENCHMARK-METHOD\.json\.gz"):

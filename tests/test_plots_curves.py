@@ -159,7 +159,7 @@ def test_one_seed_has_no_band_and_says_so(tmp_path):
     figure, table = plots.build("curves", [tmp_path])
     assert table[table.kind.isin(["curve", "final"])].ci_low.isna().all()
     assert not any(len(path.vertices) for band in figure.axes[0].collections for path in band.get_paths())
-    assert "one training run, no claim about the method" in " ".join(figure.texts[0].get_text().split())
+    assert "one training run there, no claim about the method" in " ".join(figure.texts[0].get_text().split())
 
 
 def test_a_run_without_episodes_is_named(tmp_path):
@@ -217,6 +217,16 @@ def test_order_changes_no_digit(tmp_path):
             (path / "episodes.jsonl").write_text("\n".join(rng.permutation(lines)) + "\n")
     first, second = (plots.build("curves", [place])[1] for place in places)
     assert first.equals(second) and len(first) > 10
+
+
+def test_company_changes_no_number(tmp_path):
+    run(tmp_path / "a", [(100, 10), (200, 20)])
+    run(tmp_path / "b", [(100, 10), (200, 20)])
+    run(tmp_path / "b", [(100, 10), (200, 20)], [5.0, 6.0], ablation="repo")
+    alone, beside = (plots.build("curves", [tmp_path / folder])[1] for folder in "ab")
+    shared = [c for c in alone if c != "series"]
+    first, second = (t[(t.kind == "curve") & (t.ablation == "none")][shared].to_csv(index=False) for t in (alone, beside))
+    assert first == second
 
 
 # References

@@ -6,6 +6,7 @@ import gzip
 import itertools
 import json
 import math
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ def _array(path: Path) -> list[Any]:
         content = json.loads(gzip.decompress(stored) if stored[:2] == b"\x1f\x8b" else stored)
     except EOFError:
         raise BadInput(f"{path} ends before its compressed data do: it was cut off.") from None
-    except (gzip.BadGzipFile, ValueError) as error:
+    except (gzip.BadGzipFile, zlib.error, ValueError) as error:
         raise BadInput(f"{path} is not JSON, plain or gzipped: {error}") from None
     except OSError as error:
         raise BadInput(f"Cannot read {path}: {error.strerror}") from None

@@ -96,7 +96,7 @@ def _explain(ax: Axes, marks: pd.DataFrame) -> None:
     if (marks.kind == "stopped").any():
         ax.add_line(Line2D([], [], marker="x", ms=4.5, mew=1.1, label=STOPPED, **grey))
     empty = marks[(marks.kind == "stopped") & marks.x.isna()]
-    absent = [f"{mark.series} seed {mark.train_seed:g}" for mark in empty.itertuples()]
+    absent = [f"{mark.series} seed {mark.train_seed}" for mark in empty.itertuples()]
     if absent:
         text = textwrap.fill("no training episode yet: " + ", ".join(absent), 60)
         ax.text(0.98, 0.97, text, transform=ax.transAxes, ha="right", va="top", fontsize=style.FONT - 0.5)
@@ -114,7 +114,7 @@ def caption(drawn: pd.DataFrame, columns: int) -> str:
     if over := [name for name in names if name.endswith("t-seeds")]:
         text += [f"Bands and bars: {', '.join(over)} interval, over training runs; cut at the frame where wider."]
     if "one training run" in names:
-        text += ["No band: one training run, no claim about the method."]
+        text += ["No band: one training run there, no claim about the method."]
     if drawn[drawn.kind.isin(["curve", "reference"])].mark.ne("").any():
         text += ["Dashed, hollow: runs are missing (ended, or in the middle of a long episode, often a good one)."]
     if (drawn.kind == "stopped").any():

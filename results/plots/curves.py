@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 COLUMNS = ["task", "panel", "kind", "series", "agent", "ablation", "train_noise", "train_seed", "x", "mean"]
 COLUMNS += ["ci_low", "ci_high", "bin_low", "bin_high", "seeds", "of", "episodes", "mark", "axis", "note"]
+COUNTS = ["train_seed", "bin_low", "bin_high", "seeds", "of", "episodes"]
 SETTINGS = ["study", "preset", "size", "precision", "steps", "variant"]
 MOST_LINES = 6  # in one panel; more are split into one panel per ablation
 
@@ -65,6 +66,7 @@ def compute(
             ]
             rows += [place | mark for mark in marks]
     table = pd.DataFrame(rows, columns=COLUMNS)
+    table = table.astype(dict.fromkeys(COUNTS, "Int64"))  # whole numbers, whatever stands beside them
     table[["mark", "note", "series"]] = table[["mark", "note", "series"]].fillna("")
     return table
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 SETTINGS = ["study", "preset", "size", "precision", "steps", "variant"]
 COLUMNS = ["task", "agent", "ablation", "train_noise", "measure", "seeds", "of", "episodes", "frames_low", "frames_high"]
 COLUMNS += ["mean", "ci_low", "ci_high", "interval", "source", *SETTINGS, "flags"]
+COUNTS = ["seeds", "of", "episodes", "frames_low", "frames_high"]
 FIRST, LAST = "first tenth", "last tenth"
 
 
@@ -50,7 +51,7 @@ def make(
         numbers += [_final(*finals[group], len(runs), confidence) for group in finals if group[:-1] == key]
         numbers += _references(stored[stored.task == place["task"]], numbers[1], confidence)
         rows += [place | {"flags": flags} | number for number in numbers]
-    table = pd.DataFrame(rows, columns=COLUMNS)
+    table = pd.DataFrame(rows, columns=COLUMNS).astype(dict.fromkeys(COUNTS, "Int64"))
     orders = {"ablation": style.ablation_order, "train_noise": style.noise_order}
     rank = table[["task", "agent", "ablation", "train_noise", *SETTINGS]]
     rank = rank.apply(lambda column: column.map(orders[column.name]) if column.name in orders else column)
@@ -133,7 +134,7 @@ def _sheet(rows: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
         cells += [_text(setting[(setting.measure == "reference") & (setting.source == label)]) for label in others]
         tenth = setting[setting.measure == LAST].iloc[0]
         flags = setting["flags"].iloc[0] or "-"
-        body.append([*(str(named[axis]) for axis in axes), f"{tenth.seeds:g} of {tenth.of:g}", *cells, flags])
+        body.append([*(str(named[axis]) for axis in axes), f"{tenth.seeds} of {tenth.of}", *cells, flags])
     return [*(axis.replace("_", " ") for axis in axes), "runs", *measures, *others, "flags"], body
 
 
@@ -149,7 +150,7 @@ def _text(found: pd.DataFrame) -> str:
 
 def _notes(rows: pd.DataFrame) -> list[str]:
     last = rows[(rows.measure == LAST) & rows["mean"].notna()]
-    span = f"frames {last.frames_low.min():,.0f} to {last.frames_high.max():,.0f}" if len(last) else "nothing is done yet"
+    span = f"frames {last.frames_low.min():,} to {last.frames_high.max():,}" if len(last) else "nothing is done yet"
     sources = ", ".join(sorted(set(rows[rows.measure == "random"].source)))
     notes = [
         "Unit: return per episode. Mean over training runs of per-run means, runs that are done only; ± half the width of "
@@ -164,5 +165,5 @@ def _notes(rows: pd.DataFrame) -> list[str]:
     for label, some in stored[stored["mean"].isna()].groupby("source"):
         notes.append(f"{label}: no point at those frames in {len(some)} settings.")
     short = stored[(stored.seeds < stored.of) & (stored.seeds > 0)]
-    notes += [f"{mark.source}: {mark.seeds:g} of its {mark.of:g} runs have a point there." for mark in short.itertuples()]
+    notes += [f"{mark.source}: {mark.seeds} of its {mark.of} runs have a point there." for mark in short.itertuples()]
     return list(dict.fromkeys(notes))
