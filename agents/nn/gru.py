@@ -33,12 +33,9 @@ class BlockGRU(nn.Module):
         self.hidden_norm = norm(deter)
         self.gates = BlockLinear(deter, 3 * deter, blocks)
         self._act = act
-        # Gates in the order reset, candidate, update: tanh(x) is 2 sigmoid(2x) - 1, which takes a sixth of the time on a CPU,
-        # and the update gate starts closed, at sigmoid(-1).
-        width = deter // blocks
-        factor, shift = torch.tensor([1.0, 2.0, 1.0]), torch.tensor([0.0, 0.0, -1.0])
-        self.register_buffer("factor", factor.repeat_interleave(width), persistent=False)
-        self.register_buffer("shift", shift.repeat_interleave(width), persistent=False)
+        # The update gate starts nearly closed, at sigmoid(-1). Gates come in the order reset, candidate, update.
+        shift = torch.tensor([0.0, 0.0, -1.0]).repeat_interleave(deter // blocks)
+        self.register_buffer("shift", shift, persistent=False)
 
     def _split(self) -> tuple[Tensor, Tensor, Tensor]:
         """Rows of the hidden layer's weight that see the block itself, the dense state, the dense action."""
@@ -57,8 +54,8 @@ class BlockGRU(nn.Module):
         """
         own, dense, _ = self._split()
         own, dense = cast(split_blocks(own, self.blocks)), cast(dense)
-        gates = cast(split_blocks(self.gates.weight, self.blocks) * self.factor)
-        bias = split_blocks(self.gates.bias.unsqueeze(0), self.blocks) * self.factor + self.shift  # (G, 1, 3D/G)
+        gates = cast(split_blocks(self.gates.weight, self.blocks))
+        bias = split_blocks(self.gates.bias.unsqueeze(0), self.blocks) + self.shift  # (G, 1, 3D/G)
 
         def blocks(x: Tensor) -> Tensor:
             return x.unflatten(-1, (self.blocks, -1)).transpose(0, 1)  # (N, D) -> (G, N, D/G)
@@ -70,7 +67,8 @@ class BlockGRU(nn.Module):
             inner = torch.baddbmm(shared, cast(past), own).transpose(0, 1).flatten(-2)
             hidden = self._act(self.hidden_norm(inner))
             reset, cand, update = torch.baddbmm(bias, cast(blocks(hidden)), gates).float().chunk(3, -1)
-            cand = torch.sigmoid(torch.sigmoid(reset) * cand).mul(2).sub_(1)
+            # tanh(x) = 2 sigmoid(2x) - 1, a sixth of the time on a CPU
+            cand = torch.sigmoid((torch.sigmoid(reset) * cand).mul_(2)).mul(2).sub_(1)
             return torch.lerp(past, cand, torch.sigmoid(update)).transpose(0, 1).flatten(-2)
 
         return step
