@@ -53,17 +53,17 @@ class LaProp:
         torch._foreach_mul_(grads, list(self._clip(grad_norms, norms).unbind()))
         grad = torch.where(ok, self._grads, 0.0)
 
-        # Decays, corrections and rate of this step, in float64 on the device.
+        # Decays, corrections and rate of this step: in float64, because 1 - 0.999 in float32 is off by 1e-5 of itself.
         self.steps += ok
-        t = self.steps.clamp(min=1)
-        beta1, beta2 = torch.where(ok, self._beta1, 1.0), torch.where(ok, self._beta2, 1.0)
-        rate = ok * self._lr * ((t - float(self._warmup > 0)) / max(1, self._warmup)).clamp(max=1)
-        fix1, fix2 = (1 / (1 - self._beta1**t)).float(), (1 / (1 - self._beta2**t)).float()
+        t, counts = self.steps.clamp(min=1), ok.double()
+        fresh1, fresh2 = counts * (1 - self._beta1), counts * (1 - self._beta2)
+        fix1, fix2 = 1 / (1 - self._beta1**t), 1 / (1 - self._beta2**t)
+        rate = counts * self._lr * ((t - float(self._warmup > 0)) / max(1, self._warmup)).clamp(max=1)
 
         # Root mean square, momentum, step.
-        self._square.mul_(beta2.float()).add_(grad.square() * (1 - beta2).float())
-        scaled = grad / ((self._square * fix2).sqrt_().add_(self._eps))
-        self._mean.mul_(beta1.float()).add_(scaled * (1 - beta1).float())
+        self._square.mul_((1 - fresh2).float()).add_(grad.square() * fresh2.float())
+        scaled = grad / ((self._square * fix2.float()).sqrt_().add_(self._eps))
+        self._mean.mul_((1 - fresh1).float()).add_(scaled * fresh1.float())
         self._weights.sub_(self._mean * (fix1 * rate).float())
         return ok, self._count(ok, grad_norm)
 
