@@ -135,7 +135,7 @@ SIZES: dict[str, dict[str, Any]] = {
         "agent.core.blocks": 4,
         "agent.reward.bins": 63,
         "agent.value.bins": 63,
-        "agent.optimizer.lr": 5e-4,
+        "agent.optimizer.lr": 2e-3,
         "agent.optimizer.warmup": 100,
     },
     "1m": _size(64),
