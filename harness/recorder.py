@@ -68,7 +68,7 @@ class Recorder:
         if skipped >= LOST:
             return f"{skipped:.0f} updates in a row had a loss or gradient that is not finite"
         if self.last_metrics.get("loss/total", 0.0) > EXPLODED:
-            return f"the mean loss of the last log interval was {self.last_metrics['loss/total']:.3g}"
+            return f"the mean loss of the last log interval was {self.last_metrics['loss/total']:.3g}, above {EXPLODED:.0e}"
         return None
 
     def state(self) -> tuple[Arrays, dict[str, Any]]:

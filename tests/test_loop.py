@@ -6,7 +6,7 @@ import pytest
 from agents.protocol import Space
 from harness import envs, noise
 from harness.evaluate import LANES, Grid, missing
-from harness.loop import Interaction, Training, interact
+from harness.loop import Interaction, Training
 from harness.recorder import Recorder
 from harness.replay import Replay
 from harness.rng import TRAIN_SEEDS, eval_seed, train_seed

@@ -77,9 +77,9 @@ def kill_at_random(arguments, cwd, folder, kills, seed):
         process.wait()
 
 
-@pytest.mark.parametrize(("arguments", "steps"), [(COUNTER, 1500), (CARTPOLE, 1500)], ids=["counter", "cartpole"])
+@pytest.mark.parametrize(("arguments", "steps"), [(COUNTER, 1200), (CARTPOLE, 1100)], ids=["counter", "cartpole"])
 def test_a_run_killed_at_random_moments_ends_like_one_that_was_not(arguments, steps, tmp_path):
-    arguments = [*arguments, "--steps", steps, "--episodes", 3, "--seed", 7, "--checkpoint-every", 0.5]
+    arguments = [*arguments, "--steps", steps, "--episodes", 2, "--seed", 7, "--checkpoint-every", 0.5]
     dreamproof(*arguments, "--runs", "whole", cwd=tmp_path)
     kill_at_random([*arguments, "--runs", "killed"], tmp_path, "killed", kills=4, seed=steps)
     dreamproof(*arguments, "--runs", "killed", cwd=tmp_path)
@@ -200,7 +200,7 @@ def test_a_corrupt_checkpoint_is_passed_over_and_it_says_so(tmp_path):
     for path in newest.glob("*.safetensors"):
         path.write_bytes(path.read_bytes()[:100])
     saved = checkpoint.load(run.path / "checkpoint")
-    assert saved.warning and newest.name in saved.warning and saved.step < int(newest.name.split("-")[1].split(".")[0])
+    assert saved.warning and newest.name in saved.warning and saved.path != newest
     process = start(*COUNTER, "--steps", 100_000, "--episodes", 2, cwd=tmp_path)
     begun = time.monotonic()
     while "warning" not in (run.path / "log.txt").read_text() and time.monotonic() - begun < 60:
@@ -238,7 +238,7 @@ def test_losing_every_update_ends_the_run_as_diverged(tmp_path):
     output = dreamproof(*COUNTER, "--set", "agent.optimizer.lr=1e30", "--set", "agent.optimizer.warmup=0", "--steps", 3000,
                         cwd=tmp_path, status=1)  # fmt: skip
     run = the_run(tmp_path / "runs")
-    assert run.state["state"] == "diverged" and "not finite" in run.state["message"], output
+    assert run.state["state"] == "diverged" and ("not finite" in run.state["message"] or "mean loss" in run.state["message"]), output
     assert run.state["step"] < 3000 and run.rows("metrics")[-1]["step"] == run.state["step"]
     assert not run.done
 
@@ -246,12 +246,12 @@ def test_losing_every_update_ends_the_run_as_diverged(tmp_path):
 def test_a_full_disk_stops_the_run_loses_nothing_and_says_what_to_do(tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", disk], capture_output=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", disk], capture_output=True)
     if mounted.returncode:
         assert not os.environ.get("CI"), "mounting a tmpfs is needed in CI"
         pytest.skip("needs the right to mount a tmpfs")
     try:
-        arguments = [*COUNTER, "--set", "env.envs=16", "--steps", 10_000_000, "--checkpoint-every", 0.2]
+        arguments = ["run", "--task", "counter/image", "--agent", "random", "--steps", 1_000_000, "--checkpoint-every", 0.1]
         output = dreamproof(*arguments, "--runs", disk / "runs", cwd=tmp_path, status=1)
         assert "Traceback" not in output
         run = the_run(disk / "runs")
