@@ -1,0 +1,3 @@
+"""No replay critic: the critic learns from imagined returns only. Source: Hafner et al., Nature 2025, Methods."""
+
+CHANGES = {"agent.replay_value.weight": 0.0}
