@@ -11,7 +11,8 @@ from harness import ablate, config, envs, noise, plugins, study
 from harness.errors import unknown
 
 Row = dict[str, str]
-EXAMPLE = {True: "atari100k/asterix", False: "dmc/cartpole_swingup"}  # tasks that diffs are shown for
+EXAMPLE = "dmc/cartpole_swingup"  # the task that diffs are shown for
+_SINGULAR = {"studies": "study"}
 
 
 def rows(kind: str) -> list[Row]:
@@ -27,7 +28,7 @@ def explain(name: str, task: str | None = None) -> dict[str, Any]:
         except Exception:
             known = False
         if known:
-            return {"kind": kind.rstrip("s"), "name": name, **describe(name, task)}
+            return {"kind": _SINGULAR.get(kind, kind.rstrip("s")), "name": name, **describe(name, task)}
     raise unknown("thing to explain", name, [row["name"] for kind in _PAGES for row in rows(kind)])
 
 
@@ -93,7 +94,7 @@ _LISTS: dict[str, Callable[[], Iterable[tuple[str, str]]]] = {
 
 
 def _base(task: str | None, **options: Any) -> config.RunConfig:
-    return study.single(task or EXAMPLE[False], **options)
+    return study.single(task or EXAMPLE, **options)
 
 
 def _diff(base: config.RunConfig, other: config.RunConfig) -> dict[str, str]:
