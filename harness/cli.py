@@ -165,6 +165,7 @@ def evaluate(
     from harness import envs, noise, pool, rundir
     from harness.stop import Stop
 
+    _check_device(device)
     runs = rundir.find(where)
     canonical = [str(noise.parse(text)) for text in noises]
     for each in runs:
@@ -286,6 +287,7 @@ def _drive(
     from harness import pool, rundir
     from harness.stop import Stop
 
+    _check_device(device)
     folders = [rundir.RunDir.create(root / cell.study / cell.run_id, cell.dump()) for cell in cells]
     done = [folder for folder in folders if folder.done]
     diverged = [folder for folder in folders if not folder.done and folder.state["state"] == "diverged"]
@@ -298,6 +300,17 @@ def _drive(
         ended = pool.drive(todo, parallel=parallel, arguments=arguments, stop=stop)
     ended |= dict.fromkeys(diverged, "diverged")
     _summary(folders, ended, bool(stop.asked))
+
+
+def _check_device(device: str) -> None:
+    """BadInput before anything starts where the device that was asked for is not there."""
+    if device == "cuda":  # only now, because it takes a second to ask
+        from harness import plugins
+
+        try:
+            plugins.load("agents", "device").resolve(device)
+        except ValueError as error:
+            raise BadInput(str(error)) from None
 
 
 def _split(parallel: int | None, threads: int | None, runs: int, device: str) -> tuple[int, int]:

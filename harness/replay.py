@@ -76,6 +76,13 @@ class Replay:
         """Bytes of memory reserved for steps; the last chunk's unused part is reserved but not yet occupied."""
         return sum(array.nbytes for chunk in self._chunks.values() for array in chunk.values())
 
+    def most_bytes(self, steps: int) -> int:
+        """Bytes of memory that it will hold at the most after `steps` steps of all environments together."""
+        per_step = sum(np.dtype(space.dtype).itemsize * int(np.prod(space.shape)) for space in self._spaces.values())
+        chunk = self._ticks_per_chunk * self._envs
+        kept = min(steps, self._capacity + self._envs * self._length + chunk)
+        return per_step * chunk * -(-kept // chunk)
+
     @property
     def _items(self) -> int:
         """Items that ever existed; the number of the next one."""

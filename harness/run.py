@@ -93,6 +93,8 @@ def _execute(run: RunDir, machine: Machine, stop: Stop) -> tuple[str, str]:
     agent = build.agent(parsed, environments[0].spec, device=machine.device, threads=machine.threads)
     recorder = build.recorder(parsed, run)
     training = build.training(parsed, build.training_vector(parsed, environments), agent, recorder)
+    memory = training.replay.most_bytes(parsed.steps)
+    print(f"The replay will hold at most {memory / 1e9:.2f} GB in memory.", file=sys.stderr, flush=True)
     _restore(run, training, recorder)
     _write_provenance(run, parsed, machine, agent.device)
     player = build.evaluation(parsed, agent)
@@ -213,7 +215,9 @@ def _write_provenance(run: RunDir, parsed: RunConfig, machine: Machine, device: 
     """Where and with what this run was made; later attempts on other versions are listed under `resumed`."""
     path = run.path / "provenance.json"
     probe = build.environment(parsed)
-    now = provenance.collect(modules=envs.suite(parsed.task).modules, task=parsed.task, env=probe, command=shlex.split(machine.command))
+    now = provenance.collect(
+        modules=envs.suite(parsed.task).modules, task=parsed.task, env=probe, command=shlex.split(machine.command)
+    )
     probe.close()
     now |= {"device": device, "threads": machine.threads, "precision": parsed.precision}
     try:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import Field
 
 from harness import ablate, config, envs, noise, plugins
 from harness.config import Model, RunConfig
 from harness.errors import BadInput, unknown
+from harness.strict_yaml import read
 
 STUDIES = Path(__file__).parent.parent / "ablations" / "studies"
 Noises = tuple[str, ...]
@@ -75,7 +74,7 @@ def load(what: str | Path, scale: str | None = None) -> Study:
         path = STUDIES / f"{what}.yaml"
     if not path.is_file():
         raise BadInput(f"No study file '{what}'. Give a YAML file or one of: {', '.join(names())}.")
-    tree = read_yaml(path)
+    tree = read(path)
     if not isinstance(tree, dict):
         raise BadInput(f"{path}: a study is a mapping of keys; see `dreamproof schema`.")
     study = config.validated(Study, tree, str(path))
@@ -250,42 +249,3 @@ def _merge(tree: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
         deep = isinstance(value, dict) and isinstance(merged.get(key), dict)
         merged[key] = _merge(merged[key], value) if deep else value
     return merged
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe YAML that refuses what YAML 1.1 silently misreads: duplicate keys, and numbers like 1e5 that it reads as text."""
-
-
-def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
-    keys = [loader.construct_object(key) for key, _ in node.value]
-    for i, ((key, _), name) in enumerate(zip(node.value, keys, strict=True)):
-        if name in keys[:i]:
-            raise BadInput(f"{key.start_mark.name}, line {key.start_mark.line + 1}: key '{name}' stands twice.")
-    return dict(zip(keys, (loader.construct_object(value, deep=True) for _, value in node.value), strict=True))
-
-
-def _text(loader: _Loader, node: yaml.ScalarNode) -> str:
-    text = loader.construct_scalar(node)
-    if node.style is None and re.fullmatch(r"[+-]?(\d[\d_]*\.?\d*|\.\d+)[eE][+-]?\d+", text):
-        place = f"{node.start_mark.name}, line {node.start_mark.line + 1}"
-        raise BadInput(f"{place}: YAML reads {text} as text, not as a number; write {_plain(float(text))}.")
-    return text
-
-
-def _plain(number: float) -> str:
-    return str(int(number)) if number == int(number) else format(number, "f").rstrip("0")
-
-
-_Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
-_Loader.add_constructor("tag:yaml.org,2002:str", _text)
-
-
-def read_yaml(path: Path) -> Any:
-    """BadInput naming file and line for anything that is not clean YAML."""
-    try:
-        with open(path) as file:
-            return yaml.load(file, _Loader)
-    except yaml.YAMLError as error:
-        raise BadInput(f"{path}: not YAML: {' '.join(str(error).split())}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"Cannot read {path}: {error}") from None

@@ -106,14 +106,16 @@ def test_no_branching_on_config(package):
 
 
 def test_the_branching_test_sees_a_planted_branch():
-    planted = "def f(self, config):\n    if self._config.kl.free_nats > 0:\n        return 1\n    return 2 if config.unimix else 3\n"
+    planted = (
+        "def f(self, config):\n    if self._config.kl.free_nats > 0:\n        return 1\n    return 2 if config.unimix else 3\n"
+    )
     assert set(branches_on_config(ast.parse(planted))) == {2, 4}
 
 
 @pytest.mark.parametrize(
     "code",
     [
-        "import results, slurm, results.tables, results.plots, results.load, results.tables.robustness, results.plots.robustness",
+        "import results, slurm, results.tables, results.plots, results.load, results.plots.robustness, results.plots.curves",
         "import harness.cli, harness.study, harness.catalogue, harness.envs, harness.noise; harness.catalogue.rows('studies')",
         "from harness import study; study.single('dmc/cartpole_swingup', ablation='no_free_bits', size='nano')",
         "import harness.loop, harness.replay, harness.checkpoint, harness.evaluate, harness.run",

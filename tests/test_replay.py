@@ -2,7 +2,6 @@
 
 import hashlib
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
@@ -279,17 +278,28 @@ ATARI = {
 }
 
 
-def test_atari_steps_are_stored_once_and_sampled_fast():
+def test_atari_steps_are_stored_once():
     replay = Replay(ATARI, latents=["deter", "stoch"], envs=1, capacity=5_000_000, length=65)
-    rng = np.random.default_rng(0)
     step = {key: np.ones((1, *space.shape), space.dtype) for key, space in ATARI.items()}
     for _ in range(8 * 1024):
         replay.add(step)
     raw, latents = 64 * 64 * 3 + 4 + 4 + 3, 2048 * 2 + 32
     assert replay.nbytes / (8 * 1024) <= 1.15 * raw + latents
-    seconds = []
-    for _ in range(20):
-        start = time.perf_counter()
-        replay.sample(16, rng)
-        seconds.append(time.perf_counter() - start)
-    assert min(seconds) < 0.02  # measured: 1 ms; the machine of a test may be busy
+
+
+def test_a_whole_atari_100k_replay_fits_in_two_gigabytes():
+    replay = Replay(ATARI, latents=("deter", "stoch"), envs=1, capacity=5_000_000, length=65)
+    step = 64 * 64 * 3 + 4 + 4 + 3 + 2 * 2048 + 32  # each frame once, as it is
+    assert 100_000 * step <= replay.most_bytes(100_000) <= min(2e9, 1.03 * 100_000 * step)
+
+
+def test_the_memory_it_announces_is_the_memory_it_holds():
+    small = {key: space for key, space in ATARI.items() if key not in ("image", "deter")}
+    replay = Replay(small, latents=("stoch",), envs=2, capacity=3000, length=65)
+    blank = {key: np.zeros((2, *space.shape), space.dtype) for key, space in small.items()}
+    held = []
+    for _ in range(5000):
+        replay.add(blank)
+        held.append(replay.nbytes)
+    assert held[999] == replay.most_bytes(2000)
+    assert max(held) <= replay.most_bytes(10_000) <= 1.5 * max(held)

@@ -109,7 +109,22 @@ def test_a_run_directory_holds_what_the_contract_says(finished):
         assert (run.path / name).exists(), name
     state = run.state
     assert (state["state"], state["step"], state["attempt"]) == ("done", 400, 1) and state["updates"] > 0
-    fields = ["split", "step", "frames", "updates", "task", "noise", "episode", "seed", "return", "length", "terminated", "truncated", "policy", "seconds"]
+    fields = [
+        "split",
+        "step",
+        "frames",
+        "updates",
+        "task",
+        "noise",
+        "episode",
+        "seed",
+        "return",
+        "length",
+        "terminated",
+        "truncated",
+        "policy",
+        "seconds",
+    ]
     for row in run.rows("episodes"):
         assert list(row) == fields or set(row) == set(fields)
     finals = [r for r in run.rows("episodes") if r["split"] == "eval"]
@@ -238,7 +253,9 @@ def test_losing_every_update_ends_the_run_as_diverged(tmp_path):
     output = dreamproof(*COUNTER, "--set", "agent.optimizer.lr=1e30", "--set", "agent.optimizer.warmup=0", "--steps", 3000,
                         cwd=tmp_path, status=1)  # fmt: skip
     run = the_run(tmp_path / "runs")
-    assert run.state["state"] == "diverged" and ("not finite" in run.state["message"] or "mean loss" in run.state["message"]), output
+    assert run.state["state"] == "diverged" and ("not finite" in run.state["message"] or "mean loss" in run.state["message"]), (
+        output
+    )
     assert run.state["step"] < 3000 and run.rows("metrics")[-1]["step"] == run.state["step"]
     assert not run.done
 

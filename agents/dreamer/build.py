@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from agents.device import resolve
 from agents.dreamer.actions import Continuous, Discrete
 from agents.dreamer.agent import Dreamer
 from agents.dreamer.behavior import Behavior
@@ -32,7 +33,7 @@ def dreamer(config: Config, spec: Spec, *, seed: int, device: str, precision: st
         raise ValueError(f"precision '{precision}' is not one of {', '.join(PRECISIONS)}")
     torch.set_num_threads(threads)
     keep_blocks()
-    place, dtype = place_of(device), PRECISIONS[precision]
+    place, dtype = torch.device(resolve(device)), PRECISIONS[precision]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         world, behavior = (module.to(place) for module in modules(config, spec))
@@ -51,15 +52,6 @@ def dreamer(config: Config, spec: Spec, *, seed: int, device: str, precision: st
         deter=config.deter,
         obs=tuple(sorted(spec.obs)),
     )
-
-
-def place_of(device: str) -> torch.device:
-    """`auto` is the GPU where there is one. ValueError where a GPU is asked for and there is none."""
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device 'cuda' was asked for, but torch finds no GPU here; use --device cpu or auto")
-    return torch.device(device)
 
 
 def modules(config: Config, spec: Spec) -> tuple[WorldModel, Behavior]:
