@@ -28,8 +28,12 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+# Slow: about an hour on two cores. The official curve is drawn where its file is at hand (docs/learning.md).
+OFFICIAL := $(wildcard ../shared/published/dmc_proprio-dreamerv3.json.gz)
 evidence: setup
-	$(BIN)/python -m docs.evidence
+	$(BIN)/dreamproof run learning
+	$(BIN)/dreamproof plot curves runs/learning $(OFFICIAL:%=--reference %) --out docs/learning.png
+	$(BIN)/dreamproof table curves runs/learning $(OFFICIAL:%=--reference %) --out docs/learning-table.md
 
 clean:
 	rm -rf .venv build *.egg-info

@@ -41,13 +41,14 @@ def evaluation(config: RunConfig, agent: Agent) -> Grid:
     def vector(environments: Sequence[Env], eval_noise: str, lists: Lists) -> Vector:
         described = noise.parse(eval_noise).bind(config.task)
         pairs = zip(environments, lists, strict=True)
-        return Vector([Lane(env, described, _listed(numbers)) for env, numbers in pairs], environments[0].spec)
+        lanes = [Lane(env, described, _listed(config.seed, numbers)) for env, numbers in pairs]
+        return Vector(lanes, environments[0].spec)
 
     return Grid(agent, lambda: environment(config), vector)
 
 
-def _listed(numbers: Sequence[int]) -> Callable[[int], Episode | None]:
-    return lambda n: Episode.evaluation(numbers[n]) if n < len(numbers) else None
+def _listed(seed: int, numbers: Sequence[int]) -> Callable[[int], Episode | None]:
+    return lambda n: Episode.evaluation(seed, numbers[n]) if n < len(numbers) else None
 
 
 def recorder(config: RunConfig, run: RunDir) -> Recorder:

@@ -168,6 +168,6 @@ class _Bars:
 
     def end(self, run: RunDir, state: str) -> None:
         self._progress.remove_task(self._bars.pop(run))
-        self._progress.advance(self._all)
+        self._progress.advance(self._all, 1 if state == "done" else 0)
         message = run.state.get("message", "") if state != "done" else ""
         self._progress.console.print(f"{state} {run.name}" + (f": {message}" if message else ""), highlight=False)

@@ -40,10 +40,13 @@ class Episode:
         return cls(number, train_seed(seed, index, number), *keys)
 
     @classmethod
-    def evaluation(cls, number: int) -> Episode:
-        """The published evaluation episode `number`: the same for every model."""
-        seed = eval_seed(number)
-        return cls(number, seed, Key(seed, "noise"), Key(seed, "agent"))
+    def evaluation(cls, seed: int, number: int) -> Episode:
+        """The published evaluation episode `number`: task and noise are the same for every model.
+
+        The agent's own draws are those of its training `seed`: equal across ablations, independent between training runs.
+        """
+        start = eval_seed(number)
+        return cls(number, start, Key(start, "noise"), Key(start, f"agent/{seed}"))
 
 
 class Lane:

@@ -77,8 +77,9 @@ def strengths(noises: Iterable[str]) -> dict[str, float] | None:
 
 
 def label(noise: str) -> str:
-    """A noise on an axis: its own spelling, broken before its settings."""
-    return re.sub(r"([:,+])", r"\1\n", noise) if len(noise) > 12 else noise
+    """A noise on an axis: its own spelling, broken before its settings, and inside a long name."""
+    lines = re.sub(r"([:,+])", r"\1\n", noise).split("\n") if len(noise) > 12 else [noise]
+    return "\n".join(re.sub(r"_", "_\n", line, count=1) if len(line) > 14 else line for line in lines)
 
 
 def tilted(noises: Iterable[str]) -> bool:

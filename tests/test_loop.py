@@ -111,6 +111,13 @@ def test_training_and_evaluation_seeds_are_disjoint_and_agree_across_agents():
     assert eval_seed(0) == 2**30 and eval_seed(99) == 2**30 + 99  # published: they never change
 
 
+def test_models_meet_the_same_task_and_noise_but_draw_their_own_actions():
+    one, two = Episode.evaluation(1, 5), Episode.evaluation(2, 5)
+    assert (one.seed, one.noise) == (two.seed, two.noise) and one.agent != two.agent
+    assert Episode.evaluation(1, 5) == one
+    assert Episode.training(1, 0, 5).noise != Episode.training(2, 0, 5).noise
+
+
 @pytest.mark.parametrize("stop_at", [0, 3, 4, 5, 11])
 def test_an_interaction_continues_where_it_was_saved(stop_at):
     whole = [t.step for t in ticks(20, text="state_gaussian:std=0.5,unit=absolute")]
@@ -185,7 +192,7 @@ def grid(agent, length=20):
         parsed = noise.parse(text).bind("counter/vector")
 
         def lane(env, numbers):
-            return Lane(env, parsed, lambda n: Episode.evaluation(numbers[n]) if n < len(numbers) else None)
+            return Lane(env, parsed, lambda n: Episode.evaluation(0, numbers[n]) if n < len(numbers) else None)
 
         return Vector([lane(e, ns) for e, ns in zip(environments, lists, strict=True)], environments[0].spec)
 

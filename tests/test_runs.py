@@ -77,7 +77,7 @@ def kill_at_random(arguments, cwd, folder, kills, seed):
         process.wait()
 
 
-@pytest.mark.parametrize(("arguments", "steps"), [(COUNTER, 1200), (CARTPOLE, 1100)], ids=["counter", "cartpole"])
+@pytest.mark.parametrize(("arguments", "steps"), [([*COUNTER, "--every", 350], 1200), (CARTPOLE, 1100)], ids=["counter", "cartpole"])
 def test_a_run_killed_at_random_moments_ends_like_one_that_was_not(arguments, steps, tmp_path):
     arguments = [*arguments, "--steps", steps, "--episodes", 2, "--seed", 7, "--checkpoint-every", 0.5]
     dreamproof(*arguments, "--runs", "whole", cwd=tmp_path)
@@ -87,6 +87,12 @@ def test_a_run_killed_at_random_moments_ends_like_one_that_was_not(arguments, st
     assert killed.state["attempt"] > 1 and whole.state["attempt"] == 1
     same(whole, killed)
     assert {row["split"] for row in whole.rows("episodes")} == {"train", "eval"}
+
+
+def test_evaluations_along_the_way_come_at_their_steps(tmp_path):
+    dreamproof(*COUNTER, "--steps", 400, "--episodes", 2, "--every", 150, "--policy", "mode", cwd=tmp_path)
+    rows = [r for r in the_run(tmp_path / "runs").rows("episodes") if r["split"] == "eval"]
+    assert [(r["step"], r["episode"], r["policy"]) for r in rows] == [(s, e, "mode") for s in (150, 300, 400) for e in (0, 1)]
 
 
 @pytest.fixture(scope="module")

@@ -73,9 +73,9 @@ def paint(drawn: pd.DataFrame) -> Figure:
 
 
 def _titles(cells: pd.DataFrame) -> pd.DataFrame:
-    """Add `where`: the task and whatever else, beside ablation and noises, differs among the cells of the agents."""
+    """Add `where`: the task and whatever else, beside ablation and noises, differs among the agents of one task."""
     agents = cells[cells.agent != "random"] if (cells.agent != "random").any() else cells
-    varying = [name for name in ["agent", *SETTINGS] if agents[name].nunique() > 1]
+    varying = [name for name in ["agent", *SETTINGS] if agents.groupby("task")[name].nunique().max() > 1]
     where = [" · ".join(map(str, row)) for row in cells[["task", *varying]].itertuples(index=False)]
     return cells.assign(where=where)
 
