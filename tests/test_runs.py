@@ -16,7 +16,19 @@ import pytest
 from harness import checkpoint, rundir
 
 ROOT = Path(__file__).parent.parent
-TINY = ["--size", "nano", "--set", "env.envs=1", "--set", "train.batch_size=4", "--set", "train.batch_length=16"]
+# One thread: tests run side by side, and two busy threads on one core are slow out of proportion.
+TINY = [
+    "--size",
+    "nano",
+    "--threads",
+    "1",
+    "--set",
+    "env.envs=1",
+    "--set",
+    "train.batch_size=4",
+    "--set",
+    "train.batch_length=16",
+]
 COUNTER = ["run", "--task", "counter/vector", *TINY, "--set", "train.ratio=16", "--set", "train.log_every=100"]
 CARTPOLE = ["run", "--task", "dmc/cartpole_swingup", *TINY, "--set", "train.ratio=16", "--noise", "state_gaussian:std=0.1"]
 CLOCK = ("seconds",)
@@ -77,7 +89,9 @@ def kill_at_random(arguments, cwd, folder, kills, seed):
         process.wait()
 
 
-@pytest.mark.parametrize(("arguments", "steps"), [([*COUNTER, "--every", 350], 1200), (CARTPOLE, 1100)], ids=["counter", "cartpole"])
+@pytest.mark.parametrize(
+    ("arguments", "steps"), [([*COUNTER, "--every", 350], 1200), (CARTPOLE, 1100)], ids=["counter", "cartpole"]
+)
 def test_a_run_killed_at_random_moments_ends_like_one_that_was_not(arguments, steps, tmp_path):
     arguments = [*arguments, "--steps", steps, "--episodes", 2, "--seed", 7, "--checkpoint-every", 0.5]
     dreamproof(*arguments, "--runs", "whole", cwd=tmp_path)
