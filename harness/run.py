@@ -213,7 +213,9 @@ def _write_provenance(run: RunDir, parsed: RunConfig, machine: Machine, device: 
     """Where and with what this run was made; later attempts on other versions are listed under `resumed`."""
     path = run.path / "provenance.json"
     probe = build.environment(parsed)
-    now = provenance.collect(modules=envs.suite(parsed.task).modules, task=parsed.task, env=probe, command=shlex.split(machine.command))
+    now = provenance.collect(
+        modules=envs.suite(parsed.task).modules, task=parsed.task, env=probe, command=shlex.split(machine.command)
+    )
     probe.close()
     now |= {"device": device, "threads": machine.threads, "precision": parsed.precision}
     try:

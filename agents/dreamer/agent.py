@@ -66,7 +66,7 @@ class Dreamer:
         }
         self.updates = 0
         self.draws = self._latent.draws + action.draws
-        self.stored = {"deter": Space((deter,), "uint16"), "stoch": Space((self._latent.latents,), "uint8")}
+        self.stored = {"deter": Space((deter,), "uint16"), "stoch": Space((self._latent.latents,), self._latent.packed)}
 
     # Act.
 
@@ -100,8 +100,9 @@ class Dreamer:
         """A batch (B, 1+T, ...) -> the state before the T trained steps, and those steps with the actions before them."""
         tensors = {key: self._tensor(value) for key, value in batch.items()}
         deter = tensors["deter"][:, 0].view(torch.bfloat16).float()
-        start = Latents(*self._replay_context.start(deter, self._latent.unpack(tensors["stoch"][:, 0])))
+        start = Latents(deter, self._latent.unpack(tensors["stoch"][:, 0]))
         data = {key: tensors[key][:, 1:] for key in ("is_first", "is_last", "is_terminal")}
+        data["is_first"] = self._replay_context.first(data["is_first"])
         data["obs"] = {key: tensors[key][:, 1:] for key in self._obs}
         data["reward"] = self._reward_transform(tensors["reward"][:, 1:].float())
         data["prev_action"] = self._action.enter(tensors["action"][:, :-1])

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from agents.dreamer.parts.actor import Actor, ActorGradSlot, ActorSlot, Reinforce
 from agents.dreamer.parts.critic import Regularizer, ReplayValue, ReplayValueSlot, SlowCriticSlot
-from agents.dreamer.parts.gradients import GradientSlot, Through
+from agents.dreamer.parts.gradients import GradientSlot, Stop, Through
 from agents.dreamer.parts.horizon import Continuation, DiscountSlot
 from agents.dreamer.parts.kl import Balanced, KlSlot
 from agents.dreamer.parts.latent import Categorical, LatentSlot
@@ -20,6 +20,7 @@ from agents.dreamer.parts.layers import ActSlot, BlockGru, CoreSlot, NormSlot, R
 from agents.dreamer.parts.normalize import AsIs, NormalizeSlot
 from agents.dreamer.parts.optimizer import LaProp, OptimizerSlot
 from agents.dreamer.parts.part import Part
+from agents.dreamer.parts.reconstruction import DecoderFree, Reconstruct, ReconstructionSlot
 from agents.dreamer.parts.replayed import AllStarts, ContextSlot, Raw, RewardSlot, StartsSlot, Stored
 from agents.dreamer.parts.return_scale import Percentiles, ReturnScaleSlot
 from agents.dreamer.parts.squash import SquashSlot, Symlog
@@ -75,6 +76,7 @@ class Config(AgentConfig):
     kl: KlSlot = Balanced()
     squash: SquashSlot = Symlog()
     reward: TargetSlot = SymexpTwoHot()
+    reconstruction: ReconstructionSlot = Reconstruct()
     recon_grad: GradientSlot = Through()
     reward_grad: GradientSlot = Through()
 
@@ -104,6 +106,17 @@ class Config(AgentConfig):
         for name, blocks in (("core.blocks", getattr(self.core, "blocks", 1)), ("decoder_blocks", self.decoder_blocks)):
             if self.deter % blocks:
                 raise ValueError(f"deter={self.deter} is not a multiple of {name}={blocks}")
+        return self
+
+    @model_validator(mode="after")
+    def _compatible(self) -> Config:
+        if self.actor_grad.through and not self.latent.differentiable:
+            raise ValueError(
+                f"actor_grad '{self.actor_grad.kind}' differentiates through imagined states, but latent.estimator "
+                f"'{self.latent.estimator.kind}' stops every gradient at a sample; use straight_through or gumbel"
+            )
+        if isinstance(self.reconstruction, DecoderFree) and isinstance(self.recon_grad, Stop):
+            raise ValueError("recon_grad 'stop' holds back the decoder's gradient, but reconstruction 'none' has no decoder")
         return self
 
     def build(self, spec: Spec, *, seed: int, device: str = "auto", precision: str = "float32", threads: int = 1) -> Agent:

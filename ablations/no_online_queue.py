@@ -1,0 +1,5 @@
+"""No online queue: replayed sequences are drawn uniformly, fresh ones get no priority. Source: danijar/dreamerv3 e3f0224."""
+
+CHANGES = {"replay.online": False}
+ACTS = "replay"
+KEEPS = ("act", "loss/*", "grad/*")
