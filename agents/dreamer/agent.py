@@ -115,10 +115,14 @@ class Dreamer:
             losses, metrics = self.world.losses(latents, data)
             more, scores, statistics = self.behavior.losses(self.world, latents, data, self._statistics, draw)
         losses |= more
-        total = sum(self._loss_weights[name] * loss.mean() for name, loss in losses.items())
+        total = self.weighted(losses)
         metrics |= scores | {f"loss/{name}": loss.mean() for name, loss in losses.items()} | {"loss/total": total}
         metrics = {name: value.detach() for name, value in metrics.items()}
         return Outcome(total, losses, metrics, statistics, latents)
+
+    def weighted(self, losses: Mapping[str, Tensor]) -> Tensor:
+        """Sum of the losses' means, each with its weight."""
+        return sum(self._loss_weights[name] * loss.mean() for name, loss in losses.items())
 
     def improve(self, start: Latents, data: dict[str, Any], draw: Draw) -> tuple[Outcome, Tensor, dict[str, Tensor]]:
         """One optimiser step -> what it was taken on, whether it counted (0-d bool), the optimiser's metrics."""

@@ -25,10 +25,12 @@ from agents.dreamer.parts.replayed import AllStarts, ContextSlot, Raw, RewardSlo
 from agents.dreamer.parts.return_scale import Percentiles, ReturnScaleSlot
 from agents.dreamer.parts.squash import SquashSlot, Symlog
 from agents.dreamer.parts.target import SymexpTwoHot, TargetSlot
+from agents.dreamer.presets import NOTES, PRESETS
 from agents.lazy import Lazy
 from agents.protocol import Agent, AgentConfig, Spec
 
 builder = Lazy("agents.dreamer.build")
+__all__ = ["NOTES", "PRESETS", "SIZES", "Config"]
 
 
 class Layers(Part):
@@ -134,6 +136,13 @@ def _size(width: int) -> dict[str, Any]:
     }
 
 
+def _size_2023(deter: int, *, units: int, depth: int, layers: int) -> dict[str, Any]:
+    """The sizes of the older versions, which vary the number of layers too and keep 32 latents of 32 classes."""
+    counts = {f"agent.layers.{net}": layers for net in ("encoder", "decoder", "reward", "cont", "critic")}
+    widths = {"agent.deter": deter, "agent.hidden": units, "agent.units": units, "agent.depth": depth}
+    return widths | counts | {"agent.actor.layers": layers, "agent.latent.latents": 32, "agent.latent.classes": 32}
+
+
 # Dotted changes relative to a run.
 SIZES: dict[str, dict[str, Any]] = {
     # Ours: learns small tasks in minutes on one core, with the learning rate that so few weights bear. Fewer bins, because
@@ -158,7 +167,11 @@ SIZES: dict[str, dict[str, Any]] = {
     "100m": _size(768),
     "200m": _size(1024),
     "400m": _size(1536),
+    "2023-xs": _size_2023(256, units=256, depth=24, layers=1),
+    "2023-s": _size_2023(512, units=512, depth=32, layers=2),
+    "2023-m": _size_2023(1024, units=640, depth=48, layers=3),
+    "2023-l": _size_2023(2048, units=768, depth=64, layers=4),
+    "2023-xl": _size_2023(4096, units=1024, depth=96, layers=5),
+    "v2-atari": _size_2023(600, units=400, depth=48, layers=4) | {"agent.hidden": 600},
+    "v2-dmc": _size_2023(200, units=400, depth=48, layers=4) | {"agent.hidden": 200},
 }
-
-# Named base configurations: dotted changes as above.
-PRESETS: dict[str, dict[str, Any]] = {"v3": {}}

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from agents.nn.dists import one_hot
 
-
 TINY = 1e-20  # stands for a uniform number of exactly zero, whose logarithm would be infinite
 
 
