@@ -132,8 +132,8 @@ NOTES: dict[str, str] = {
     "v3-2023": "The first version (8fa35f8), arXiv:2301.04104v1; sizes 2023-xs to 2023-xl are its own. Actor gradient through "
     "the dynamics on continuous tasks. Not expressed: continuation as 0 or 1; gradients clipped to norm 1000 for model and "
     f"100 for actor and critic apart (here 1000 together); Adam's eps 1e-5 for actor and critic. {_OLD} {_ENVS}",
-    "v2-atari": "DreamerV2 on Atari, arXiv:2010.02193; size v2-atari is its own. Not expressed: a hard copy of the critic every "
-    "100 updates (here an average that lags by as much); weight decay 1e-6; clip 100 for each network apart; reward on "
+    "v2-atari": "DreamerV2 on Atari, arXiv:2010.02193; size v2-atari is its own. Not expressed: a hard copy of the critic "
+    "every 100 updates (here an average that lags by as much); weight decay 1e-6; clip 100 for each network apart; reward on "
     f"arrival, where the original pairs it one step earlier; pixels without sigmoid; grey images. {_OLD} {_ENVS}",
     "v2-dmc": "DreamerV2 on control tasks, arXiv:2010.02193; size v2-dmc is its own. Not expressed, beside what v2-atari "
     "lists: no continue head (here one that learns the constant discount); 100 updates before the first step; truncated "

@@ -44,7 +44,7 @@ class BlockGRU(nn.Module):
 
     def drive(self, action: Tensor) -> Tensor:
         """What the actions (..., A) add to the hidden layer (..., D): it does not depend on the state."""
-        scaled = action / action.abs().clamp(min=1)  # samples of the policy are not clipped
+        scaled = action / action.abs().clamp(min=1).detach()  # samples of the policy are not clipped
         return torch.matmul(self.from_action(scaled), self._split()[2]) + self.hidden.bias
 
     def ready(self) -> Step:
@@ -89,7 +89,7 @@ class LayerNormGRU(nn.Module):
 
     def drive(self, action: Tensor) -> Tensor:
         """What the actions (..., A) add to the hidden layer (..., hidden): it does not depend on the state."""
-        scaled = action / action.abs().clamp(min=1)  # samples of the policy are not clipped
+        scaled = action / action.abs().clamp(min=1).detach()  # samples of the policy are not clipped
         return nn.functional.linear(scaled, self.inputs.linear.weight[:, self._stoch :], self.inputs.linear.bias)
 
     def ready(self) -> Step:
