@@ -42,7 +42,7 @@ def where(name: str) -> tuple[str, Callable[[Spec], bool]]:
 
 def keeps(name: str) -> tuple[str, ...]:
     """Patterns of measures that an ablation must not touch."""
-    return getattr(plugins.load("ablations", name, "ablation"), "KEEPS", ())
+    return () if name == "none" else getattr(plugins.load("ablations", name, "ablation"), "KEEPS", ())
 
 
 def caption(name: str) -> str:

@@ -104,7 +104,11 @@ def _ablation(name: str, task: str | None) -> dict[str, Any]:
     module_text = ablate.caption(name) if name == "none" else plugins.load("ablations", name).__doc__
     changed = _diff(_base(task), _base(task, ablation=name))
     changed.pop("ablation", None)
-    return {"text": module_text, "acts on": ablate.where(name)[0], "changes to the base": changed}
+    said = {
+        "acts on": ablate.where(name)[0],
+        "leaves alone, to the last bit": ", ".join(ablate.keeps(name)) or "(says nothing)",
+    }
+    return {"text": module_text, **said, "changes to the base": changed}
 
 
 def _noise(name: str, _: str | None) -> dict[str, Any]:

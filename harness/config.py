@@ -120,9 +120,14 @@ def validated(model: type[M], value: Any, where: str) -> M:
 
 
 def change(config: RunConfig, changes: Mapping[str, Any], where: str) -> RunConfig:
-    """The config with dotted paths replaced. BadInput for a path that does not exist or a value it does not take."""
+    """The config with dotted paths replaced. BadInput for a path that does not exist or a value it does not take.
+
+    A part that becomes another kind (`path: {"kind": ...}`, or `path.kind`) keeps the settings that both kinds have.
+    """
     tree = config.dump()
     for path, value in changes.items():
+        if path.count(".") > 1 and path.endswith(".kind"):
+            path, value = path.removesuffix(".kind"), {"kind": value}
         _put(config, tree, path, value, where)
     return parse(tree, where)
 

@@ -66,7 +66,7 @@ def test_an_ablated_agent_acts_learns_and_refreshes(name, task):
     run, spec = study.single("counter/vector", size="nano", ablation=name), MORE[task]
     agent = build.agent(run, spec, device="cpu", threads=1)
     obs = {k: np.zeros((2, *s.shape), s.dtype) for k, s in spec.obs.items()} | {"is_first": np.zeros(2, bool)}
-    _, action, stored = agent.act(agent.initial(2), obs, np.random.default_rng(0).random((2, agent.draws), np.float32))
+    _, action, stored = agent.act(agent.initial(2), obs, np.random.default_rng(0).random((2, agent.draws)))
     assert action.shape == (2, *spec.action.shape)
     assert {k: (x.shape[1:], str(x.dtype)) for k, x in stored.items()} == {
         k: (s.shape, s.dtype) for k, s in agent.stored.items()
@@ -141,6 +141,11 @@ def test_another_kind_keeps_what_both_kinds_have():
     agent = study.single("counter/vector", size="nano", ablation="adam").agent
     assert (agent.optimizer.lr, agent.optimizer.warmup, agent.optimizer.eps) == (2e-3, 100, 1e-8)
     assert study.single("counter/vector", size="nano", ablation="gaussian_latent").agent.latent.latents == 8
+
+
+def test_a_kind_can_be_set_by_its_path():
+    agent = study.single("counter/vector", size="nano", changes={"agent.reward.kind": "symlog_twohot"}).agent
+    assert (agent.reward.kind, agent.reward.bins) == ("symlog_twohot", 63)
 
 
 @pytest.mark.parametrize(("ablation", "status"), [("no_return_limit", 0), ("none", 1)])

@@ -115,7 +115,7 @@ def _values(space: Space, shape: tuple[int, ...], rng: np.random.Generator) -> n
 
 
 def _uniforms(rows: int, draws: int) -> np.ndarray:
-    return np.random.default_rng(3).random((rows, draws), np.float32)
+    return np.random.default_rng(3).random((rows, draws))  # float64, as the harness gives them
 
 
 def _draw() -> Generated:

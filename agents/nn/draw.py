@@ -10,7 +10,8 @@ from torch import Tensor
 
 from agents.nn.dists import one_hot
 
-TINY = 1e-20  # stands for a uniform number of exactly zero, whose logarithm would be infinite
+# Stand for uniform numbers of exactly zero and one in float32, where logarithms would be infinite.
+TINY, BELOW_ONE = 1e-20, 1 - 2**-24
 
 
 class Draw(Protocol):
@@ -44,7 +45,7 @@ class Generated:
         return mean + std * torch.empty_like(mean).normal_(generator=self._generator)
 
     def uniform(self, like: Tensor) -> Tensor:
-        return torch.rand(like.shape, generator=self._generator, device=like.device).clamp_(min=TINY)
+        return torch.rand(like.shape, generator=self._generator, device=like.device).clamp_(TINY, BELOW_ONE)
 
 
 class Given:
@@ -69,7 +70,7 @@ class Given:
         return mean + std * torch.special.ndtri(u).to(mean.dtype)
 
     def uniform(self, like: Tensor) -> Tensor:
-        return self._take(like.shape).clamp(min=TINY)
+        return self._take(like.shape).to(like.dtype).clamp(TINY, BELOW_ONE)
 
 
 class Fixed:
