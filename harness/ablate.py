@@ -1,12 +1,24 @@
-"""The changes an ablation declares, applied to a run."""
+"""The changes an ablation declares, applied to a run.
+
+Beside CHANGES a file may declare where it acts (ACTS, a key of `WHERE`; everywhere if it does not say) and what it leaves
+alone to the last bit (KEEPS, patterns over the measures that `dreamproof verify-switches` compares).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from agents.protocol import Spec
 from harness import config, plugins
 from harness.errors import BadInput, unknown
+
+# Where an ablation can act: what that means, and whether a task is of that sort.
+WHERE: dict[str, tuple[str, Callable[[Spec], bool]]] = {
+    "all": ("every task", lambda spec: True),
+    "vectors": ("tasks with vector observations", lambda spec: any(not space.image for space in spec.obs.values())),
+    "discrete": ("tasks with discrete actions", lambda spec: spec.action.discrete),
+}
 
 
 def names() -> list[str]:
@@ -21,6 +33,16 @@ def changes(name: str) -> Mapping[str, Any]:
     if name not in names():
         raise unknown("ablation", name, names())
     return plugins.load("ablations", name, "ablation").CHANGES
+
+
+def where(name: str) -> tuple[str, Callable[[Spec], bool]]:
+    """Where an ablation acts: elsewhere it is the unchanged agent under another name."""
+    return WHERE["all" if name == "none" else getattr(plugins.load("ablations", name, "ablation"), "ACTS", "all")]
+
+
+def keeps(name: str) -> tuple[str, ...]:
+    """Patterns of measures that an ablation must not touch."""
+    return () if name == "none" else getattr(plugins.load("ablations", name, "ablation"), "KEEPS", ())
 
 
 def caption(name: str) -> str:

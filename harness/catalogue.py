@@ -105,7 +105,11 @@ def _ablation(name: str, task: str | None) -> dict[str, Any]:
     module_text = ablate.caption(name) if name == "none" else plugins.load("ablations", name).__doc__
     changed = _diff(_base(task), _base(task, ablation=name))
     changed.pop("ablation", None)
-    return {"text": module_text, "changes to the base": changed}
+    said = {
+        "acts on": ablate.where(name)[0],
+        "leaves alone, to the last bit": ", ".join(ablate.keeps(name)) or "(says nothing)",
+    }
+    return {"text": module_text, **said, "changes to the base": changed}
 
 
 def _noise(name: str, _: str | None) -> dict[str, Any]:
@@ -130,7 +134,8 @@ def _severities(table: dict[int, dict[str, Any]]) -> dict[str, str]:
 def _preset(name: str, task: str | None) -> dict[str, Any]:
     changed = _diff(_base(task), _base(task, preset=name))
     changed.pop("preset", None)
-    return {"text": "A named base configuration.", "changes to the base (v3)": changed}
+    note = getattr(config.agent_module("dreamer"), "NOTES", {}).get(name, "A named base configuration.")
+    return {"text": note, "changes to the base (v3)": changed}
 
 
 def _size(name: str, task: str | None) -> dict[str, Any]:

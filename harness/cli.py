@@ -273,6 +273,26 @@ def plot(
     click.echo(f"{name} -> {out} and {out.with_suffix('.csv')}")
 
 
+@cli.command("verify-switches")
+@click.argument("names", nargs=-1, metavar="[ABLATION]...")
+@click.option("--json", "as_json", is_flag=True)
+def verify_switches(names: Sequence[str], as_json: bool) -> int:
+    """Prove every switch on this machine: one step of learning with each ablation beside the base. 1 if one is inert."""
+    from harness import ablate, verify
+
+    rows = []
+    for name in names or [n for n in ablate.names() if n != "none"]:
+        rows += verify.verify([name])
+        if not as_json:
+            click.echo(verify.text(rows[-1]))
+    bad = [row["ablation"] for row in rows if not verify.ok(row)]
+    if as_json:
+        click.echo(json.dumps(rows, indent=1))
+    else:
+        click.echo(f"{len(rows) - len(bad)} of {len(rows)} switches act as they say" + "".join(f"; not {n}" for n in bad))
+    return int(bool(bad))
+
+
 @cli.command()
 def schema() -> None:
     """The JSON schema of a study file, for editors."""

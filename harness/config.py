@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, field_validator
 
@@ -120,9 +120,14 @@ def validated(model: type[M], value: Any, where: str) -> M:
 
 
 def change(config: RunConfig, changes: Mapping[str, Any], where: str) -> RunConfig:
-    """The config with dotted paths replaced. BadInput for a path that does not exist or a value it does not take."""
+    """The config with dotted paths replaced. BadInput for a path that does not exist or a value it does not take.
+
+    A part that becomes another kind (`path: {"kind": ...}`, or `path.kind`) keeps the settings that both kinds have.
+    """
     tree = config.dump()
     for path, value in changes.items():
+        if path.count(".") > 1 and path.endswith(".kind"):
+            path, value = path.removesuffix(".kind"), {"kind": value}
         _put(config, tree, path, value, where)
     return parse(tree, where)
 
@@ -156,6 +161,7 @@ def _put(config: RunConfig, tree: dict[str, Any], path: str, value: Any, where: 
     node: Any = config
     *parents, last = path.split(".")
     for depth, name in enumerate([*parents, last]):
+        holder = node
         fields = list(type(node).model_fields) if isinstance(node, BaseModel) else []
         if isinstance(node, Mapping):
             break  # free-form options: checked by the suite that takes them
@@ -163,7 +169,20 @@ def _put(config: RunConfig, tree: dict[str, Any], path: str, value: Any, where: 
             raise _no_path(path, node, name, fields, where)
         node = getattr(node, name)
         tree = tree if depth == len(parents) else tree[name]
-    tree[last] = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+    tree[last] = value.model_dump(mode="json") if isinstance(value, BaseModel) else _kept(holder, last, value)
+
+
+def _kept(holder: Any, name: str, value: Any) -> Any:
+    """`value`; where it is a part, `{kind: ...}`, what it does not say is taken from the part that it replaces.
+
+    Only settings that both kinds have are taken over, so that another kind at the same size is one change, not several.
+    """
+    if not isinstance(holder, BaseModel) or not isinstance(value, Mapping) or "kind" not in value:
+        return value
+    old = getattr(holder, name)
+    kinds = get_args(type(holder).model_fields[name].annotation) or (type(old),)
+    fields = {field for kind in kinds if kind.model_fields["kind"].default == value["kind"] for field in kind.model_fields}
+    return {field: x for field, x in old.model_dump(mode="json").items() if field in fields} | dict(value)
 
 
 def _no_path(path: str, node: Any, name: str, fields: list[str], where: str) -> BadInput:

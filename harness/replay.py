@@ -72,6 +72,11 @@ class Replay:
         return min(self._items, self._capacity)
 
     @property
+    def spaces(self) -> dict[str, Space]:
+        """Every key of a step."""
+        return dict(self._spaces)
+
+    @property
     def nbytes(self) -> int:
         """Bytes of memory reserved for steps; the last chunk's unused part is reserved but not yet occupied."""
         return sum(array.nbytes for chunk in self._chunks.values() for array in chunk.values())

@@ -157,8 +157,11 @@ def single(
         },
         where,
     )
-    for source, diff in (("preset", module.PRESETS[preset]), ("size", module.SIZES[size]), ("set", changes or {})):
-        base = config.change(base, diff, f"{where}, {source}")
+    base = config.change(base, _changes(module.PRESETS[preset], task, True), f"{where}, preset")
+    # A size names widths; where a preset has another part without that width, there is nothing to set.
+    widths = {path: value for path, value in module.SIZES[size].items() if path in config.flat(base)}
+    base = config.change(base, widths, f"{where}, size")
+    base = config.change(base, changes or {}, f"{where}, set")
     run = ablate.apply(base, ablation, where)
     _check(run, where)
     return run

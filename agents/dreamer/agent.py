@@ -66,7 +66,7 @@ class Dreamer:
         }
         self.updates = 0
         self.draws = self._latent.draws + action.draws
-        self.stored = {"deter": Space((deter,), "uint16"), "stoch": Space((self._latent.latents,), "uint8")}
+        self.stored = {"deter": Space((deter,), "uint16"), "stoch": Space((self._latent.latents,), self._latent.packed)}
 
     # Act.
 
@@ -100,8 +100,9 @@ class Dreamer:
         """A batch (B, 1+T, ...) -> the state before the T trained steps, and those steps with the actions before them."""
         tensors = {key: self._tensor(value) for key, value in batch.items()}
         deter = tensors["deter"][:, 0].view(torch.bfloat16).float()
-        start = Latents(*self._replay_context.start(deter, self._latent.unpack(tensors["stoch"][:, 0])))
+        start = Latents(deter, self._latent.unpack(tensors["stoch"][:, 0]))
         data = {key: tensors[key][:, 1:] for key in ("is_first", "is_last", "is_terminal")}
+        data["is_first"] = self._replay_context.first(data["is_first"])
         data["obs"] = {key: tensors[key][:, 1:] for key in self._obs}
         data["reward"] = self._reward_transform(tensors["reward"][:, 1:].float())
         data["prev_action"] = self._action.enter(tensors["action"][:, :-1])
@@ -114,10 +115,14 @@ class Dreamer:
             losses, metrics = self.world.losses(latents, data)
             more, scores, statistics = self.behavior.losses(self.world, latents, data, self._statistics, draw)
         losses |= more
-        total = sum(self._loss_weights[name] * loss.mean() for name, loss in losses.items())
+        total = self.weighted(losses)
         metrics |= scores | {f"loss/{name}": loss.mean() for name, loss in losses.items()} | {"loss/total": total}
         metrics = {name: value.detach() for name, value in metrics.items()}
         return Outcome(total, losses, metrics, statistics, latents)
+
+    def weighted(self, losses: Mapping[str, Tensor]) -> Tensor:
+        """Sum of the losses' means, each with its weight."""
+        return sum(self._loss_weights[name] * loss.mean() for name, loss in losses.items())
 
     def improve(self, start: Latents, data: dict[str, Any], draw: Draw) -> tuple[Outcome, Tensor, dict[str, Tensor]]:
         """One optimiser step -> what it was taken on, whether it counted (0-d bool), the optimiser's metrics."""

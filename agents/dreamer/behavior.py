@@ -58,14 +58,14 @@ class Behavior(nn.Module):
         feat, actions = self.imagine(world, seq, draw)  # (H+1, N, F), (H, N, A)
 
         # Score: what the imagined states are worth, without gradient but for the critic's own prediction.
-        dist = self.critic(feat[:-1])
-        with torch.no_grad():
+        dist = self.critic(feat[:-1].detach())
+        with self._actor_grad.imagining(world, self):
             reward, cont, slow = world.reward(feat).mean, world.cont(feat).mean, self.slow_critic(feat).mean
-            pred = torch.cat([dist.mean, self.critic(feat[-1:]).mean])
+            pred = self._actor_grad.values(self.critic, feat, dist)
             value, slow_value = (self._value_norm.invert(stats["value_norm"], x) for x in (pred, slow))
             value = self._slow.baseline(value, slow_value)
             returns = lambda_return(reward, self._horizon.live(cont), value, self._lam)  # (H, N)
-            weight = self._horizon.weight(cont)
+            weight = self._horizon.weight(cont).detach()
 
             # Normalise: every statistic sees this batch before it is used.
             stats = stats | {name: part.update(stats[name], returns) for name, part in self._on_returns.items()}
@@ -75,9 +75,9 @@ class Behavior(nn.Module):
             normed = self._advantage.apply(stats["advantage"], advantage)
 
         # Improve.
-        policy = self.actor(feat[:-1])
+        policy = self.actor(feat[:-1].detach())
         entropy = policy.entropy()
-        gain = self._actor_grad.objective(policy.log_prob(actions), normed) + self._entropy * entropy
+        gain = self._actor_grad.objective(policy.log_prob(actions.detach()), normed) + self._entropy * entropy
         target = self._value_norm.apply(stats["value_norm"], returns)
         fit = self._slow.loss(dist, target, slow[:-1])
         shape = (len(seq.deter), -1)
@@ -98,18 +98,23 @@ class Behavior(nn.Module):
             "behavior/reward": reward.mean(),
             "behavior/cont": cont.mean(),
             "behavior/weight": weight.mean(),
+            "behavior/normed_std": normed.std(correction=0),
             "return_scale/scale": scale,
-        }
+        } | {f"actor/{name}": value for name, value in policy.probes().items()}
         return losses, metrics, stats
 
-    @torch.no_grad()
     def imagine(self, world: WorldModel, seq: Latents, draw: Any) -> tuple[Tensor, Tensor]:
         """Follow the policy inside the model from the states of a sequence -> feat (H+1, N, F), actions (H, N, A).
 
-        No gradient passes the dynamics, for discrete and continuous actions alike.
+        Whether a gradient passes the dynamics is the actor gradient's choice; none reaches the world's weights.
         """
         start = Latents(self._starts.select(seq.deter), self._starts.select(seq.stoch))
-        return world.rssm.imagine(start.flatten(), self.actor, self._steps, draw)
+
+        def policy(feat: Tensor) -> Tensor:
+            return self._actor_grad.choose(self.actor(feat.detach()), draw)
+
+        with self._actor_grad.imagining(world):
+            return world.rssm.imagine(start.flatten(), policy, self._steps, draw)
 
     def _replay_loss(self, seq: Latents, data: Mapping[str, Tensor], boot: Tensor, stats: Statistics) -> Tensor:
         """Critic loss on the replayed steps but the last, bootstrapped from imagination: boot (B, K) -> (B, K-1)."""

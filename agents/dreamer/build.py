@@ -104,7 +104,7 @@ def _world_model(config: Config, spec: Spec) -> WorldModel:
     return WorldModel(
         encoder=encoder,
         rssm=_rssm(config, spec, embed=encoder.width),
-        decoder=_decoder(config, spec),
+        decoder=config.reconstruction.build(partial(_decoder, config, spec)),
         reward=_scalar_head(config, config.reward, config.layers.reward),
         cont=Head(MLP(_feat(config), config.units, config.layers.cont, **_layer(config)), Linear(config.units, 1), Bernoulli),
         kl=config.kl,

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from agents.dreamer.parts.actor import Actor, ActorGradSlot, ActorSlot, Reinforce
 from agents.dreamer.parts.critic import Regularizer, ReplayValue, ReplayValueSlot, SlowCriticSlot
-from agents.dreamer.parts.gradients import GradientSlot, Through
+from agents.dreamer.parts.gradients import GradientSlot, Stop, Through
 from agents.dreamer.parts.horizon import Continuation, DiscountSlot
 from agents.dreamer.parts.kl import Balanced, KlSlot
 from agents.dreamer.parts.latent import Categorical, LatentSlot
@@ -20,14 +20,17 @@ from agents.dreamer.parts.layers import ActSlot, BlockGru, CoreSlot, NormSlot, R
 from agents.dreamer.parts.normalize import AsIs, NormalizeSlot
 from agents.dreamer.parts.optimizer import LaProp, OptimizerSlot
 from agents.dreamer.parts.part import Part
+from agents.dreamer.parts.reconstruction import DecoderFree, Reconstruct, ReconstructionSlot
 from agents.dreamer.parts.replayed import AllStarts, ContextSlot, Raw, RewardSlot, StartsSlot, Stored
 from agents.dreamer.parts.return_scale import Percentiles, ReturnScaleSlot
 from agents.dreamer.parts.squash import SquashSlot, Symlog
 from agents.dreamer.parts.target import SymexpTwoHot, TargetSlot
+from agents.dreamer.presets import NOTES, PRESETS
 from agents.lazy import Lazy
 from agents.protocol import Agent, AgentConfig, Spec
 
 builder = Lazy("agents.dreamer.build")
+__all__ = ["NOTES", "PRESETS", "SIZES", "Config"]
 
 
 class Layers(Part):
@@ -75,6 +78,7 @@ class Config(AgentConfig):
     kl: KlSlot = Balanced()
     squash: SquashSlot = Symlog()
     reward: TargetSlot = SymexpTwoHot()
+    reconstruction: ReconstructionSlot = Reconstruct()
     recon_grad: GradientSlot = Through()
     reward_grad: GradientSlot = Through()
 
@@ -106,6 +110,17 @@ class Config(AgentConfig):
                 raise ValueError(f"deter={self.deter} is not a multiple of {name}={blocks}")
         return self
 
+    @model_validator(mode="after")
+    def _compatible(self) -> Config:
+        if self.actor_grad.through and not self.latent.differentiable:
+            raise ValueError(
+                f"actor_grad '{self.actor_grad.kind}' differentiates through imagined states, but latent.estimator "
+                f"'{self.latent.estimator.kind}' stops every gradient at a sample; use straight_through or gumbel"
+            )
+        if isinstance(self.reconstruction, DecoderFree) and isinstance(self.recon_grad, Stop):
+            raise ValueError("recon_grad 'stop' holds back the decoder's gradient, but reconstruction 'none' has no decoder")
+        return self
+
     def build(self, spec: Spec, *, seed: int, device: str = "auto", precision: str = "float32", threads: int = 1) -> Agent:
         return builder.dreamer(self, spec, seed=seed, device=device, precision=precision, threads=threads)
 
@@ -119,6 +134,13 @@ def _size(width: int) -> dict[str, Any]:
         "agent.depth": width // 16,
         "agent.latent.classes": width // 16,
     }
+
+
+def _size_2023(deter: int, *, units: int, depth: int, layers: int) -> dict[str, Any]:
+    """The sizes of the older versions, which vary the number of layers too and keep 32 latents of 32 classes."""
+    counts = {f"agent.layers.{net}": layers for net in ("encoder", "decoder", "reward", "cont", "critic")}
+    widths = {"agent.deter": deter, "agent.hidden": units, "agent.units": units, "agent.depth": depth}
+    return widths | counts | {"agent.actor.layers": layers, "agent.latent.latents": 32, "agent.latent.classes": 32}
 
 
 # Dotted changes relative to a run.
@@ -145,7 +167,11 @@ SIZES: dict[str, dict[str, Any]] = {
     "100m": _size(768),
     "200m": _size(1024),
     "400m": _size(1536),
+    "2023-xs": _size_2023(256, units=256, depth=24, layers=1),
+    "2023-s": _size_2023(512, units=512, depth=32, layers=2),
+    "2023-m": _size_2023(1024, units=640, depth=48, layers=3),
+    "2023-l": _size_2023(2048, units=768, depth=64, layers=4),
+    "2023-xl": _size_2023(4096, units=1024, depth=96, layers=5),
+    "v2-atari": _size_2023(600, units=400, depth=48, layers=4) | {"agent.hidden": 600},
+    "v2-dmc": _size_2023(200, units=400, depth=48, layers=4) | {"agent.hidden": 200},
 }
-
-# Named base configurations: dotted changes as above.
-PRESETS: dict[str, dict[str, Any]] = {"v3": {}}

@@ -81,15 +81,15 @@ class RSSM(nn.Module):
             stoch = stoch.flatten(-2)
         return Latents(torch.stack(deters, 1), torch.stack(stochs, 1), torch.stack(posts, 1))
 
-    def imagine(self, start: Latents, policy: Callable[[Tensor], Any], steps: int, draw: Any) -> tuple[Tensor, Tensor]:
-        """Roll the prior forward under `policy` (feat -> distribution) from N rows -> feat (steps+1, N, F), actions.
+    def imagine(self, start: Latents, policy: Callable[[Tensor], Tensor], steps: int, draw: Any) -> tuple[Tensor, Tensor]:
+        """Roll the prior forward under `policy` (feat -> action) from N rows -> feat (steps+1, N, F), actions.
 
         The first state is `start`; actions are (steps, N, A), each chosen in the state of the same index.
         """
         core, state = self.core.ready(), start
         feats, actions = [start.feat], []
         for _ in range(steps):
-            actions.append(policy(feats[-1]).sample(draw))
+            actions.append(policy(feats[-1]))
             deter = core(state.deter, state.stoch.flatten(-2), self.core.drive(actions[-1]))
             stoch = self.latent.sample(self.latent.distribution(self.prior(deter).float()), draw)
             state = Latents(deter, stoch)

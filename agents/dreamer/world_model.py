@@ -54,5 +54,6 @@ class WorldModel(nn.Module):
 
         metrics["latent/post_entropy"] = post.entropy().mean()
         metrics["latent/prior_entropy"] = prior.entropy().mean()
-        metrics["latent/min_prob"] = post.probs.min()
+        metrics |= {f"latent/{name}": value for name, value in post.probes().items()}
+        metrics["reward/target_max"] = data["reward"].abs().max()
         return losses, metrics

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from agents.nn.functional import mixed_softmax, symexp
+from agents.nn.functional import mixed_softmax, symexp, symlog
 
 
 def one_hot(index: Tensor, classes: int) -> Tensor:
@@ -49,6 +49,13 @@ class Categorical:
     def sample(self, draw) -> Tensor:
         return draw.categorical(self.probs.detach())
 
+    def rsample(self, draw) -> Tensor:
+        """A sample with the gradient of the probabilities (straight-through)."""
+        return self.sample(draw) + (self.probs - self.probs.detach())
+
+    def probes(self) -> dict[str, Tensor]:
+        return {"min_prob": self.probs.min()}
+
     def log_prob(self, x: Tensor) -> Tensor:
         return (self.logs * x).sum(-1)
 
@@ -73,12 +80,49 @@ class OneHots(Categorical):
     def kl(self, other: Categorical) -> Tensor:
         return super().kl(other).sum(-1)
 
+    def kls(self, other: Categorical) -> Tensor:
+        """KL of each categorical (..., S), nats."""
+        return super().kl(other)
+
 
 class Index(Categorical):
     """A categorical whose targets are class indices."""
 
     def nll(self, target: Tensor) -> Tensor:
         return -self.log_prob(one_hot(target, self.logits.shape[-1]))
+
+
+class Normals:
+    """S independent normals (..., S, 1) with std = 2 sigmoid(s / 2) + min. `raw` is (..., 2S): means, then s."""
+
+    def __init__(self, raw: Tensor, min_std: float) -> None:
+        mean, spread = raw.float().unsqueeze(-1).chunk(2, -2)
+        self.mean, self.std = mean, 2 * torch.sigmoid(spread / 2) + min_std
+
+    def detach(self) -> Normals:
+        other = object.__new__(Normals)
+        other.mean, other.std = self.mean.detach(), self.std.detach()
+        return other
+
+    def rsample(self, draw) -> Tensor:
+        """A sample with its gradient to mean and std."""
+        return draw.normal(self.mean, self.std)
+
+    def probes(self) -> dict[str, Tensor]:
+        return {"min_std": self.std.min()}
+
+    def entropy(self) -> Tensor:
+        """Nats."""
+        return (self.std.log() + 0.5 * log(2 * pi) + 0.5).sum((-1, -2))
+
+    def kls(self, other: Normals) -> Tensor:
+        """KL of each normal (..., S), nats."""
+        ratio = (self.std**2 + (self.mean - other.mean) ** 2) / (2 * other.std**2)
+        return (other.std.log() - self.std.log() + ratio - 0.5).squeeze(-1)
+
+    def kl(self, other: Normals) -> Tensor:
+        """KL(self || other), nats."""
+        return self.kls(other).sum(-1)
 
 
 class BoundedNormal:
@@ -98,6 +142,13 @@ class BoundedNormal:
 
     def sample(self, draw) -> Tensor:
         return draw.normal(self.mean.detach(), self.std.detach())
+
+    def rsample(self, draw) -> Tensor:
+        """A sample with its gradient to mean and std."""
+        return draw.normal(self.mean, self.std)
+
+    def probes(self) -> dict[str, Tensor]:
+        return {"min_std": self.std.min()}
 
     def log_prob(self, x: Tensor) -> Tensor:
         return (-((x - self.mean) ** 2) / (2 * self.std**2) - self.std.log() - 0.5 * log(2 * pi)).sum(-1)
@@ -164,17 +215,17 @@ class TwoHot:
 
     @cached_property
     def probs(self) -> Tensor:
-        """Without gradient: neither the mean nor the loss's own gradient needs one."""
-        return self.logits.detach().softmax(-1)
+        """With gradient only where the mean's own is wanted: the loss has another way (see `_TwoHotNll`)."""
+        return self.logits.softmax(-1)
 
     @cached_property
     def _total(self) -> Tensor:
         """Logarithm of the summed exponentials: the softmax has it at its maximum, and is there already."""
-        return self.logits.detach().amax(-1) - self.probs.amax(-1).log()
+        return self.logits.detach().amax(-1) - self.probs.detach().amax(-1).log()
 
     @cached_property
     def mean(self) -> Tensor:
-        """Summed in mirrored pairs, so that equal probabilities give exactly zero: (...), without gradient."""
+        """Summed in mirrored pairs, so that equal probabilities give exactly zero: (...)."""
         half = self.bins.numel() // 2
         pairs = self.probs[..., -half:] - self.probs[..., :half].flip(-1)
         return (pairs * self.bins[-half:]).sum(-1)
@@ -182,7 +233,7 @@ class TwoHot:
     def nll(self, target: Tensor) -> Tensor:
         below, above, share = two_hot(target.float(), self.bins)
         at, weight = torch.stack([below, above], -1), torch.stack([1 - share, share], -1)
-        return _TwoHotNll.apply(self.logits, self.probs, self._total, at, weight)
+        return _TwoHotNll.apply(self.logits, self.probs.detach(), self._total, at, weight)
 
 
 class TwoHotReadout(nn.Module):
@@ -194,6 +245,60 @@ class TwoHotReadout(nn.Module):
 
     def forward(self, logits: Tensor) -> TwoHot:
         return TwoHot(logits, self.bins)
+
+
+class SymlogTwoHot:
+    """As `TwoHot`, but of the symlog of the scalar: `mean` is the symexp of the expected bin."""
+
+    def __init__(self, logits: Tensor, bins: Tensor) -> None:
+        self._symlog = TwoHot(logits, bins)
+
+    @property
+    def mean(self) -> Tensor:
+        return symexp(self._symlog.mean)
+
+    def nll(self, target: Tensor) -> Tensor:
+        return self._symlog.nll(symlog(target.float()))
+
+
+class SymlogTwoHotReadout(nn.Module):
+    """(..., K) logits -> SymlogTwoHot; holds the bins."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        half = torch.linspace(-20, 0, (count + 1) // 2)
+        self.register_buffer("bins", torch.cat([half, -half.flip(0)[count % 2 :]]), persistent=False)
+
+    def forward(self, logits: Tensor) -> SymlogTwoHot:
+        return SymlogTwoHot(logits, self.bins)
+
+
+class SquaredScalar:
+    """A scalar from one output (..., 1), with squared error (no factor 1/2)."""
+
+    def __init__(self, output: Tensor) -> None:
+        self.mean = output.float().squeeze(-1)
+
+    def nll(self, target: Tensor) -> Tensor:
+        return (self.mean - target.float()) ** 2
+
+
+class HuberScalar(SquaredScalar):
+    """sqrt(error^2 + 1) - 1 instead: linear far out."""
+
+    def nll(self, target: Tensor) -> Tensor:
+        return (super().nll(target) + 1).sqrt() - 1
+
+
+class SymlogScalar(SquaredScalar):
+    """Squared error in symlog space: the output is the symlog of the scalar."""
+
+    def __init__(self, output: Tensor) -> None:
+        super().__init__(symexp(output.float()))
+        self._output = output.float().squeeze(-1)
+
+    def nll(self, target: Tensor) -> Tensor:
+        return (self._output - symlog(target.float())) ** 2
 
 
 class Squared:

@@ -10,6 +10,9 @@ from torch import Tensor
 
 from agents.nn.dists import one_hot
 
+# Stand for uniform numbers of exactly zero and one in float32, where logarithms would be infinite.
+TINY, BELOW_ONE = 1e-20, 1 - 2**-24
+
 
 class Draw(Protocol):
     def categorical(self, probs: Tensor) -> Tensor:
@@ -17,6 +20,10 @@ class Draw(Protocol):
         ...
 
     def normal(self, mean: Tensor, std: Tensor) -> Tensor: ...
+
+    def uniform(self, like: Tensor) -> Tensor:
+        """Numbers inside (0, 1), shaped like `like`."""
+        ...
 
 
 def pick(probs: Tensor, uniform: Tensor) -> Tensor:
@@ -36,6 +43,9 @@ class Generated:
 
     def normal(self, mean: Tensor, std: Tensor) -> Tensor:
         return mean + std * torch.empty_like(mean).normal_(generator=self._generator)
+
+    def uniform(self, like: Tensor) -> Tensor:
+        return torch.rand(like.shape, generator=self._generator, device=like.device).clamp_(TINY, BELOW_ONE)
 
 
 class Given:
@@ -59,6 +69,9 @@ class Given:
         u = self._take(mean.shape).double().clamp(1e-12, 1 - 1e-12)
         return mean + std * torch.special.ndtri(u).to(mean.dtype)
 
+    def uniform(self, like: Tensor) -> Tensor:
+        return self._take(like.shape).to(like.dtype).clamp(TINY, BELOW_ONE)
+
 
 class Fixed:
     """The likeliest class; half a standard deviation above the mean."""
@@ -68,3 +81,6 @@ class Fixed:
 
     def normal(self, mean: Tensor, std: Tensor) -> Tensor:
         return mean + 0.5 * std
+
+    def uniform(self, like: Tensor) -> Tensor:
+        return torch.full_like(like, 0.5)

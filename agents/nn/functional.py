@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def symlog(x: Tensor) -> Tensor:
@@ -20,6 +23,19 @@ def cast(x: Tensor) -> Tensor:
     """`x` in the type that autocast would use for a matrix product; done once where autocast would do it every step."""
     kind = x.device.type
     return x.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else x
+
+
+@contextmanager
+def frozen(*modules: nn.Module) -> Iterator[None]:
+    """Gradients pass what is computed inside, and do not reach the weights of `modules`."""
+    learned = [p for module in modules for p in module.parameters() if p.requires_grad]
+    for p in learned:
+        p.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for p in learned:
+            p.requires_grad_(True)
 
 
 class _MixedSoftmax(torch.autograd.Function):

@@ -1,4 +1,4 @@
-"""The recurrent core: a GRU with block-diagonal recurrent weights.
+"""The recurrent core: a GRU with block-diagonal recurrent weights, or a dense one with layer norm.
 
 N rows, D deter, G blocks, A action dimensions.
 """
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from agents.nn.functional import cast
-from agents.nn.layers import Act, BlockLinear, Dense, Norm, split_blocks
+from agents.nn.layers import Act, BlockLinear, Dense, LayerNorm, Linear, Norm, split_blocks
 
 Step = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -44,7 +44,7 @@ class BlockGRU(nn.Module):
 
     def drive(self, action: Tensor) -> Tensor:
         """What the actions (..., A) add to the hidden layer (..., D): it does not depend on the state."""
-        scaled = action / action.abs().clamp(min=1)  # samples of the policy are not clipped
+        scaled = action / action.abs().clamp(min=1).detach()  # samples of the policy are not clipped
         return torch.matmul(self.from_action(scaled), self._split()[2]) + self.hidden.bias
 
     def ready(self) -> Step:
@@ -70,5 +70,36 @@ class BlockGRU(nn.Module):
             # tanh(x) = 2 sigmoid(2x) - 1, a sixth of the time on a CPU
             cand = torch.sigmoid((torch.sigmoid(reset) * cand).mul_(2)).mul(2).sub_(1)
             return torch.lerp(past, cand, torch.sigmoid(update)).transpose(0, 1).flatten(-2)
+
+        return step
+
+
+class LayerNormGRU(nn.Module):
+    """deter, stoch, action -> next deter: one dense GRU, layer norm before its gates.
+
+    It reads a hidden layer on sample and action. Hafner et al. 2023 (official code, 8fa35f8); gates as in `BlockGRU`.
+    """
+
+    def __init__(self, *, deter: int, stoch: int, actions: int, hidden: int, eps: float, norm: Norm, act: Act) -> None:
+        super().__init__()
+        self._stoch = stoch
+        self.inputs = Dense(stoch + actions, hidden, norm=norm, act=act)
+        self.gates = Linear(deter + hidden, 3 * deter)
+        self.gates_norm = LayerNorm(3 * deter, eps)
+
+    def drive(self, action: Tensor) -> Tensor:
+        """What the actions (..., A) add to the hidden layer (..., hidden): it does not depend on the state."""
+        scaled = action / action.abs().clamp(min=1).detach()  # samples of the policy are not clipped
+        return nn.functional.linear(scaled, self.inputs.linear.weight[:, self._stoch :], self.inputs.linear.bias)
+
+    def ready(self) -> Step:
+        """One step, as a function of deter (N, D), flat stoch and drive (N, hidden)."""
+        weight = cast(self.inputs.linear.weight[:, : self._stoch]).t()
+
+        def step(deter: Tensor, stoch: Tensor, drive: Tensor) -> Tensor:
+            hidden = self.inputs.finish(torch.addmm(drive, cast(stoch), weight))
+            gates = self.gates_norm(self.gates(torch.cat([deter, hidden], -1)))
+            reset, cand, update = gates.chunk(3, -1)
+            return torch.lerp(deter, (reset.sigmoid() * cand).tanh(), (update - 1).sigmoid())
 
         return step

@@ -94,6 +94,16 @@ class RMSNorm(nn.Module):
         return rms_norm(x.float(), self.scale, self.eps)
 
 
+class LayerNorm(nn.LayerNorm):
+    """Over the last axis, with scale and shift, in float32."""
+
+    def __init__(self, width: int, eps: float) -> None:
+        super().__init__(width, eps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.float())
+
+
 class Dense(nn.Module):
     """Linear, norm, activation."""
 

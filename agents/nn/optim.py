@@ -1,15 +1,16 @@
-"""LaProp with per-tensor clipping, over all weights as one flat tensor; a bad gradient skips the step on the device."""
+"""LaProp and Adam with clipping, over all weights as one flat tensor; a bad gradient skips the step on the device."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 
-class LaProp:
-    """Divide by the root mean square first, then take momentum (Ziyin et al. 2020).
+class _Flat:
+    """Momentum and mean square of all gradients; `_move` makes steps of them.
 
     The weights are moved into one flat buffer at birth and the gradients accumulate in another, so that a step is a dozen
     operators whatever the number of tensors. A step whose loss or gradient is not finite is a step with zero gradient, unit
@@ -50,7 +51,8 @@ class LaProp:
 
         # Clip each tensor; a bad step is then a zero gradient.
         norms = torch.stack(torch._foreach_norm(list(self._params.values())))
-        torch._foreach_mul_(grads, list(self._clip(grad_norms, norms).unbind()))
+        factors = self._clip(grad_norms, norms)
+        torch._foreach_mul_(grads, list(factors.unbind()))
         grad = torch.where(ok, self._grads, 0.0)
 
         # Decays, corrections and rate of this step: in float64, because 1 - 0.999 in float32 is off by 1e-5 of itself.
@@ -60,19 +62,21 @@ class LaProp:
         fix1, fix2 = 1 / (1 - self._beta1**t), 1 / (1 - self._beta2**t)
         rate = counts * self._lr * ((t - float(self._warmup > 0)) / max(1, self._warmup)).clamp(max=1)
 
-        # Root mean square, momentum, step.
-        self._square.mul_((1 - fresh2).float()).add_(grad.square() * fresh2.float())
-        scaled = grad / ((self._square * fix2.float()).sqrt_().add_(self._eps))
-        self._mean.mul_((1 - fresh1).float()).add_(scaled * fresh1.float())
-        self._weights.sub_(self._mean * (fix1 * rate).float())
-        return ok, self._count(ok, grad_norm)
+        # Moments and weights.
+        self._move(grad, (fresh1, fresh2), (fix1, fix2), rate)
+        return ok, self._count(ok, grad_norm, factors)
 
-    def _count(self, ok: Tensor, grad_norm: Tensor) -> dict[str, Tensor]:
+    def _move(self, grad: Tensor, fresh: tuple[Tensor, Tensor], fix: tuple[Tensor, Tensor], rate: Tensor) -> None:
+        """Update the moments and the weights: shares of the newest gradient, debiasing factors, learning rate."""
+        raise NotImplementedError
+
+    def _count(self, ok: Tensor, grad_norm: Tensor, factors: Tensor) -> dict[str, Tensor]:
         self.skipped += ~ok
         self.skipped_in_a_row += 1
         self.skipped_in_a_row *= ~ok
         return {
             "optimizer/grad_norm": grad_norm,
+            "optimizer/clipped_share": (factors < 1).float().mean(),
             "optimizer/skipped": self.skipped.clone(),
             "optimizer/skipped_in_a_row": self.skipped_in_a_row.clone(),
         }
@@ -85,6 +89,36 @@ class LaProp:
         for name, view in views(self._square, self._params).items():
             moments[f"square/{name}"] = view
         return moments | {"steps": self.steps, "skipped": self.skipped, "skipped_in_a_row": self.skipped_in_a_row}
+
+
+class LaProp(_Flat):
+    """Divide by the root mean square first, then take momentum (Ziyin et al. 2020)."""
+
+    def _move(self, grad: Tensor, fresh: tuple[Tensor, Tensor], fix: tuple[Tensor, Tensor], rate: Tensor) -> None:
+        self._square.mul_((1 - fresh[1]).float()).add_(grad.square() * fresh[1].float())
+        scaled = grad / ((self._square * fix[1].float()).sqrt_().add_(self._eps))
+        self._mean.mul_((1 - fresh[0]).float()).add_(scaled * fresh[0].float())
+        self._weights.sub_(self._mean * (fix[0] * rate).float())
+
+
+class Adam(_Flat):
+    """Take momentum first, then divide by the root mean square (Kingma and Ba 2015).
+
+    `factors` on the learning rate, by the beginning of a weight's name.
+    """
+
+    def __init__(self, params: dict[str, nn.Parameter], *, factors: dict[str, float], **options: Any) -> None:
+        super().__init__(params, **options)
+        self._factors = torch.ones_like(self._weights)
+        for name, view in views(self._factors, params).items():
+            for beginning, factor in factors.items():
+                view.mul_(factor if name.startswith(beginning) else 1)
+
+    def _move(self, grad: Tensor, fresh: tuple[Tensor, Tensor], fix: tuple[Tensor, Tensor], rate: Tensor) -> None:
+        self._square.mul_((1 - fresh[1]).float()).add_(grad.square() * fresh[1].float())
+        self._mean.mul_((1 - fresh[0]).float()).add_(grad * fresh[0].float())
+        root = (self._square * fix[1].float()).sqrt_().add_(self._eps)
+        self._weights.sub_(self._mean / root * self._factors * (fix[0] * rate).float())
 
 
 def views(flat: Tensor, params: dict[str, nn.Parameter]) -> dict[str, Tensor]:

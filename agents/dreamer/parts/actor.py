@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from agents.dreamer.parts.part import Part, slot
+from agents.lazy import Lazy
+
+torch = Lazy("torch")
+functional = Lazy("agents.nn.functional")
 
 
 class Actor(Part):
@@ -28,11 +32,53 @@ class Reinforce(Part):
     """Score-function gradient for discrete and continuous actions (Hafner et al. 2025, eq. 6)."""
 
     kind: Literal["reinforce"] = "reinforce"
+    through: ClassVar[bool] = False  # whether a gradient passes the imagined dynamics
+
+    def imagining(self, *modules: Any) -> Any:
+        """The context in which states are imagined and judged by `modules`, which it must not train."""
+        return torch.no_grad()
+
+    def choose(self, dist: Any, draw: Any) -> Any:
+        """An action of the policy, with the gradient this estimator needs."""
+        return dist.sample(draw)
+
+    def values(self, critic: Any, feat: Any, known: Any) -> Any:
+        """Predictions for feat (H+1, N, F); those for all but the last are `known` already, without a path to feat."""
+        return torch.cat([known.mean, critic(feat[-1:]).mean])
 
     def objective(self, logp: Any, advantage: Any) -> Any:
         """Log-probabilities of the actions taken and their advantages, (H, N) each -> what to maximise, (H, N)."""
         return logp * advantage.detach()
 
 
+class Dynamics(Part):
+    """The advantage is differentiated through the imagined dynamics, down to the actions (DreamerV1; 2023 for continuous)."""
+
+    kind: Literal["dynamics"] = "dynamics"
+    through: ClassVar[bool] = True
+
+    def imagining(self, *modules: Any) -> Any:
+        return functional.frozen(*modules)
+
+    def choose(self, dist: Any, draw: Any) -> Any:
+        return dist.rsample(draw)
+
+    def values(self, critic: Any, feat: Any, known: Any) -> Any:
+        return critic(feat).mean
+
+    def objective(self, logp: Any, advantage: Any) -> Any:
+        return advantage
+
+
+class Mix(Dynamics):
+    """A weighted sum of both estimators (DreamerV2)."""
+
+    kind: Literal["mix"] = "mix"
+    share: float = Field(0.5, ge=0, le=1, description="weight of the score-function gradient; the dynamics have the rest")
+
+    def objective(self, logp: Any, advantage: Any) -> Any:
+        return self.share * logp * advantage.detach() + (1 - self.share) * advantage
+
+
 ActorSlot = slot(Actor)
-ActorGradSlot = slot(Reinforce)
+ActorGradSlot = slot(Reinforce, Dynamics, Mix)

@@ -29,9 +29,28 @@ class Regularizer(Part):
 
     def follow(self, slow: list[Any], online: list[Any], ok: Any) -> None:
         """Move the slow weights in place, where `ok` (a 0-d bool tensor) says the update counted."""
-        rate = ok * self.rate
-        torch._foreach_mul_(slow, 1 - rate)
-        torch._foreach_add_(slow, torch._foreach_mul(online, rate))
+        _approach(slow, online, ok * self.rate)
+
+
+class Target(Part):
+    """Returns bootstrap from the slow copy, which is also the baseline; the critic fits the returns alone (DreamerV2)."""
+
+    kind: Literal["target"] = "target"
+    rate: float = Field(0.02, gt=0, le=1, description="share of the critic that moves into the slow copy per update")
+
+    def baseline(self, value: Any, slow: Any) -> Any:
+        return slow
+
+    def loss(self, dist: Any, target: Any, slow: Any) -> Any:
+        return dist.nll(target.detach())
+
+    def follow(self, slow: list[Any], online: list[Any], ok: Any) -> None:
+        _approach(slow, online, ok * self.rate)
+
+
+def _approach(slow: list[Any], online: list[Any], rate: Any) -> None:
+    torch._foreach_mul_(slow, 1 - rate)
+    torch._foreach_add_(slow, torch._foreach_mul(online, rate))
 
 
 class ReplayValue(Part):
@@ -41,5 +60,5 @@ class ReplayValue(Part):
     weight: float = Field(0.3, ge=0, description="weight of the loss; 0 is off")
 
 
-SlowCriticSlot = slot(Regularizer)
+SlowCriticSlot = slot(Regularizer, Target)
 ReplayValueSlot = slot(ReplayValue)

@@ -16,4 +16,13 @@ class Through(Part):
         return feat
 
 
-GradientSlot = slot(Through)
+class Stop(Part):
+    """The gradient ends at the features: the head is trained on them and does not shape them."""
+
+    kind: Literal["stop"] = "stop"
+
+    def __call__(self, feat: Any) -> Any:
+        return feat.detach()
+
+
+GradientSlot = slot(Through, Stop)

@@ -32,4 +32,24 @@ class Continuation(Part):
         return cont.cumprod(0)
 
 
-DiscountSlot = slot(Continuation)
+class Explicit(Part):
+    """The continue head learns whether the episode goes on (1 - terminal); the discount is multiplied on afterwards."""
+
+    kind: Literal["explicit"] = "explicit"
+    steps: float = Field(333.0, gt=1, description="effective horizon 1 / (1 - discount), policy steps")
+
+    @property
+    def discount(self) -> float:
+        return 1 - 1 / self.steps
+
+    def target(self, terminal: Any) -> Any:
+        return (~terminal).float()
+
+    def live(self, cont: Any) -> Any:
+        return cont * self.discount
+
+    def weight(self, cont: Any) -> Any:
+        return (cont * self.discount).cumprod(0) / self.discount
+
+
+DiscountSlot = slot(Continuation, Explicit)

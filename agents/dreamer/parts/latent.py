@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -18,11 +18,44 @@ class StraightThrough(Part):
 
     kind: Literal["straight_through"] = "straight_through"
 
-    def __call__(self, sample: Any, dist: Any) -> Any:
-        return sample + (dist.probs - dist.probs.detach())
+    def draws(self, latents: int, classes: int) -> int:
+        """Uniform numbers that one sample takes."""
+        return latents
+
+    def sample(self, dist: Any, draw: Any) -> Any:
+        """-> one-hots (..., S, C), with this estimator's gradient."""
+        return draw.categorical(dist.probs.detach()) + (dist.probs - dist.probs.detach())
 
 
-Estimator = slot(StraightThrough)
+class GumbelSoftmax(Part):
+    """The sample forward, the relaxed sample backward (Jang et al. 2017, straight-through)."""
+
+    kind: Literal["gumbel"] = "gumbel"
+    temperature: float = Field(1.0, gt=0, description="of the relaxation: small is sharp, with gradients of high variance")
+
+    def draws(self, latents: int, classes: int) -> int:
+        return latents * classes
+
+    def sample(self, dist: Any, draw: Any) -> Any:
+        perturbed = dist.logs - (-draw.uniform(dist.probs).log()).log()
+        relaxed = (perturbed / self.temperature).softmax(-1)
+        hard = dists.one_hot(perturbed.argmax(-1), perturbed.shape[-1])
+        return hard + (relaxed - relaxed.detach())
+
+
+class NoGradient(Part):
+    """The sample forward, nothing backward: only the deterministic state carries gradients through time."""
+
+    kind: Literal["none"] = "none"
+
+    def draws(self, latents: int, classes: int) -> int:
+        return latents
+
+    def sample(self, dist: Any, draw: Any) -> Any:
+        return draw.categorical(dist.probs.detach())
+
+
+Estimator = slot(StraightThrough, GumbelSoftmax, NoGradient)
 
 
 class Categorical(Part):
@@ -33,6 +66,7 @@ class Categorical(Part):
     classes: int = Field(16, ge=2, le=256, description="C, classes of each (stored as one byte)")
     unimix: float = Field(0.01, ge=0, le=1, description="share of the uniform distribution; 0 is off")
     estimator: Estimator = StraightThrough()
+    packed: ClassVar[str] = "uint8"  # type that `pack` gives
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -52,7 +86,12 @@ class Categorical(Part):
     @property
     def draws(self) -> int:
         """Uniform numbers that one sample takes."""
-        return self.latents
+        return self.estimator.draws(self.latents, self.classes)
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether a gradient passes a sample."""
+        return not isinstance(self.estimator, NoGradient)
 
     def distribution(self, logits: Any) -> Any:
         """(..., S*C) raw network outputs -> distribution with batch shape (...)."""
@@ -60,7 +99,7 @@ class Categorical(Part):
 
     def sample(self, dist: Any, draw: Any) -> Any:
         """-> (..., S, C), with the estimator's gradient."""
-        return self.estimator(draw.categorical(dist.probs.detach()), dist)
+        return self.estimator.sample(dist, draw)
 
     def pack(self, stoch: Any) -> Any:
         """(..., S, C) one-hot -> (..., S) class indices in a byte."""
@@ -71,4 +110,44 @@ class Categorical(Part):
         return dists.one_hot(stored.long(), self.classes)
 
 
-LatentSlot = slot(Categorical)
+class Gaussian(Part):
+    """S normal variables with mean and std = 2 sigmoid(s / 2) + 0.1, sampled with their own gradient (DreamerV1, RePo)."""
+
+    kind: Literal["gaussian"] = "gaussian"
+    latents: int = Field(32, ge=1, description="S, number of normal variables")
+    min_std: float = Field(0.1, gt=0, description="smallest standard deviation")
+    packed: ClassVar[str] = "uint16"  # the bits of a bfloat16
+    differentiable: ClassVar[bool] = True
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return (self.latents, 1)
+
+    @property
+    def width(self) -> int:
+        return self.latents
+
+    @property
+    def outputs(self) -> int:
+        return 2 * self.latents
+
+    @property
+    def draws(self) -> int:
+        return self.latents
+
+    def distribution(self, raw: Any) -> Any:
+        """(..., 2S) raw network outputs, means then spreads -> distribution with batch shape (...)."""
+        return dists.Normals(raw, self.min_std)
+
+    def sample(self, dist: Any, draw: Any) -> Any:
+        return dist.rsample(draw)
+
+    def pack(self, stoch: Any) -> Any:
+        """(..., S, 1) -> (..., S) bits of a bfloat16."""
+        return stoch.squeeze(-1).to(torch.bfloat16).view(torch.int16)
+
+    def unpack(self, stored: Any) -> Any:
+        return stored.view(torch.bfloat16).float().unsqueeze(-1)
+
+
+LatentSlot = slot(Categorical, Gaussian)

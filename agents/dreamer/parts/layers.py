@@ -24,6 +24,25 @@ class Rms(Part):
         return nn_layers.RMSNorm(width, self.eps)
 
 
+class Layer(Part):
+    """Layer norm with learned scale and shift (the first version, 2023)."""
+
+    kind: Literal["layer"] = "layer"
+    eps: float = Field(1e-3, gt=0, description="added to the variance, inside the root")
+
+    def build(self, width: int) -> Any:
+        return nn_layers.LayerNorm(width, self.eps)
+
+
+class NoNorm(Part):
+    """No norm."""
+
+    kind: Literal["none"] = "none"
+
+    def build(self, width: int) -> Any:
+        return torch.nn.Identity()
+
+
 class Silu(Part):
     """x sigmoid(x)."""
 
@@ -31,6 +50,24 @@ class Silu(Part):
 
     def __call__(self, x: Any) -> Any:
         return torch.nn.functional.silu(x)
+
+
+class Elu(Part):
+    """x above zero, exp(x) - 1 below (DreamerV1, V2)."""
+
+    kind: Literal["elu"] = "elu"
+
+    def __call__(self, x: Any) -> Any:
+        return torch.nn.functional.elu(x)
+
+
+class Gelu(Part):
+    """x times the normal distribution function of x."""
+
+    kind: Literal["gelu"] = "gelu"
+
+    def __call__(self, x: Any) -> Any:
+        return torch.nn.functional.gelu(x)
 
 
 class BlockGru(Part):
@@ -43,6 +80,16 @@ class BlockGru(Part):
         return gru.BlockGRU(blocks=self.blocks, **sizes)
 
 
-NormSlot = slot(Rms)
-ActSlot = slot(Silu)
-CoreSlot = slot(BlockGru)
+class LayerNormGru(Part):
+    """One dense GRU with layer norm before its gates, on an embedding of sample and action (the first version, 2023)."""
+
+    kind: Literal["layer_norm_gru"] = "layer_norm_gru"
+    eps: float = Field(1e-3, gt=0, description="added to the variance, inside the root")
+
+    def build(self, **sizes: Any) -> Any:
+        return gru.LayerNormGRU(eps=self.eps, **sizes)
+
+
+NormSlot = slot(Rms, Layer, NoNorm)
+ActSlot = slot(Silu, Elu, Gelu)
+CoreSlot = slot(BlockGru, LayerNormGru)

@@ -24,7 +24,17 @@ class Agc(Part):
         return 1 / (grad_norms / (self.share * norms.clamp(min=self.min_norm))).clamp(min=1.0)
 
 
-ClipSlot = slot(Agc)
+class GlobalNorm(Part):
+    """All gradients together are clipped to one norm."""
+
+    kind: Literal["global_norm"] = "global_norm"
+    limit: float = Field(1000.0, gt=0, description="largest norm of all gradients together")
+
+    def factors(self, grad_norms: Any, norms: Any) -> Any:
+        return (self.limit / grad_norms.norm().clamp(min=self.limit)).expand_as(grad_norms)
+
+
+ClipSlot = slot(Agc, GlobalNorm)
 
 
 class LaProp(Part):
@@ -50,4 +60,30 @@ class LaProp(Part):
         )
 
 
-OptimizerSlot = slot(LaProp)
+class Adam(Part):
+    """Momentum of the gradients over their root mean square (Kingma and Ba 2015), with rates of their own for two networks."""
+
+    kind: Literal["adam"] = "adam"
+    lr: float = Field(1e-4, ge=0, description="learning rate of the world model after warm-up")
+    actor: float = Field(1.0, ge=0, description="the actor's learning rate / lr")
+    critic: float = Field(1.0, ge=0, description="the critic's learning rate / lr")
+    warmup: int = Field(0, ge=0, description="updates of linear warm-up; the first update then has rate 0")
+    beta1: float = Field(0.9, ge=0, lt=1, description="decay of the momentum")
+    beta2: float = Field(0.999, ge=0, lt=1, description="decay of the mean square")
+    eps: float = Field(1e-8, gt=0, description="added to the root mean square")
+    clip: ClipSlot = GlobalNorm()
+
+    def build(self, params: dict[str, Any]) -> Any:
+        return optim.Adam(
+            params,
+            lr=self.lr,
+            warmup=self.warmup,
+            beta1=self.beta1,
+            beta2=self.beta2,
+            eps=self.eps,
+            clip=self.clip.factors,
+            factors={"behavior.actor.": self.actor, "behavior.critic.": self.critic},
+        )
+
+
+OptimizerSlot = slot(LaProp, Adam)

@@ -7,9 +7,10 @@ which the agent keeps, updates in place and stores.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Union
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 
 class Part(BaseModel):
@@ -23,7 +24,12 @@ class Part(BaseModel):
 
 
 def slot(*alternatives: type[Part]) -> Any:
-    """The type of a slot that holds one of `alternatives`, told apart by `kind`."""
+    """The type of a slot that holds one of `alternatives`, told apart by `kind`; the first where no kind is given."""
     if len(alternatives) == 1:
         return alternatives[0]
-    return Annotated[Union[alternatives], Field(discriminator="kind")]  # noqa: UP007 (built from a tuple)
+    first = alternatives[0].model_fields["kind"].default
+
+    def named(value: Any) -> Any:
+        return {"kind": first, **value} if isinstance(value, Mapping) else value
+
+    return Annotated[Union[alternatives], Field(discriminator="kind"), BeforeValidator(named)]  # noqa: UP007 (a tuple)

@@ -1,8 +1,10 @@
-"""What is taken from a replayed sequence: its first state, its rewards, the starts of imagination."""
+"""What is taken from a replayed sequence: the state before it, its rewards, the starts of imagination."""
 
 from __future__ import annotations
 
 from typing import Any, Literal
+
+from pydantic import Field
 
 from agents.dreamer.parts.part import Part, slot
 
@@ -12,8 +14,20 @@ class Stored(Part):
 
     kind: Literal["stored"] = "stored"
 
-    def start(self, deter: Any, stoch: Any) -> tuple[Any, Any]:
-        return deter, stoch
+    def first(self, is_first: Any) -> Any:
+        """Steps (B, T) bool that forget the state and the action before them."""
+        return is_first
+
+
+class Zeros(Part):
+    """Every sequence begins from nothing, as if its first step were the first of an episode (2023; danijar/dreamerv3 #164)."""
+
+    kind: Literal["zeros"] = "zeros"
+
+    def first(self, is_first: Any) -> Any:
+        first = is_first.clone()
+        first[:, 0] = True
+        return first
 
 
 class Raw(Part):
@@ -23,6 +37,24 @@ class Raw(Part):
 
     def __call__(self, reward: Any) -> Any:
         return reward
+
+
+class Tanh(Part):
+    """tanh of the reward (DreamerV2 on Atari)."""
+
+    kind: Literal["tanh"] = "tanh"
+
+    def __call__(self, reward: Any) -> Any:
+        return reward.tanh()
+
+
+class Sign(Part):
+    """Sign of the reward: -1, 0 or 1 (Mnih et al. 2015)."""
+
+    kind: Literal["sign"] = "sign"
+
+    def __call__(self, reward: Any) -> Any:
+        return reward.sign()
 
 
 class AllStarts(Part):
@@ -35,6 +67,16 @@ class AllStarts(Part):
         return x
 
 
-ContextSlot = slot(Stored)
-RewardSlot = slot(Raw)
-StartsSlot = slot(AllStarts)
+class LastStarts(Part):
+    """Imagination, and the critic's loss on the replay, start from the last states of each sequence only."""
+
+    kind: Literal["last"] = "last"
+    count: int = Field(4, ge=2, description="states of each sequence; the critic's loss on the replay needs two")
+
+    def select(self, x: Any) -> Any:
+        return x[:, -self.count :]
+
+
+ContextSlot = slot(Stored, Zeros)
+RewardSlot = slot(Raw, Tanh, Sign)
+StartsSlot = slot(AllStarts, LastStarts)

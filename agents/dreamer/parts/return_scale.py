@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from agents.dreamer.parts.normalize import Moments
 from agents.dreamer.parts.part import Part, slot
 from agents.lazy import Lazy
 
@@ -37,4 +38,25 @@ class Percentiles(Part):
         return (state["high"] - state["low"]).clamp(min=self.limit)
 
 
-ReturnScaleSlot = slot(Percentiles)
+class Std(Moments):
+    """Running standard deviation of the imagined returns, debiased."""
+
+    kind: Literal["std"] = "std"
+
+    def scale(self, state: dict[str, Any]) -> Any:
+        return self.moments(state)[1]
+
+
+class Unscaled(Part):
+    """Returns as they are: the scale is exactly 1."""
+
+    kind: Literal["none"] = "none"
+
+    def update(self, state: dict[str, Any], returns: Any) -> dict[str, Any]:
+        return state
+
+    def scale(self, state: dict[str, Any]) -> Any:
+        return torch.ones(())
+
+
+ReturnScaleSlot = slot(Percentiles, Std, Unscaled)

@@ -28,4 +28,51 @@ class SymexpTwoHot(Part):
         return dists.TwoHotReadout(self.bins)
 
 
-TargetSlot = slot(SymexpTwoHot)
+class SymlogTwoHot(SymexpTwoHot):
+    """Evenly spaced bins for the symlog of the scalar; the mean is taken before symexp (the first version, 2023)."""
+
+    kind: Literal["symlog_twohot"] = "symlog_twohot"
+    bins: int = Field(255, ge=2, description="number of bins, from -20 to 20 in symlog space")
+
+    def readout(self) -> Any:
+        return dists.SymlogTwoHotReadout(self.bins)
+
+
+class _Point(Part):
+    """One linear output per scalar."""
+
+    outscale: float = Field(0.0, ge=0, description="factor on the initial weights of the output layer; 0 predicts 0")
+
+    @property
+    def outputs(self) -> int:
+        return 1
+
+
+class Mse(_Point):
+    """Squared error on the raw scale, no factor 1/2."""
+
+    kind: Literal["mse"] = "mse"
+
+    def readout(self) -> Any:
+        return dists.SquaredScalar
+
+
+class SymlogMse(_Point):
+    """Squared error of the symlog of the scalar, no factor 1/2; the prediction is the symexp of the output."""
+
+    kind: Literal["symlog_mse"] = "symlog_mse"
+
+    def readout(self) -> Any:
+        return dists.SymlogScalar
+
+
+class Huber(_Point):
+    """sqrt(error^2 + 1) - 1 on the raw scale (Charbonnier): quadratic near zero, linear far out."""
+
+    kind: Literal["huber"] = "huber"
+
+    def readout(self) -> Any:
+        return dists.HuberScalar
+
+
+TargetSlot = slot(SymexpTwoHot, SymlogTwoHot, SymlogMse, Mse, Huber)

@@ -1,0 +1,7 @@
+"""Returns are divided by their whole range instead of that between two percentiles.
+
+Source: Hafner et al., arXiv:2301.04104, appendix.
+"""
+
+CHANGES = {"agent.return_scale.low": 0.0, "agent.return_scale.high": 100.0}
+KEEPS = ("act", "loss/dyn", "loss/rep", "loss/recon_*", "loss/reward", "loss/cont", "loss/value", "loss/replay_value")

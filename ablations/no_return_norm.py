@@ -1,0 +1,7 @@
+"""No return normalisation: the scale is exactly 1 and nothing replaces it. Source: Hafner et al., Nature 2025, eqs. 7, 8.
+
+The paper's own arm normalises advantages instead: advantage_norm.
+"""
+
+CHANGES = {"agent.return_scale": {"kind": "none"}}
+KEEPS = ("act", "loss/dyn", "loss/rep", "loss/recon_*", "loss/reward", "loss/cont", "loss/value", "loss/replay_value")

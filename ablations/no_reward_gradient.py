@@ -1,0 +1,7 @@
+"""No reward gradient: the reward head reads the representation and does not shape it.
+
+Source: Hafner et al., Nature 2025, Fig. 6 (half of an arm).
+"""
+
+CHANGES = {"agent.reward_grad": {"kind": "stop"}}
+KEEPS = ("act", "loss/*", "grad/dyn", "grad/rep", "grad/recon_*", "grad/cont", "grad/policy", "grad/value", "grad/replay_value")

@@ -1,0 +1,8 @@
+"""No reward and value gradients: the representation is shaped without rewards (reconstructed arm).
+
+The original configuration was never published; this is a reconstruction from the text. The continue head keeps its
+gradient, as in the code. Source: Hafner et al., Nature 2025, Fig. 6.
+"""
+
+CHANGES = {"agent.reward_grad": {"kind": "stop"}, "agent.repval_grad": {"kind": "stop"}}
+KEEPS = ("act", "loss/*", "grad/dyn", "grad/rep", "grad/recon_*", "grad/cont", "grad/policy", "grad/value")

@@ -1,0 +1,7 @@
+"""No gradient through samples: the deterministic state alone carries it through time.
+
+Source: Hafner et al., arXiv:2010.02193 (ablation).
+"""
+
+CHANGES = {"agent.latent.estimator": {"kind": "none"}}
+KEEPS = ("act", "loss/*", "grad/policy", "grad/value")

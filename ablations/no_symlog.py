@@ -1,0 +1,7 @@
+"""No symlog anywhere: raw observations, reward and value fitted with squared error on the raw scale.
+
+It acts on every task; no_obs_symlog changes the observations alone, symlog_mse and mse the two scalars. Source: Hafner
+et al., arXiv:2301.04104, Sec. 3.
+"""
+
+CHANGES = {"agent.squash": {"kind": "identity"}, "agent.reward": {"kind": "mse"}, "agent.value": {"kind": "mse"}}

@@ -1,0 +1,444 @@
+"""Every alternative of every slot against a number worked out another way."""
+
+from __future__ import annotations
+
+from math import e, log
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from agents.dreamer import probe
+from agents.dreamer.build import modules
+from agents.dreamer.config import Config
+from agents.dreamer.encoder import Squash
+from agents.dreamer.parts.actor import Dynamics, Mix, Reinforce
+from agents.dreamer.parts.critic import Regularizer, Target
+from agents.dreamer.parts.gradients import Stop, Through
+from agents.dreamer.parts.horizon import Continuation, Explicit
+from agents.dreamer.parts.kl import Balanced, Plain
+from agents.dreamer.parts.latent import Categorical, Gaussian, GumbelSoftmax, NoGradient, StraightThrough
+from agents.dreamer.parts.layers import Elu, Gelu, Layer, NoNorm, Rms, Silu
+from agents.dreamer.parts.normalize import AsIs, MeanStd
+from agents.dreamer.parts.optimizer import Adam, GlobalNorm
+from agents.dreamer.parts.replayed import AllStarts, LastStarts, Raw, Sign, Stored, Tanh, Zeros
+from agents.dreamer.parts.return_scale import Percentiles, Std, Unscaled
+from agents.dreamer.parts.squash import Identity, Symlog
+from agents.dreamer.parts.target import Huber, Mse, SymexpTwoHot, SymlogMse, SymlogTwoHot
+from agents.nn.dists import OneHots, Squared
+from agents.nn.draw import Fixed, Given
+from agents.nn.gru import BlockGRU, LayerNormGRU
+from agents.protocol import Space, Spec
+
+VECTORS = Spec({"state": Space((3,), "float32")}, Space((2,), "float32"))
+TINY = {
+    "deter": 16,
+    "hidden": 8,
+    "units": 8,
+    "depth": 2,
+    "core": {"blocks": 4},
+    "latent": {"latents": 3, "classes": 4},
+    "reward": {"bins": 31},
+    "value": {"bins": 31},
+    "horizon": 3,
+}
+
+
+class Fake:
+    """A distribution whose KLs of two latents to any other are given: (B, T, 2)."""
+
+    def __init__(self, kls: torch.Tensor) -> None:
+        self._kls = kls
+
+    def detach(self):
+        return self
+
+    def kls(self, other):
+        return self._kls
+
+    def kl(self, other):
+        return self._kls.sum(-1)
+
+
+# KL.
+
+
+@pytest.mark.parametrize(
+    ("stage", "loss", "clipped"),
+    [("step", (1.0 + 3.2) / 2, 0.5), ("batch", (0.4 + 3.2) / 2, 0.0), ("latent", (1 + 1 + 1 + 3) / 2, 0.75)],
+)
+def test_free_nats_at_every_stage(stage, loss, clipped):
+    """Two steps of two latents, .1 + .3 and .2 + 3 nats, with one free nat."""
+    kls = torch.tensor([[[0.1, 0.3], [0.2, 3.0]]])
+    losses, metrics = Balanced(stage=stage).losses(Fake(kls), Fake(kls))
+    assert losses["dyn"].shape == (1, 2) and losses["dyn"].mean().item() == pytest.approx(loss)
+    assert metrics["kl/raw"].item() == pytest.approx(1.8) and metrics["kl/clipped_share"].item() == clipped
+    assert metrics["kl/max"].item() == pytest.approx(3.2)
+
+
+def test_a_clipped_batch_has_no_gradient_and_an_unclipped_one_all():
+    kls = torch.tensor([[[0.1, 0.1], [0.2, 3.0]]], requires_grad=True)
+    for free, slope in ((2.0, 0.0), (1.0, 0.5)):  # of the mean over two steps, whose mean KL is 1.7
+        loss = Balanced(stage="batch", free_nats=free).losses(Fake(kls), Fake(kls))[0]["dyn"].mean()
+        assert loss.item() == pytest.approx(max(1.7, free))
+        assert torch.autograd.grad(loss, kls)[0].flatten().tolist() == [slope] * 4
+
+
+def test_plain_kl_is_one_term_with_both_gradients():
+    post, prior = (torch.tensor([[p]]).log().requires_grad_() for p in ([[0.5, 0.5]], [[0.9, 0.1]]))
+    plain, _ = Plain(free_nats=0).losses(OneHots(post), OneHots(prior))
+    split, _ = Balanced(free_nats=0).losses(OneHots(post), OneHots(prior))
+    assert plain["kl"].item() == pytest.approx(0.510826, abs=1e-6) and Plain(scale=0.3).weights == {"kl": 0.3}
+    both = torch.autograd.grad(plain["kl"].sum(), (post, prior))
+    apart = torch.autograd.grad(split["dyn"].sum() + split["rep"].sum(), (post, prior))
+    assert all(torch.allclose(x, y, atol=1e-6) and x.abs().max() > 0.1 for x, y in zip(both, apart, strict=True))
+
+
+# Scales of inputs and targets.
+
+
+def test_an_unsquashed_vector_arrives_as_it_is():
+    x = torch.full((1, 1, 2), 1e6)
+    assert Squash(Identity())(x).tolist() == [[[1e6, 1e6]]]
+    assert Squash(Symlog())(x)[0, 0, 0].item() == pytest.approx(log(1 + 1e6))
+    prediction = torch.tensor([[[3.0, 0.0]]])
+    assert Squared(prediction, Identity()).nll(torch.tensor([[[1.0, -2.0]]])).item() == 8.0  # 2^2 + 2^2
+    assert Squared(prediction, Symlog()).nll(torch.tensor([[[e - 1, 0.0]]])).item() == pytest.approx(4.0)  # (3 - 1)^2
+
+
+@pytest.mark.parametrize(
+    ("part", "output", "target", "mean", "nll"),
+    [
+        (Mse(), 3.0, 1.0, 3.0, 4.0),
+        (Huber(), 3.0, 0.0, 3.0, 2.162278),
+        (Huber(), 0.0, 1e6, 0.0, 999999.0),
+        (SymlogMse(), 0.0, e - 1, 0.0, 1.0),
+        (SymlogMse(), 2.0, 0.0, e**2 - 1, 4.0),
+    ],
+)
+def test_scalars_of_one_output(part, output, target, mean, nll):
+    dist = part.readout()(torch.tensor([[output]]))
+    assert part.outputs == 1 and part.outscale == 0.0
+    assert dist.mean.item() == pytest.approx(mean, rel=1e-6) and dist.nll(torch.tensor([target])).item() == pytest.approx(nll)
+
+
+def test_the_mean_of_two_bins_before_or_after_symexp():
+    """Half the probability on zero, half one bin above: symexp(.157480 / 2), or half of symexp(.157480) = .170558."""
+    logits = torch.full((1, 255), -1e9)
+    logits[0, 127:129] = 0.0
+    assert SymlogTwoHot().readout()(logits).mean.item() == pytest.approx(e ** (20 / 127 / 2) - 1, abs=1e-6)
+    assert SymexpTwoHot().readout()(logits).mean.item() == pytest.approx(0.170558 / 2, abs=1e-6)
+
+
+def test_symlog_two_hot_of_one():
+    """ln 2 = .693147 lies 4.401484 bins of .157480 above the centre."""
+    logits = torch.zeros(1, 255)
+    logits[0, 131] = 2.0
+    share = log(2) / (20 / 127) - 4
+    want = torch.logsumexp(logits, -1).item() - 2.0 * (1 - share)
+    assert share == pytest.approx(0.401484, abs=1e-6)
+    assert SymlogTwoHot().readout()(logits).nll(torch.ones(1)).item() == pytest.approx(want, abs=1e-5)
+
+
+@pytest.mark.parametrize("part", [Huber(), Mse(), SymlogMse(), SymlogTwoHot(), SymexpTwoHot()])
+def test_every_head_predicts_zero_at_first_and_not_with_outscale_one(part):
+    for outscale, zero in ((0.0, True), (1.0, False)):
+        head = {"kind": part.kind, "outscale": outscale}
+        world, _ = modules(Config(**TINY | {"reward": head}), VECTORS)
+        assert (world.reward(torch.ones(1, 28)).mean.item() == 0.0) == zero
+
+
+def test_a_two_hot_mean_carries_a_gradient():
+    logits = torch.randn(1, 255).mul(0.01).requires_grad_()
+    dist = SymexpTwoHot().readout()(logits)
+    grad = torch.autograd.grad(dist.mean.sum(), logits)[0]
+    probs = logits.softmax(-1)
+    assert torch.allclose(grad, probs * (dist.bins - dist.mean), rtol=1e-3, atol=10)
+
+
+# Normalisers.
+
+
+@pytest.mark.parametrize(
+    ("part", "scale"),
+    [(Percentiles(rate=1), 90.0), (Percentiles(rate=1, low=0, high=100), 100.0), (Std(rate=1), 29.154759), (Unscaled(), 1.0)],
+)
+def test_scales_of_the_numbers_from_0_to_100(part, scale):
+    state = part.update(part.state(), torch.arange(101.0))
+    assert part.scale(state).item() == pytest.approx(scale, rel=1e-6)  # sqrt((101^2 - 1) / 12) = 29.154759
+
+
+def test_without_a_limit_small_returns_are_scaled_up():
+    part = Percentiles(rate=1, limit=1e-8)
+    assert part.scale(part.update(part.state(), torch.linspace(0, 0.5, 101))).item() == pytest.approx(0.45)
+
+
+def test_moments_are_debiased():
+    """At rate .5: averages of 0 and then 2 with weights .25 and .5 of .75 seen: mean 4/3, square 8/3, std .942809."""
+    part = MeanStd(rate=0.5)
+    state = part.update(part.update(part.state(), torch.zeros(3)), torch.full((3,), 2.0))
+    mean, std = part.moments(state)
+    assert (mean.item(), std.item()) == pytest.approx((4 / 3, 0.942809), abs=1e-6)
+    assert part.apply(state, torch.tensor(2.0)).item() == pytest.approx((2 - 4 / 3) / 0.942809, abs=1e-5)
+    assert part.invert(state, part.apply(state, torch.tensor(7.0))).item() == pytest.approx(7.0, abs=1e-5)
+    assert AsIs().apply({}, torch.tensor(7.0)).item() == 7.0
+
+
+# Critic and horizon.
+
+
+class Nll:
+    def nll(self, target):
+        return target
+
+
+def test_what_the_slow_critic_is_for():
+    value, slow, target = (torch.tensor([x]) for x in (1.0, 2.0, 10.0))
+    assert Regularizer().baseline(value, slow).item() == 1.0 and Target().baseline(value, slow).item() == 2.0
+    assert Regularizer().loss(Nll(), target, slow).item() == 12.0  # the return and the slow copy
+    assert Regularizer(weight=0).loss(Nll(), target, slow).item() == Target().loss(Nll(), target, slow).item() == 10.0
+
+
+def test_an_explicit_discount_is_multiplied_on_and_missing_in_the_first_weight():
+    part, perfect = Explicit(steps=10), torch.ones(4, 1)
+    assert part.target(torch.tensor([False, True])).tolist() == [1.0, 0.0]
+    assert part.live(perfect)[0].item() == pytest.approx(0.9)
+    assert part.weight(perfect)[:, 0].tolist() == pytest.approx([1, 0.9, 0.81, 0.729])
+    assert Continuation(steps=10).weight(perfect * 0.9)[:, 0].tolist() == pytest.approx([0.9, 0.81, 0.729, 0.6561])
+
+
+# Layers and cores.
+
+
+@pytest.mark.parametrize(("part", "at_minus_one", "at_one"), [
+    (Silu(), -0.268941, 0.731059), (Elu(), -0.632121, 1.0), (Gelu(), -0.158655, 0.841345),
+])  # fmt: skip
+def test_activations(part, at_minus_one, at_one):
+    assert part(torch.tensor([-1.0, 1.0])).tolist() == pytest.approx([at_minus_one, at_one], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("part", "want"), [(Rms(eps=1), (6**-0.5, 3 * 6**-0.5)), (Layer(eps=1), (-(2**-0.5), 2**-0.5)), (NoNorm(), (1.0, 3.0))]
+)
+def test_norms_of_one_and_three(part, want):
+    """Mean square 5; mean 2, variance 1."""
+    assert part.build(2)(torch.tensor([[1.0, 3.0]]))[0].tolist() == pytest.approx(want, abs=1e-6)
+
+
+def core(kind, **options):
+    sizes = {"deter": 8, "stoch": 6, "actions": 2, "hidden": 4, "norm": Rms().build, "act": Silu()}
+    return kind(**sizes, **options)
+
+
+def test_a_closed_layer_norm_gru_forgets_slowly():
+    """With zero gates the candidate is tanh(.5 * 0) = 0 and the update gate sigmoid(-1) = .268941."""
+    gru = core(LayerNormGRU, eps=1e-3)
+    gru.gates.weight.data.zero_()
+    deter = torch.randn(3, 8)
+    after = gru.ready()(deter, torch.zeros(3, 6), gru.drive(torch.zeros(3, 2)))
+    assert torch.allclose(after, deter * (1 - 0.268941), atol=1e-6)
+
+
+def test_a_layer_norm_gru_reads_sample_action_and_itself():
+    gru, args = core(LayerNormGRU, eps=1e-3), [torch.randn(1, n, requires_grad=True) for n in (8, 6, 2)]
+    after = gru.ready()(args[0], args[1], gru.drive(args[2]))
+    hidden = gru.inputs(torch.cat([args[1], args[2] / args[2].abs().clamp(min=1)], -1))
+    gates = gru.gates_norm(gru.gates(torch.cat([args[0], hidden], -1)))
+    r, c, u = gates.split(8, -1)
+    u = torch.sigmoid(u - 1)
+    assert torch.allclose(after, u * torch.tanh(torch.sigmoid(r) * c) + (1 - u) * args[0], atol=1e-6)
+    assert all(g.abs().sum() > 0 for g in torch.autograd.grad(after.sum(), args))
+
+
+@pytest.mark.parametrize(("blocks", "weights"), [(1, 8 * (8 + 12) + 8 * 24), (4, 8 * (2 + 12) + 2 * 24)])
+def test_one_block_is_a_dense_gru(blocks, weights):
+    gru = core(BlockGRU, blocks=blocks)
+    assert gru.hidden.weight.numel() + gru.gates.weight.numel() == weights
+
+
+# Latents.
+
+
+def test_a_gaussian_latent():
+    part = Gaussian(latents=2)
+    one, other = part.distribution(torch.zeros(1, 4)), part.distribution(torch.tensor([[1.0, 0, 0, 0]]))
+    assert one.std.flatten().tolist() == pytest.approx([1.1, 1.1])  # 2 sigmoid(0) + .1
+    assert one.kl(other).item() == pytest.approx(1 / (2 * 1.1**2)) and one.kls(other)[0].tolist()[1] == 0
+    assert one.entropy().item() == pytest.approx(2 * (1.418939 + log(1.1)), abs=1e-5)
+    reference = torch.distributions.Normal(torch.tensor(0.3), torch.tensor(0.5))
+    raw = torch.tensor([[0.3, 0.3, -2.7725887, -2.7725887]])  # 2 sigmoid(-2.77.. / 2) = .4
+    want = torch.distributions.kl_divergence(reference, torch.distributions.Normal(torch.tensor(0.0), torch.tensor(1.1)))
+    assert part.distribution(raw).kl(one).item() == pytest.approx(2 * want.item(), abs=1e-5)
+
+
+def test_a_gaussian_latent_travels_as_bfloat16_and_passes_gradients():
+    part, raw = Gaussian(latents=3), torch.randn(5, 6, requires_grad=True)
+    sample = part.sample(part.distribution(raw), Fixed())
+    assert sample.shape == (5, 3, 1) and torch.autograd.grad(sample.sum(), raw)[0].abs().min() > 0
+    assert torch.equal(part.unpack(part.pack(sample)), sample.bfloat16().float())
+
+
+@pytest.mark.parametrize(
+    ("estimator", "slope"),
+    [(StraightThrough(), 0.16), (NoGradient(), None), (GumbelSoftmax(), 0.16), (GumbelSoftmax(temperature=0.5), 0.110727)],
+)
+def test_gradients_of_a_sample(estimator, slope):
+    """p = (.8, .2): p (1 - p) = .16; at temperature .5 p^2 / (.8^2 + .2^2) = .941176, times (1 - .941176) / .5."""
+    logits = torch.tensor([[[log(4.0), 0.0]]], requires_grad=True)
+    part = Categorical(latents=1, classes=2, unimix=0.0, estimator=estimator)
+    sample = part.sample(part.distribution(logits.flatten(-2)), Fixed())  # equal noise for both classes
+    assert sample.flatten().tolist() == [1.0, 0.0] and part.differentiable == (slope is not None)
+    if slope is None:
+        assert not sample.requires_grad
+    else:
+        assert torch.autograd.grad(sample[..., 0].sum(), logits)[0][0, 0, 0].item() == pytest.approx(slope, abs=1e-5)
+
+
+def test_gumbel_noise_draws_classes_by_their_probability():
+    part = Categorical(latents=1, classes=2, unimix=0.0, estimator=GumbelSoftmax())
+    assert part.draws == 2
+    uniforms = torch.rand(20000, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    uniforms[:2] = torch.tensor([[0.0, 0.0], [1.0, 1.0]]) * (1 - 1e-12)  # float32 rounds the second to one
+    dist = part.distribution(torch.tensor([[log(4.0), 0.0]]).expand(20000, 2))
+    sample = part.sample(dist, Given(uniforms))
+    assert sample.isfinite().all() and sample[:, 0, 0].mean().item() == pytest.approx(0.8, abs=0.01)
+
+
+# Actor.
+
+
+def test_objectives_of_the_actor():
+    logp, advantage = torch.tensor(-2.0, requires_grad=True), torch.tensor(3.0, requires_grad=True)
+    grads = {}
+    for part, value in ((Reinforce(), -6.0), (Dynamics(), 3.0), (Mix(share=0.25), 0.25 * -6 + 0.75 * 3)):
+        objective = part.objective(logp, advantage)
+        assert objective.item() == value
+        found = torch.autograd.grad(objective, (logp, advantage), allow_unused=True)
+        grads[part.kind] = [0.0 if g is None else g.item() for g in found]
+    assert grads == {"reinforce": [3.0, 0.0], "dynamics": [0.0, 1.0], "mix": [0.75, 0.75]}
+
+
+def differentiable():
+    """An agent whose imagination is a smooth function of the actor: Gaussian latents, fixed draws, constant weights."""
+    heads = {"kind": "mse", "outscale": 1.0}
+    changes = {"latent": {"kind": "gaussian", "latents": 3}, "reward": heads, "value": heads}
+    changes |= {"actor_grad": {"kind": "dynamics"}, "return_scale": {"kind": "none"}}
+    actor = {"entropy": 0.0, "outscale": 1.0, "min_std": 0.05, "max_std": 0.1}  # inside [-1, 1], where no action is scaled
+    config = Config(**TINY | changes | {"actor": actor, "horizon": 1})  # later actions do not look back at the first one
+    agent = config.build(VECTORS, seed=0)
+    agent.world.cont.output.weight.data.zero_()
+    return agent, agent.unpack(probe.batch(agent, VECTORS))
+
+
+def test_the_gradient_through_the_dynamics_is_a_finite_difference():
+    agent, (start, data) = differentiable()
+    bias = agent.behavior.actor.output.first.bias
+
+    def policy_loss(shift):
+        with torch.no_grad():
+            bias[1] += shift
+            loss = agent.judge(start, data, Fixed()).losses["policy"].double().mean().item()
+            bias[1] -= shift
+        return loss
+
+    loss = agent.judge(start, data, Fixed()).losses["policy"].mean()
+    slope = torch.autograd.grad(loss, bias)[0][1].item()
+    assert abs(slope) > 0.01 and (policy_loss(2e-3) - policy_loss(-2e-3)) / 4e-3 == pytest.approx(slope, rel=0.01)
+
+
+@pytest.mark.parametrize("kind", ["reinforce", "dynamics", "mix"])
+def test_the_policy_s_loss_trains_the_actor_alone(kind):
+    config = Config(**TINY | {"actor_grad": {"kind": kind}, "reward": {"bins": 31, "outscale": 1.0}})
+    agent = config.build(VECTORS, seed=0)
+    start, data = agent.unpack(probe.batch(agent, VECTORS))
+    agent.optimizer.zero_grad()
+    agent.judge(start, data, Fixed()).losses["policy"].mean().backward()
+    moved = {name.split(".")[0] for name, p in agent.behavior.named_parameters() if p.grad is not None and p.grad.any()}
+    assert moved == {"actor"} and not any(p.grad.any() for p in agent.world.parameters())
+    assert all(p.requires_grad for p in agent.world.parameters())
+
+
+# Gradients into the representation, the replay, the optimiser.
+
+
+def test_a_stopped_gradient_ends_at_the_features():
+    feat = torch.ones(2, requires_grad=True)
+    assert Through()(feat).requires_grad and not Stop()(feat).requires_grad and torch.equal(Stop()(feat), feat)
+
+
+@pytest.mark.parametrize(
+    ("switch", "loss"), [("recon_grad", "recon_state"), ("reward_grad", "reward"), ("repval_grad", "replay_value")]
+)
+def test_a_stopped_head_does_not_reach_the_encoder(switch, loss):
+    heads = {"reward": {"bins": 31, "outscale": 1.0}, "value": {"bins": 31, "outscale": 1.0}}
+    for kind, reaches in (("through", True), ("stop", False)):
+        agent = Config(**TINY | heads | {switch: {"kind": kind}}).build(VECTORS, seed=0)
+        agent.optimizer.zero_grad()
+        agent.judge(*agent.unpack(probe.batch(agent, VECTORS)), Fixed()).losses[loss].mean().backward()
+        assert any(p.grad.any() for p in agent.world.encoder.parameters()) == reaches
+
+
+def test_rewards_and_starts_and_contexts():
+    reward, states, first = torch.tensor([-3.0, 0.0, 1.0]), torch.arange(6).view(1, 6), torch.zeros(2, 3, dtype=torch.bool)
+    assert Tanh()(reward).tolist() == pytest.approx([-0.995055, 0, 0.761594], abs=1e-6)
+    assert Sign()(reward).tolist() == [-1, 0, 1] and Raw()(reward) is reward
+    assert LastStarts(count=2).select(states).tolist() == [[4, 5]] and AllStarts().select(states) is states
+    assert Zeros().first(first).tolist() == [[True, False, False]] * 2 and not first.any() and Stored().first(first) is first
+
+
+def test_without_a_context_nothing_before_the_sequence_matters():
+    for kind, matters in (("stored", True), ("zeros", False)):
+        agent = Config(**TINY | {"replay_context": {"kind": kind}}).build(VECTORS, seed=0)
+        batch, seen = probe.batch(agent, VECTORS), []
+        for action in (0.9, -0.9):
+            batch["action"][:, 0] = action
+            batch["stoch"][:, 0] = action > 0
+            seen.append(agent.judge(*agent.unpack(batch), Fixed()).latents.deter)
+        assert torch.equal(*seen) != matters
+
+
+def test_without_a_decoder_there_is_neither_loss_nor_weight():
+    agent = Config(**TINY | {"reconstruction": {"kind": "none"}}).build(VECTORS, seed=0)
+    outcome = agent.judge(*agent.unpack(probe.batch(agent, VECTORS)), Fixed())
+    assert not [name for name in outcome.losses if name.startswith("recon")] and not list(agent.world.decoder.parameters())
+
+
+def test_adam_divides_after_the_momentum_and_has_a_rate_for_each_network():
+    """Gradients 1 and 10 at rate 1e-3: the second step is 8.0709e-4 (LaProp: 1.21413e-3)."""
+    weights = {n: torch.nn.Parameter(torch.zeros(1)) for n in ("world.x", "behavior.actor.x", "behavior.critic.x")}
+    adam = Adam(lr=1e-3, actor=0.5, critic=0.25, clip=GlobalNorm(limit=1e9)).build(weights)
+    steps = []
+    for grad in (1.0, 10.0):
+        before = [p.item() for p in weights.values()]
+        adam.zero_grad()
+        for p in weights.values():
+            p.grad.fill_(grad)
+        adam.step(torch.tensor(0.0))
+        steps.append([b - p.item() for b, p in zip(before, weights.values(), strict=True)])
+    assert steps[0] == pytest.approx([1e-3, 5e-4, 2.5e-4], rel=1e-5)
+    assert steps[1] == pytest.approx([8.0709e-4, 4.03545e-4, 2.01773e-4], rel=1e-4)
+
+
+@pytest.mark.parametrize(("limit", "factor"), [(1.0, 0.2), (5.0, 1.0), (100.0, 1.0)])
+def test_one_norm_for_all_gradients(limit, factor):
+    factors = GlobalNorm(limit=limit).factors(torch.tensor([3.0, 4.0]), torch.tensor([1.0, 1.0]))
+    assert factors.tolist() == pytest.approx([factor, factor])
+
+
+# What does not go together.
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"actor_grad": {"kind": "dynamics"}, "latent": {"estimator": {"kind": "none"}}}, "use straight_through or gumbel"),
+        ({"actor_grad": {"kind": "mix"}, "latent": {"estimator": {"kind": "none"}}}, "actor_grad 'mix' differentiates"),
+        ({"recon_grad": {"kind": "stop"}, "reconstruction": {"kind": "none"}}, "has no decoder"),
+        ({"latent": {"kind": "gaussian", "unimix": 0.0}}, "unimix"),
+        ({"starts": {"kind": "last", "count": 1}}, "greater than or equal to 2"),
+        ({"kl": {"kind": "plain", "dyn": 1.0}}, "dyn"),
+    ],
+)
+def test_incompatible_choices_explain_themselves(changes, message):
+    with pytest.raises(ValidationError, match=message):
+        Config(**changes)
