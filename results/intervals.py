@@ -90,7 +90,8 @@ def ratio_interval(
     model loses is a contrast within the model, so its luck in training cancels. It says which share of the method's
     advantage over random play survives the noise, over training runs; for one seed, for that model only.
     """
-    low, high = percentiles((noisy - random) / (clean - random), confidence)
+    kept = clean != random  # the few replicates without any advantage have no share of it
+    low, high = percentiles(np.extract(kept, noisy - random) / np.extract(kept, clean - random), confidence)
     return float(low), float(high)
 
 

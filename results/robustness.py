@@ -158,6 +158,11 @@ def _retention(
     cell: Cell, clean: Cell, seeds: tuple[int, ...], random: Random, drawn: dict[tuple, np.ndarray], confidence: float
 ) -> dict[str, float]:
     """(S_noise - S_random) / (S_clean - S_random) over the seeds that have both, paired within each model."""
+    # The random score is uncertain too: where replicates of the advantage reach zero, no share of it can be told.
+    advantage = drawn[clean.name, seeds] - random.replicates
+    if not intervals.percentiles(advantage, confidence)[0] > 0:
+        cell.flag("clean_touches_random")
+        return {}
     if len(seeds) < max(len(cell.seeds), len(clean.seeds)):
         cell.flag("fewer_common_seeds")
     if any(not np.array_equal(cell.env_seeds[seed], clean.env_seeds[seed]) for seed in seeds):

@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -170,6 +171,19 @@ def test_retention_by_hand_and_paired_within_the_model(tmp_path):
     assert (found.retention_low, found.retention_high) == pytest.approx((0.5, 0.5))
     assert found.boot_high - found.boot_low > 5
     assert cell(table, agent="dreamer").retention == 1
+
+
+def test_no_retention_where_the_uncertain_random_score_may_be_as_good_as_clean(tmp_path):
+    for seed, clean in enumerate([100.0, 100.5]):
+        write_run(tmp_path, {"clean": [clean, clean], "g:sigma=1": [50.0, 50.0]}, seed=seed)
+    for seed, random in enumerate([0.0, 190.0]):
+        write_run(tmp_path, {"clean": [random, random]}, seed=seed, agent={"kind": "random"})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = cell(cells(tmp_path, reps=2000), "g:sigma=1")
+    # The clean interval, 97.1 to 103.4, lies above the random mean of 95, but a quarter of its replicates are 190.
+    assert np.isnan([found.retention, found.retention_low, found.retention_high]).all()
+    assert "clean_touches_random" in flags(found)
 
 
 def test_more_than_ten_seeds_use_the_two_level_bootstrap(tmp_path):
