@@ -28,7 +28,7 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-# Slow: about an hour on two cores. The official curve is drawn where its file is at hand (docs/learning.md).
+# Slow: about 40 minutes on two cores. The official curve is drawn where its file is at hand (docs/learning.md).
 OFFICIAL := $(wildcard ../shared/published/dmc_proprio-dreamerv3.json.gz)
 evidence: setup
 	$(BIN)/dreamproof run learning
