@@ -27,12 +27,12 @@ def panel(ax: Axes, marks: pd.DataFrame, title: str, looks: dict[str, tuple[str,
         _mean_line(ax, line, looks[series][0], str(series), 1.3)
     for series, ends in marks[(marks.kind == "stopped") & marks.x.notna()].groupby("series", sort=False):
         ax.plot(ends.x, ends["mean"], "x", color=looks[series][0], ms=4.5, mew=1.1, zorder=4, label=f"_stopped {series}")
-    _final(ax, marks[marks.kind == "final"], looks)
     for series, line in marks[marks.kind == "random"].groupby("series", sort=False):
         ax.plot(line.x, line["mean"], "--", color=style.REFERENCE, lw=0.8, dashes=(5, 3), label=series, zorder=1.6)
     for series, line in marks[(marks.kind == "reference") & marks.x.notna()].groupby("series", sort=False):
         _mean_line(ax, line, looks[series][0], str(series), 1.0, zorder=1.5)
     _frame(ax, marks, task)
+    _final(ax, marks[marks.kind == "final"], looks)
     ax.set_title(textwrap.fill(title, 52))
     _explain(ax, marks)
 
@@ -60,13 +60,13 @@ def _band(ax: Axes, line: pd.DataFrame, colour: str) -> None:
 
 
 def _final(ax: Axes, finals: pd.DataFrame, looks: dict[str, tuple[str, str]]) -> None:
-    """Marks right of the frame's end, beside each other; hollow where runs are missing."""
+    """Marks right of the frame's end, beside each other; hollow where runs are missing; bars end where the frame does."""
     for i, (series, marks) in enumerate(finals.groupby("series", sort=False)):
         colour, marker = looks[series]
         beside = ax.transData + ScaledTranslation((5 + 6 * i) / 72, 0, ax.figure.dpi_scale_trans)
         place = {"color": colour, "transform": beside, "clip_on": False, "zorder": 5}
         for mark in marks.to_dict("records"):
-            ends = [mark["ci_low"], mark["ci_high"]]
+            ends = np.clip([mark["ci_low"], mark["ci_high"]], *ax.get_ylim())
             ax.plot([mark["x"]] * 2, ends, lw=0.9, label=f"_interval {series}", **place)
             face = "white" if mark["mark"] else colour
             ax.plot(mark["x"], mark["mean"], marker, ms=4, mew=0.9, mfc=face, label=f"_final {series}", **place)
