@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -139,11 +138,9 @@ def test_a_run_directory_of_another_version_is_refused(tmp_path):
 @pytest.mark.parametrize(
     "verb", ["list noises", "list tasks", "list studies", "explain gaussian", "explain no_free_bits", "schema"]
 )
-def test_light_verbs_answer_at_once(verb, tmp_path):
-    begun = time.monotonic()
+def test_light_verbs_answer(verb, tmp_path):
     done = dreamproof(*verb.split(), cwd=tmp_path)
     assert done.returncode == 0 and done.stdout, done.stderr
-    assert time.monotonic() - begun < 20  # a hang, not a speed: `dreamproof list` is timed in docs
 
 
 def test_listings_are_json_on_demand(tmp_path):

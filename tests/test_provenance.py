@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -51,9 +50,7 @@ def repository(path):
 
 
 def test_is_json_and_quick():
-    start = time.perf_counter()
     found = provenance.collect(modules=["numpy"], task="atari100k/asterix")
-    assert time.perf_counter() - start < 0.3 * 3  # 0.02 s measured; the machine of a test may be busy
     assert json.loads(json.dumps(found)) == found
     assert found["versions"]["numpy"] == np.__version__ and found["environment"]["simulators"]["numpy"] == np.__version__
     assert found["command"] == sys.argv and found["cpu"]["count"] == os.cpu_count()
@@ -104,6 +101,7 @@ def test_fingerprint_tells_environments_apart(action):
 
 
 def test_rom_hash_of_atari_only():
-    pytest.importorskip("ale_py")
+    import ale_py  # noqa: F401 (required: absent is a failure)
+
     assert len(provenance.rom_hash("atari100k/asterix")) == 32
     assert provenance.rom_hash("dmc/walker_walk") is None and provenance.rom_hash("atari/no_such_game") is None
