@@ -87,6 +87,13 @@ class Agent(Protocol):
         """Inverse of `state`, bit for bit. Raises ValueError naming the first missing or mis-shaped entry."""
         ...
 
+    def inherit(self, state: Arrays) -> None:
+        """Begin with what another agent of the same networks has learned: its weights and statistics, nothing else.
+
+        Raises ValueError where the weights differ in name or shape.
+        """
+        ...
+
 
 class AgentConfig(BaseModel):
     """Base of every agent's configuration; `kind` names the agent. Frozen; unknown keys are errors."""
@@ -95,6 +102,19 @@ class AgentConfig(BaseModel):
     learns: ClassVar[bool] = True  # False: training it longer changes nothing
     kind: str
 
-    def build(self, spec: Spec, *, seed: int, device: str = "auto", precision: str = "float32", threads: int = 1) -> Agent:
-        """A fresh agent. `device` is "auto" (a GPU where there is one), "cpu" or "cuda"; `threads` are CPU threads."""
+    def build(
+        self,
+        spec: Spec,
+        *,
+        seed: int,
+        updates: int = 100_000,
+        device: str = "auto",
+        precision: str = "float32",
+        threads: int = 1,
+    ) -> Agent:
+        """A fresh agent.
+
+        `updates` are the gradient updates of the whole run, for rates that are meant per run. `device` is "auto" (a GPU
+        where there is one), "cpu" or "cuda"; `threads` are CPU threads.
+        """
         raise NotImplementedError

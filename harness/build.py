@@ -22,7 +22,14 @@ def environment(config: RunConfig) -> Env:
 
 
 def agent(config: RunConfig, spec: Spec, *, device: str, threads: int) -> Agent:
-    return config.agent.build(spec, seed=config.seed, device=device, precision=config.precision, threads=threads)
+    return config.agent.build(
+        spec, seed=config.seed, updates=updates(config), device=device, precision=config.precision, threads=threads
+    )
+
+
+def updates(config: RunConfig) -> int:
+    """Gradient updates of the whole run, at least one; the few that go without until the replay has a batch count too."""
+    return max(1, int(config.steps * config.train.ratio / (config.train.batch_size * config.train.batch_length)))
 
 
 def training_vector(config: RunConfig, environments: Sequence[Env]) -> Vector:

@@ -181,6 +181,40 @@ def evaluate(
     _summary(runs, ended, bool(stop.asked))
 
 
+@cli.command()
+@click.argument("where", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
+@click.option("--noise", required=True, help="Noise to adapt to.")
+@click.option("--steps", type=click.IntRange(1), required=True, help="Policy steps of adaptation.")
+@click.option("--eval-noise", multiple=True, help="Evaluation noise beside the source's; repeat for more.")
+@click.option("--episodes", type=click.IntRange(1), default=None, help="Episodes per noise.  [default: the source's]")
+@click.option("--set", "changes", multiple=True, metavar="PATH=VALUE", help="Dotted override, e.g. agent.kl.target=10.")
+@_machine_options
+@click.option("--checkpoint-every", type=float, default=5, show_default=True, help="Seconds, at least; more where it costs.")
+def adapt(
+    where: Sequence[Path],
+    noise: str,
+    steps: int,
+    eval_noise: Sequence[str],
+    episodes: int | None,
+    changes: Sequence[str],
+    **machine: Any,
+) -> None:
+    """Adapt the encoder of trained runs to another noise; everything else stays as it was learned.
+
+    Each adapted run stands beside its source, as the source's ablation with +finetune.
+    """
+    from harness import adapt as adaptation
+    from harness import rundir
+
+    given = {"eval_noises": eval_noise, "episodes": episodes, "changes": _changes(changes)}
+    sources = rundir.find(where)
+    cells = [adaptation.adapted(run, noise, steps, **given) for run in sources]
+    roots = {run.path.resolve().parents[1] for run in sources}
+    if len(roots) > 1:
+        raise BadInput(f"adapt: the runs lie under several roots ({', '.join(map(str, sorted(roots)))}): give those of one.")
+    _drive(cells, roots.pop(), **machine)
+
+
 @cli.command(hidden=True)
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--device", default="auto")

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from harness import build, checkpoint, config, envs, provenance
+from harness import adapt, build, checkpoint, config, envs, provenance
 from harness.config import EvaluateConfig, RunConfig
 from harness.errors import BadInput, RunFailed
 from harness.evaluate import Grid, missing
@@ -95,7 +95,7 @@ def _execute(run: RunDir, machine: Machine, stop: Stop) -> tuple[str, str]:
     training = build.training(parsed, build.training_vector(parsed, environments), agent, recorder)
     memory = training.replay.most_bytes(parsed.steps)
     print(f"The replay will hold at most {memory / 1e9:.2f} GB in memory.", file=sys.stderr, flush=True)
-    _restore(run, training, recorder)
+    _restore(run, training, recorder, parsed.source)
     _write_provenance(run, parsed, machine, agent.device)
     player = build.evaluation(parsed, agent)
 
@@ -185,9 +185,11 @@ def _save(run: RunDir, training: Training, recorder: Recorder, *, replay: bool =
     return time.monotonic() - begun
 
 
-def _restore(run: RunDir, training: Training, recorder: Recorder) -> None:
+def _restore(run: RunDir, training: Training, recorder: Recorder, source: str | None) -> None:
     saved = checkpoint.load(run.path / "checkpoint")
     if saved is None:
+        if source is not None:
+            adapt.inherit(training.agent, run.path.parents[1] / source)
         recorder.load({}, {"episodes": 0, "metrics": 0, "logged": 0, "returns": [], "last_return": None, "seconds": 0.0})
         return
     if saved.warning:

@@ -30,7 +30,7 @@ class Fake:
 
 def test_free_nats_are_per_step_not_per_batch():
     kl = torch.tensor([[0.2, 3.0]])
-    losses, metrics = Balanced().losses(Fake(kl), Fake(kl))
+    losses, metrics, _ = Balanced().losses(Fake(kl), Fake(kl), None, {})
     assert losses["dyn"].mean().item() == pytest.approx(2.0)  # the batch's average 1.6 would be left alone
     assert metrics["kl/raw"].item() == pytest.approx(1.6) and metrics["kl/clipped_share"].item() == 0.5
 
@@ -38,7 +38,7 @@ def test_free_nats_are_per_step_not_per_batch():
 @pytest.mark.parametrize(("kl", "loss", "slope"), [(0.7, 1.0, 0.0), (1.3, 1.3, 1.0)])
 def test_below_the_free_nats_there_is_no_gradient(kl, loss, slope):
     x = torch.tensor([[kl]], requires_grad=True)
-    dyn = Balanced().losses(Fake(x), Fake(x))[0]["dyn"]
+    dyn = Balanced().losses(Fake(x), Fake(x), None, {})[0]["dyn"]
     dyn.sum().backward()
     assert dyn.item() == pytest.approx(loss) and x.grad.item() == slope
 
@@ -50,7 +50,7 @@ def test_each_kl_term_moves_one_side_and_their_sum_is_the_plain_kl():
         return torch.autograd.grad(loss.sum(), (post, prior), retain_graph=True, allow_unused=True)
 
     dists = OneHots(post, 0.01), OneHots(prior, 0.01)
-    losses, _ = Balanced(free_nats=0).losses(*dists)
+    losses, _, _ = Balanced(free_nats=0).losses(*dists, None, {})
     dyn, rep, plain = grads(losses["dyn"]), grads(losses["rep"]), grads(dists[0].kl(dists[1]))
     assert dyn[0] is None and rep[1] is None
     assert torch.allclose(rep[0], plain[0], atol=1e-6) and torch.allclose(dyn[1], plain[1], atol=1e-6)

@@ -70,7 +70,7 @@ class Fake:
 def test_free_nats_at_every_stage(stage, loss, clipped):
     """Two steps of two latents, .1 + .3 and .2 + 3 nats, with one free nat."""
     kls = torch.tensor([[[0.1, 0.3], [0.2, 3.0]]])
-    losses, metrics = Balanced(stage=stage).losses(Fake(kls), Fake(kls))
+    losses, metrics, _ = Balanced(stage=stage).losses(Fake(kls), Fake(kls), None, {})
     assert losses["dyn"].shape == (1, 2) and losses["dyn"].mean().item() == pytest.approx(loss)
     assert metrics["kl/raw"].item() == pytest.approx(1.8) and metrics["kl/clipped_share"].item() == clipped
     assert metrics["kl/max"].item() == pytest.approx(3.2)
@@ -79,15 +79,15 @@ def test_free_nats_at_every_stage(stage, loss, clipped):
 def test_a_clipped_batch_has_no_gradient_and_an_unclipped_one_all():
     kls = torch.tensor([[[0.1, 0.1], [0.2, 3.0]]], requires_grad=True)
     for free, slope in ((2.0, 0.0), (1.0, 0.5)):  # of the mean over two steps, whose mean KL is 1.7
-        loss = Balanced(stage="batch", free_nats=free).losses(Fake(kls), Fake(kls))[0]["dyn"].mean()
+        loss = Balanced(stage="batch", free_nats=free).losses(Fake(kls), Fake(kls), None, {})[0]["dyn"].mean()
         assert loss.item() == pytest.approx(max(1.7, free))
         assert torch.autograd.grad(loss, kls)[0].flatten().tolist() == [slope] * 4
 
 
 def test_plain_kl_is_one_term_with_both_gradients():
     post, prior = (torch.tensor([[p]]).log().requires_grad_() for p in ([[0.5, 0.5]], [[0.9, 0.1]]))
-    plain, _ = Plain(free_nats=0).losses(OneHots(post), OneHots(prior))
-    split, _ = Balanced(free_nats=0).losses(OneHots(post), OneHots(prior))
+    plain, _, _ = Plain(free_nats=0).losses(OneHots(post), OneHots(prior), None, {})
+    split, _, _ = Balanced(free_nats=0).losses(OneHots(post), OneHots(prior), None, {})
     assert plain["kl"].item() == pytest.approx(0.510826, abs=1e-6) and Plain(scale=0.3).weights == {"kl": 0.3}
     both = torch.autograd.grad(plain["kl"].sum(), (post, prior))
     apart = torch.autograd.grad(split["dyn"].sum() + split["rep"].sum(), (post, prior))

@@ -113,6 +113,7 @@ def test_v3_is_the_official_code():
     resolved = {path: x for path, x in leaves("v3").items() if path.startswith("agent.") and not path.endswith("kind")}
     assert {path: leaves("v3")[path] for path in OFFICIAL} == OFFICIAL
     kinds = {"agent.kind", "agent.layers.kind", "agent.weights.kind", "agent.actor.kind", "agent.replay_value.kind"}
+    kinds |= {"agent.trained.kind"}
     assert set(resolved) - set(OFFICIAL) == set(OURS), "a setting that the drift test does not know"
     assert {p for p in leaves("v3") if p.endswith(".kind") and p.startswith("agent.")} - set(OFFICIAL) <= kinds
 

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agents.dreamer.behavior import Behavior, Statistics
+from agents.dreamer.behavior import Behavior
 from agents.dreamer.rssm import Latents
-from agents.dreamer.world_model import WorldModel
+from agents.dreamer.world_model import Statistics, WorldModel
 from agents.nn.draw import Draw, Generated, Given
 from agents.nn.snapshot import check, restore, snapshot
 from agents.protocol import Arrays, Space
@@ -62,7 +62,8 @@ class Dreamer:
         self._autocast, self._device, self.device = autocast, device, device.type
         self._latent = world.rssm.latent
         self._statistics = {
-            part: {name: x.to(device) for name, x in values.items()} for part, values in behavior.statistics().items()
+            part: {name: x.to(device) for name, x in values.items()}
+            for part, values in (world.statistics() | behavior.statistics()).items()
         }
         self.updates = 0
         self.draws = self._latent.draws + action.draws
@@ -112,8 +113,8 @@ class Dreamer:
         """How good the agent is on one batch. Changes nothing."""
         with self._autocast():
             latents = self.world.observe(start, data, draw)
-            losses, metrics = self.world.losses(latents, data)
-            more, scores, statistics = self.behavior.losses(self.world, latents, data, self._statistics, draw)
+            losses, metrics, statistics = self.world.losses(latents, data, self._statistics)
+            more, scores, statistics = self.behavior.losses(self.world, latents, data, statistics, draw)
         losses |= more
         total = self.weighted(losses)
         metrics |= scores | {f"loss/{name}": loss.mean() for name, loss in losses.items()} | {"loss/total": total}
@@ -171,6 +172,14 @@ class Dreamer:
         restore(self._moving(), state)
         self._generator.set_state(torch.from_numpy(state["generator"].copy()))
         self.updates = int(state["updates"])
+
+    def inherit(self, state: Arrays) -> None:
+        moving = self._moving()
+        weights = {name: x.detach().cpu().numpy() for name, x in moving.items() if name.startswith("weights/")}
+        check({name: x for name, x in state.items() if name.startswith("weights/")}, weights)
+        statistics = {f"{part}/{name}" for part, values in self._statistics.items() for name in values}
+        taken = weights.keys() | (statistics & state.keys())
+        restore({name: moving[name] for name in taken}, state)
 
     def _moving(self) -> dict[str, Tensor]:
         """Every tensor that moves, by name."""

@@ -14,9 +14,8 @@ from torch import Tensor, nn
 
 from agents.dreamer.returns import lambda_return, replay_return
 from agents.dreamer.rssm import Latents
-from agents.dreamer.world_model import WorldModel
+from agents.dreamer.world_model import Statistics, WorldModel
 
-Statistics = dict[str, dict[str, Tensor]]  # {part: {name: value}}
 Scored = tuple[dict[str, Tensor], dict[str, Tensor], Statistics]
 
 

@@ -27,8 +27,8 @@ from agents.protocol import Space, Spec
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16}
 
 
-def dreamer(config: Config, spec: Spec, *, seed: int, device: str, precision: str, threads: int) -> Dreamer:
-    """The agent, its weights drawn from `seed`."""
+def dreamer(config: Config, spec: Spec, *, seed: int, device: str, precision: str, threads: int, updates: int) -> Dreamer:
+    """The agent, its weights drawn from `seed`; `updates` are those of the whole run."""
     if precision not in PRECISIONS:
         raise ValueError(f"precision '{precision}' is not one of {', '.join(PRECISIONS)}")
     torch.set_num_threads(threads)
@@ -36,7 +36,8 @@ def dreamer(config: Config, spec: Spec, *, seed: int, device: str, precision: st
     place, dtype = torch.device(resolve(device)), PRECISIONS[precision]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        world, behavior = (module.to(place) for module in modules(config, spec))
+        world, behavior = (module.to(place) for module in modules(config, spec, updates))
+        config.trained.freeze(world, behavior)
         noise = int(torch.randint(2**62, ()))  # the stream of sampling is not the stream of the weights
     return Dreamer(
         world=world,
@@ -54,9 +55,9 @@ def dreamer(config: Config, spec: Spec, *, seed: int, device: str, precision: st
     )
 
 
-def modules(config: Config, spec: Spec) -> tuple[WorldModel, Behavior]:
+def modules(config: Config, spec: Spec, updates: int = 1) -> tuple[WorldModel, Behavior]:
     """The networks on the default device (`meta` to count them only)."""
-    return _world_model(config, spec), _behavior(config, spec)
+    return _world_model(config, spec, updates), _behavior(config, spec)
 
 
 def learned(world: nn.Module, behavior: nn.Module) -> dict[str, nn.Parameter]:
@@ -99,7 +100,7 @@ def _split(spec: Spec) -> tuple[dict[str, Space], dict[str, Space]]:
     return images, {key: spec.obs[key] for key in keys if key not in images}
 
 
-def _world_model(config: Config, spec: Spec) -> WorldModel:
+def _world_model(config: Config, spec: Spec, updates: int) -> WorldModel:
     encoder = _encoder(config, spec)
     return WorldModel(
         encoder=encoder,
@@ -107,7 +108,7 @@ def _world_model(config: Config, spec: Spec) -> WorldModel:
         decoder=config.reconstruction.build(partial(_decoder, config, spec)),
         reward=_scalar_head(config, config.reward, config.layers.reward),
         cont=Head(MLP(_feat(config), config.units, config.layers.cont, **_layer(config)), Linear(config.units, 1), Bernoulli),
-        kl=config.kl,
+        kl=config.kl.over(updates, config.latent.kl_bound),
         horizon=config.discount,
         recon_grad=config.recon_grad,
         reward_grad=config.reward_grad,

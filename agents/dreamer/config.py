@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from agents.dreamer.parts.actor import Actor, ActorGradSlot, ActorSlot, Reinforce
+from agents.dreamer.parts.bottleneck import Repo
 from agents.dreamer.parts.critic import Regularizer, ReplayValue, ReplayValueSlot, SlowCriticSlot
 from agents.dreamer.parts.gradients import GradientSlot, Stop, Through
 from agents.dreamer.parts.horizon import Continuation, DiscountSlot
@@ -25,6 +26,7 @@ from agents.dreamer.parts.replayed import AllStarts, ContextSlot, Raw, RewardSlo
 from agents.dreamer.parts.return_scale import Percentiles, ReturnScaleSlot
 from agents.dreamer.parts.squash import SquashSlot, Symlog
 from agents.dreamer.parts.target import SymexpTwoHot, TargetSlot
+from agents.dreamer.parts.trained import Everything, TrainedSlot
 from agents.dreamer.presets import NOTES, PRESETS
 from agents.lazy import Lazy
 from agents.protocol import Agent, AgentConfig, Spec
@@ -102,6 +104,7 @@ class Config(AgentConfig):
     optimizer: OptimizerSlot = LaProp()
     replay_context: ContextSlot = Stored()
     reward_transform: RewardSlot = Raw()
+    trained: TrainedSlot = Everything()
 
     @model_validator(mode="after")
     def _divisible(self) -> Config:
@@ -117,12 +120,26 @@ class Config(AgentConfig):
                 f"actor_grad '{self.actor_grad.kind}' differentiates through imagined states, but latent.estimator "
                 f"'{self.latent.estimator.kind}' stops every gradient at a sample; use straight_through or gumbel"
             )
+        if isinstance(self.kl, Repo) and self.kl.target >= self.latent.kl_bound:
+            raise ValueError(
+                f"kl.target={self.kl.target} can never be reached: the KL of {self.latent.latents} latents of "
+                f"{self.latent.classes} classes is at most {self.latent.kl_bound:.1f} nats"
+            )
         if isinstance(self.reconstruction, DecoderFree) and isinstance(self.recon_grad, Stop):
             raise ValueError("recon_grad 'stop' holds back the decoder's gradient, but reconstruction 'none' has no decoder")
         return self
 
-    def build(self, spec: Spec, *, seed: int, device: str = "auto", precision: str = "float32", threads: int = 1) -> Agent:
-        return builder.dreamer(self, spec, seed=seed, device=device, precision=precision, threads=threads)
+    def build(
+        self,
+        spec: Spec,
+        *,
+        seed: int,
+        updates: int = 100_000,
+        device: str = "auto",
+        precision: str = "float32",
+        threads: int = 1,
+    ) -> Agent:
+        return builder.dreamer(self, spec, seed=seed, updates=updates, device=device, precision=precision, threads=threads)
 
 
 def _size(width: int) -> dict[str, Any]:
@@ -174,4 +191,5 @@ SIZES: dict[str, dict[str, Any]] = {
     "2023-xl": _size_2023(4096, units=1024, depth=96, layers=5),
     "v2-atari": _size_2023(600, units=400, depth=48, layers=4) | {"agent.hidden": 600},
     "v2-dmc": _size_2023(200, units=400, depth=48, layers=4) | {"agent.hidden": 200},
+    "repo-faithful": _size_2023(200, units=200, depth=32, layers=3) | {"agent.hidden": 200, "agent.latent.latents": 30},
 }

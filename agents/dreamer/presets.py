@@ -74,10 +74,10 @@ _V2: Changes = _OLDER | {
 }
 
 
-def _adam(lr: float, actor: float, critic: float) -> Changes:
-    """DreamerV2's optimiser, from the three learning rates that it publishes."""
+def _adam(lr: float, actor: float, critic: float, eps: float = 1e-5) -> Changes:
+    """The older optimisers, from the three learning rates that they publish."""
     rates = {"lr": lr, "actor": actor / lr, "critic": critic / lr, "warmup": 0}
-    return {"kind": "adam", **rates, "eps": 1e-5, "clip": {"kind": "global_norm", "limit": 100.0}}
+    return {"kind": "adam", **rates, "eps": eps, "clip": {"kind": "global_norm", "limit": 100.0}}
 
 
 V2_ATARI: Changes = _V2 | {
@@ -108,6 +108,32 @@ V2_DMC: Changes = _V2 | {
     "dmc_vision": _DMC_V2,
 }
 
+REPO: Changes = {"agent.kl": {"kind": "repo"}, "agent.recon_grad": {"kind": "stop"}}
+
+_DMC_REPO: Changes = {"env.options.repeat": 2}
+REPO_FAITHFUL: Changes = _V2 | {
+    "agent.latent": {"kind": "gaussian", "latents": 30},
+    "agent.kl": {
+        "kind": "repo",
+        "init": 1e-5,
+        "floor": 1e-10,
+        "warmup": 0,
+        "mask_first": False,
+        "dual": {"kind": "adam"},
+    },
+    "agent.recon_grad": {"kind": "stop"},
+    "agent.slow_critic": {"kind": "regularizer", "weight": 0.0},
+    "agent.discount": {"kind": "explicit", "steps": 100.0},
+    "agent.actor.entropy": 0.0,
+    "agent.actor_grad": {"kind": "dynamics"},
+    "agent.optimizer": _adam(3e-4, 8e-5, 8e-5, eps=1e-8),
+    "replay.capacity": 1_000_000,
+    "train.ratio": 50 * 50 * 100 / 500,
+    "train.start": 2500,
+    "dmc": _DMC_REPO,
+    "dmc_vision": _DMC_REPO,
+}
+
 PRESETS: dict[str, Changes] = {
     "v3": {},
     "v3-2024": V3_2024,
@@ -115,6 +141,8 @@ PRESETS: dict[str, Changes] = {
     "v3-2023": V3_2023,
     "v2-atari": V2_ATARI,
     "v2-dmc": V2_DMC,
+    "repo": REPO,
+    "repo-faithful": REPO_FAITHFUL,
 }
 
 _ENVS = "Environment protocols (sticky actions, action sets, image sizes, budgets) are the suites' own, not the version's."
@@ -135,6 +163,11 @@ NOTES: dict[str, str] = {
     "v2-atari": "DreamerV2 on Atari, arXiv:2010.02193; size v2-atari is its own. Not expressed: a hard copy of the critic "
     "every 100 updates (here an average that lags by as much); weight decay 1e-6; clip 100 for each network apart; reward on "
     f"arrival, where the original pairs it one step earlier; pixels without sigmoid; grey images. {_OLD} {_ENVS}",
+    "repo": "RePo on DreamerV3: the ablation `repo` as a base, so that other ablations can be made of it.",
+    "repo-faithful": "RePo as published (arXiv:2309.00082; its code, c6c813f) on pixels with continuous actions; size "
+    "repo-faithful is its own. Not expressed: pixels and rewards as unit-variance Gaussians only up to their constant; "
+    "reconstruction masked at terminal steps; the GRU without norm; actions of one network with exploration noise (here a "
+    f"bounded normal); no continue head (here one that learns the constant discount); beta without bounds (here above 1e-10, below 10, neither in reach of its rate). {_OLD} {_ENVS}",
     "v2-dmc": "DreamerV2 on control tasks, arXiv:2010.02193; size v2-dmc is its own. Not expressed, beside what v2-atari "
     "lists: no continue head (here one that learns the constant discount); 100 updates before the first step; truncated "
     f"normal policy (here a bounded normal). {_OLD} {_ENVS}",

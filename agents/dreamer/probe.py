@@ -79,6 +79,9 @@ def gradients(agent: Dreamer, outcome: Outcome) -> dict[str, Tensor]:
     flat = {}
     for name, loss in outcome.losses.items():
         weighted = agent.weighted({name: loss})
+        if not weighted.requires_grad:  # reaches nothing that learns
+            flat[name] = _flat(torch.zeros_like(p) for p in params)
+            continue
         found = torch.autograd.grad(weighted, params, retain_graph=True, allow_unused=True)
         flat[name] = _flat(torch.zeros_like(p) if g is None else g for p, g in zip(params, found, strict=True))
     return flat

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from agents.dreamer.rssm import RSSM, Latents
 
-Terms = tuple[dict[str, Tensor], dict[str, Tensor]]  # losses (B, T), metrics
+Statistics = dict[str, dict[str, Tensor]]  # {part: {name: value}}
+Terms = tuple[dict[str, Tensor], dict[str, Tensor], Statistics]  # losses (B, T), metrics, statistics after the batch
 
 
 class WorldModel(nn.Module):
@@ -40,20 +41,26 @@ class WorldModel(nn.Module):
         """Sample the posterior along a sequence."""
         return self.rssm.observe(start, self.encoder(data["obs"]), data["prev_action"], data["is_first"], draw)
 
-    def losses(self, seq: Latents, data: Mapping[str, Any]) -> Terms:
+    def statistics(self) -> Statistics:
+        """What moves beside the weights, at its start."""
+        return {"kl": self._kl.state()}
+
+    def losses(self, seq: Latents, data: Mapping[str, Any], stats: Statistics) -> Terms:
         """Losses of everything that explains the sequence."""
         latent, feat = self.rssm.latent, seq.feat
         post = latent.distribution(seq.post)
         prior = latent.distribution(self.rssm.prior(seq.deter).float())
-        losses, metrics = self._kl.losses(post, prior)
+        losses, metrics, kl = self._kl.losses(post, prior, data["is_first"], stats["kl"])
 
         recons = self.decoder(self._recon_grad(seq.deter), self._recon_grad(seq.stoch.flatten(-2)))
         losses |= {f"recon_{key}": dist.nll(data["obs"][key]) for key, dist in recons.items()}
-        losses["reward"] = self.reward(self._reward_grad(feat)).nll(data["reward"])
+        reward = self.reward(self._reward_grad(feat))
+        losses["reward"] = reward.nll(data["reward"])
         losses["cont"] = self.cont(feat).nll(self._horizon.target(data["is_terminal"]))
 
         metrics["latent/post_entropy"] = post.entropy().mean()
         metrics["latent/prior_entropy"] = prior.entropy().mean()
         metrics |= {f"latent/{name}": value for name, value in post.probes().items()}
         metrics["reward/target_max"] = data["reward"].abs().max()
-        return losses, metrics
+        metrics["reward/constant"] = reward.constant(data["reward"])
+        return losses, metrics, stats | {"kl": kl}

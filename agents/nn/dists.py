@@ -235,6 +235,12 @@ class TwoHot:
         at, weight = torch.stack([below, above], -1), torch.stack([1 - share, share], -1)
         return _TwoHotNll.apply(self.logits, self.probs.detach(), self._total, at, weight)
 
+    def constant(self, target: Tensor) -> Tensor:
+        """Mean loss of the best prediction that is the same everywhere: the entropy of the targets' mean."""
+        below, above, share = (x.flatten() for x in two_hot(target.float(), self.bins))
+        counts = torch.zeros_like(self.bins).index_add(0, below, 1 - share).index_add(0, above, share)
+        return torch.special.entr(counts / share.numel()).sum()
+
 
 class TwoHotReadout(nn.Module):
     """(..., K) logits -> TwoHot; holds the bins."""
@@ -260,6 +266,9 @@ class SymlogTwoHot:
     def nll(self, target: Tensor) -> Tensor:
         return self._symlog.nll(symlog(target.float()))
 
+    def constant(self, target: Tensor) -> Tensor:
+        return self._symlog.constant(symlog(target.float()))
+
 
 class SymlogTwoHotReadout(nn.Module):
     """(..., K) logits -> SymlogTwoHot; holds the bins."""
@@ -282,12 +291,19 @@ class SquaredScalar:
     def nll(self, target: Tensor) -> Tensor:
         return (self.mean - target.float()) ** 2
 
+    def constant(self, target: Tensor) -> Tensor:
+        """Mean loss of predicting the targets' mean everywhere."""
+        return target.float().var(correction=0)
+
 
 class HuberScalar(SquaredScalar):
     """sqrt(error^2 + 1) - 1 instead: linear far out."""
 
     def nll(self, target: Tensor) -> Tensor:
         return (super().nll(target) + 1).sqrt() - 1
+
+    def constant(self, target: Tensor) -> Tensor:
+        return ((target - target.mean()).square() + 1).sqrt().mean() - 1
 
 
 class SymlogScalar(SquaredScalar):
@@ -299,6 +315,9 @@ class SymlogScalar(SquaredScalar):
 
     def nll(self, target: Tensor) -> Tensor:
         return (self._output - symlog(target.float())) ** 2
+
+    def constant(self, target: Tensor) -> Tensor:
+        return symlog(target.float()).var(correction=0)
 
 
 class Squared:

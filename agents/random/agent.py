@@ -44,3 +44,6 @@ class Random:
         if "updates" not in state or np.shape(state["updates"]) != ():
             raise ValueError("the stored state has no scalar 'updates'")
         self.updates = int(state["updates"])
+
+    def inherit(self, state: Arrays) -> None:
+        """There is nothing to take over."""

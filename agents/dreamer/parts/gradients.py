@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from pydantic import Field
+
 from agents.dreamer.parts.part import Part, slot
 
 
@@ -25,4 +27,14 @@ class Stop(Part):
         return feat.detach()
 
 
-GradientSlot = slot(Through, Stop)
+class Share(Part):
+    """A part of the gradient flows."""
+
+    kind: Literal["share"] = "share"
+    share: float = Field(0.1, gt=0, le=1, description="factor on the gradient that reaches the features")
+
+    def __call__(self, feat: Any) -> Any:
+        return feat.detach() + self.share * (feat - feat.detach())
+
+
+GradientSlot = slot(Through, Stop, Share)

@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol
 
 from pydantic import Field
 
+from agents.dreamer.parts.bottleneck import Repo
 from agents.dreamer.parts.part import Part, slot
 
 
@@ -16,9 +17,16 @@ class Kl(Protocol):
     @property
     def weights(self) -> dict[str, float]: ...
 
-    def losses(self, post: Any, prior: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Distributions over (B, T) -> ({loss: (B, T)}, {metric: scalar})."""
+    def state(self) -> dict[str, Any]:
+        """Tensors that move during training, at their start."""
         ...
+
+    def losses(self, post: Any, prior: Any, first: Any, state: dict[str, Any]) -> Judged:
+        """Distributions over (B, T), is_first (B, T), state -> ({loss: (B, T)}, {metric: scalar}, the state after this)."""
+        ...
+
+
+Judged = tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
 
 
 Clipped = tuple[Any, Any, Any]  # loss (B, T), KL without any clipping (B, T), what was clipped (bool)
@@ -53,7 +61,15 @@ STAGE = (
 )
 
 
-class Balanced(Part):
+class _Fixed(Part):
+    """Weights that do not move."""
+
+    def over(self, updates: int, bound: float) -> Any:
+        """This rule in a run of so many updates, on latents whose KL cannot exceed `bound` nats: itself."""
+        return self
+
+
+class Balanced(_Fixed):
     """Two KL terms with separate weights, each idle below `free_nats` per step (after summing over latents).
 
     Source: Hafner et al. 2025, eq. 3. `dyn` moves the prior to the posterior, `rep` the posterior to the prior. DreamerV2's
@@ -70,14 +86,14 @@ class Balanced(Part):
     def weights(self) -> dict[str, float]:
         return {"dyn": self.dyn, "rep": self.rep}
 
-    def losses(self, post: Any, prior: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    def losses(self, post: Any, prior: Any, first: Any, state: dict[str, Any]) -> Judged:
         clip = STAGES[self.stage]
         dyn, raw, clipped = clip(post.detach(), prior, self.free_nats)
         rep, _, _ = clip(post, prior.detach(), self.free_nats)
-        return {"dyn": dyn, "rep": rep}, _metrics(raw.detach(), clipped)
+        return {"dyn": dyn, "rep": rep}, _metrics(raw.detach(), clipped), state
 
 
-class Plain(Part):
+class Plain(_Fixed):
     """One KL term that moves posterior and prior alike (DreamerV1; Hafner et al. 2020)."""
 
     kind: Literal["plain"] = "plain"
@@ -89,9 +105,9 @@ class Plain(Part):
     def weights(self) -> dict[str, float]:
         return {"kl": self.scale}
 
-    def losses(self, post: Any, prior: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    def losses(self, post: Any, prior: Any, first: Any, state: dict[str, Any]) -> Judged:
         loss, raw, clipped = STAGES[self.stage](post, prior, self.free_nats)
-        return {"kl": loss}, _metrics(raw.detach(), clipped)
+        return {"kl": loss}, _metrics(raw.detach(), clipped), state
 
 
 def _metrics(raw: Any, clipped: Any) -> dict[str, Any]:
@@ -99,4 +115,4 @@ def _metrics(raw: Any, clipped: Any) -> dict[str, Any]:
     return {"kl/raw": raw.mean(), "kl/max": raw.max(), "kl/clipped_share": clipped.float().mean()}
 
 
-KlSlot = slot(Balanced, Plain)
+KlSlot = slot(Balanced, Plain, Repo)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf, log
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
@@ -89,6 +90,12 @@ class Categorical(Part):
         return self.estimator.draws(self.latents, self.classes)
 
     @property
+    def kl_bound(self) -> float:
+        """The largest KL between two of these distributions, nats; infinite without a uniform mixture."""
+        floor = self.unimix / self.classes
+        return self.latents * (1 - self.unimix) * log((1 - self.unimix + floor) / floor) if floor else inf
+
+    @property
     def differentiable(self) -> bool:
         """Whether a gradient passes a sample."""
         return not isinstance(self.estimator, NoGradient)
@@ -118,6 +125,7 @@ class Gaussian(Part):
     min_std: float = Field(0.1, gt=0, description="smallest standard deviation")
     packed: ClassVar[str] = "uint16"  # the bits of a bfloat16
     differentiable: ClassVar[bool] = True
+    kl_bound: ClassVar[float] = inf
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -1,0 +1,14 @@
+"""Encoder only: everything learned stays, and the encoder alone follows reward and KL, for observations that have changed.
+
+Meant for a run that begins with another run's weights: `dreamproof adapt RUN --noise N`. Source: Zhu et al., RePo
+(arXiv:2309.00082), test-time adaptation with rewards.
+"""
+
+CHANGES = {
+    "agent.trained": {"kind": "encoder"},
+    "agent.kl": {"kind": "repo", "split": "plain"},
+    "agent.recon_grad": {"kind": "stop"},
+    "agent.repval_grad": {"kind": "stop"},
+    "agent.weights.cont": 0.0,
+}
+KEEPS = ("act", "loss/recon_*", "loss/reward", "loss/cont", "loss/policy", "loss/value", "loss/replay_value")

@@ -1,0 +1,7 @@
+"""RePo without the probing decoder: the same learning for less time, and nothing to look at.
+
+Source: Zhu et al., RePo (arXiv:2309.00082): the decoder shapes nothing.
+"""
+
+CHANGES = {"agent.kl": {"kind": "repo"}, "agent.reconstruction": {"kind": "none"}}
+KEEPS = ("act", "loss/reward", "loss/cont", "loss/policy", "loss/value", "loss/replay_value")

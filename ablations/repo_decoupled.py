@@ -1,0 +1,7 @@
+"""RePo, decoupled: the prior follows the posterior with weight 1 whatever beta is, which weighs the posterior's term alone.
+
+Beta near its floor then starves only the bottleneck, not the dynamics. Source: agents/dreamer/parts/bottleneck.py.
+"""
+
+CHANGES = {"agent.kl": {"kind": "repo", "split": "decoupled"}, "agent.recon_grad": {"kind": "stop"}}
+KEEPS = ("act", "loss/recon_*", "loss/reward", "loss/cont", "loss/policy", "loss/value", "loss/replay_value")

@@ -1,0 +1,7 @@
+"""RePo with a tenth of the reconstruction gradient: for rewards too sparse to say alone what is worth representing.
+
+Source: agents/dreamer/parts/gradients.py.
+"""
+
+CHANGES = {"agent.kl": {"kind": "repo"}, "agent.recon_grad": {"kind": "share", "share": 0.1}}
+KEEPS = ("act", "loss/recon_*", "loss/reward", "loss/cont", "loss/policy", "loss/value", "loss/replay_value")

@@ -1,0 +1,164 @@
+"""RePo: the KL as a constraint, held at a target by a dual variable beta that is learned beside the weights.
+
+Source: Zhu et al., RePo: Resilient Model-Based Reinforcement Learning by Regularizing Posterior Predictability (2023), on
+the DreamerV3 state space. Every number that moves is bounded: with a latent unimix the KL cannot exceed its bound, beta
+lies between `floor` and `ceiling`, and its logarithm moves at most `e_folds` (times `limit`) over a whole run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import log
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from agents.dreamer.parts.part import Part, slot
+from agents.lazy import Lazy
+
+torch = Lazy("torch")
+
+RATE = 0.01  # share of the newest batch in the average of the KL that the dual sees
+ROUNDING = 1.001  # how far a KL in float32 may lie above its bound
+State = dict[str, Any]
+
+
+class Proportional(Part):
+    """ln beta moves in proportion to the averaged violation, clipped: it comes to rest where the constraint holds."""
+
+    kind: Literal["proportional"] = "proportional"
+    e_folds: float = Field(10.0, gt=0, description="e-folds of beta over a whole run at a violation of one target")
+    limit: float = Field(1.0, gt=0, description="largest violation that counts, in targets")
+
+    def step(self, state: State, kl: Any, mean: Any, target: float) -> tuple[Any, State]:
+        """KL of this batch and its average (nats) -> change of ln beta in units of e_folds / updates; the new state."""
+        return ((mean - target) / target).clamp(-self.limit, self.limit), state
+
+
+class AdamDual(Part):
+    """ln beta moves by Adam on -ln beta * (KL - target), as published: by about its rate whatever the violation's size."""
+
+    kind: Literal["adam"] = "adam"
+    e_folds: float = Field(10.0, gt=0, description="rate times updates of the run; 1e-4 over 100k updates is 10")
+    beta1: float = Field(0.9, ge=0, lt=1, description="decay of the momentum")
+    beta2: float = Field(0.999, ge=0, lt=1, description="decay of the mean square")
+    eps: float = Field(1e-8, gt=0, description="added to the root mean square")
+
+    def state(self) -> State:
+        return {name: torch.zeros((), dtype=torch.float64) for name in ("momentum", "square", "steps")}
+
+    def step(self, state: State, kl: Any, mean: Any, target: float) -> tuple[Any, State]:
+        violation, steps = kl - target, state["steps"] + 1
+        momentum = self.beta1 * state["momentum"] + (1 - self.beta1) * violation
+        square = self.beta2 * state["square"] + (1 - self.beta2) * violation**2
+        debiased = (square / (1 - self.beta2**steps)).sqrt() + self.eps
+        return momentum / (1 - self.beta1**steps) / debiased, {"momentum": momentum, "square": square, "steps": steps}
+
+
+Split = Callable[[Any, Any, float, Any], Any]  # posterior, prior, balance, beta -> loss (B, T)
+
+
+def _faithful(post: Any, prior: Any, balance: float, beta: Any) -> Any:
+    return beta * (balance * post.detach().kl(prior) + (1 - balance) * post.kl(prior.detach()))
+
+
+def _decoupled(post: Any, prior: Any, balance: float, beta: Any) -> Any:
+    return post.detach().kl(prior) + beta * post.kl(prior.detach())
+
+
+def _plain(post: Any, prior: Any, balance: float, beta: Any) -> Any:
+    return beta * post.kl(prior)
+
+
+SPLITS: dict[str, Split] = {"faithful": _faithful, "decoupled": _decoupled, "plain": _plain}
+SPLIT = (
+    "faithful: beta on both terms, `balance` of it on the prior's; decoupled: the prior always follows with weight 1, beta "
+    "is on the posterior's term only; plain: beta on one undivided KL"
+)
+
+
+class Repo(Part):
+    """The KL is held at `target` nats per step by a learned weight beta; no free bits."""
+
+    kind: Literal["repo"] = "repo"
+    target: float = Field(3.0, gt=0, description="KL to hold, nats per step (summed over latents, mean over the batch)")
+    init: float = Field(1e-3, gt=0, description="beta at the start")
+    floor: float = Field(1e-6, gt=0, description="smallest beta")
+    ceiling: float = Field(10.0, gt=0, description="largest beta")
+    balance: float = Field(5 / 6, ge=0, le=1, description="share of beta on KL(sg post || prior) under `faithful`")
+    split: Literal["faithful", "decoupled", "plain"] = Field("faithful", description=SPLIT)
+    warmup: int = Field(1000, ge=0, description="updates with beta as at the start; at most a tenth of the run")
+    mask_first: bool = Field(True, description="leave the first steps of episodes out of the constrained KL")
+    dual: slot(Proportional, AdamDual) = Proportional()  # type: ignore[valid-type]
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Repo:
+        if not self.floor <= self.init <= self.ceiling:
+            raise ValueError(f"init={self.init} lies outside floor={self.floor} to ceiling={self.ceiling}")
+        return self
+
+    @property
+    def weights(self) -> dict[str, float]:
+        return {"bottleneck": 1.0}  # beta is in the loss already
+
+    def over(self, updates: int, bound: float) -> Constraint:
+        """This constraint in a run of so many updates, on latents whose KL cannot exceed `bound` nats."""
+        return Constraint(self, rate=self.dual.e_folds / updates, warmup=min(self.warmup, updates // 10), bound=bound)
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """A `Repo` whose rates are known. What moves comes in and goes out of `losses`: float64, so that small steps add up."""
+
+    repo: Repo
+    rate: float  # of ln beta per update, at a step of one
+    warmup: int
+    bound: float  # of the KL, nats
+
+    def state(self) -> State:
+        """ln beta, average KL with the weight it has seen (debiasing), updates so far, and the dual rule's own."""
+        start = {"log_beta": log(self.repo.init), "mean": 0.0, "seen": 0.0, "updates": 0.0}
+        return {name: torch.tensor(x, dtype=torch.float64) for name, x in start.items()} | self.repo.dual.state()
+
+    def losses(self, post: Any, prior: Any, first: Any, state: State) -> tuple[dict[str, Any], dict[str, Any], State]:
+        """Weighted by beta, which no gradient reaches. A KL beyond its bound makes the loss NaN: that update is refused."""
+        repo, beta = self.repo, state["log_beta"].exp().float()
+        loss = SPLITS[repo.split](post, prior, repo.balance, beta)
+        with torch.no_grad():
+            raw = post.kl(prior)
+            counted = ~first | (not repo.mask_first)
+            kl = (raw * counted).sum() / counted.sum().clamp(min=1)
+            share = raw.max() / self.bound
+            state, probes = self._follow(state, kl.double(), counted.any())
+        metrics = {
+            "kl/raw": raw.mean(),
+            "kl/max": raw.max(),
+            "repo/kl": kl,
+            "repo/kl_p95": raw.flatten().quantile(0.95),
+            "repo/kl_of_bound": share,
+            "repo/beta": beta,
+            "repo/violation": kl - repo.target,
+            "repo/loss": beta * (kl - repo.target),
+        }
+        return {"bottleneck": torch.where(share <= ROUNDING, loss, torch.nan)}, metrics | probes, state
+
+    def _follow(self, state: State, kl: Any, counts: Any) -> tuple[State, dict[str, Any]]:
+        """One step of the dual on the KL of a batch; a batch without a step that counts leaves everything as it was."""
+        repo = self.repo
+        mean, seen = state["mean"].lerp(kl, RATE), state["seen"] + RATE * (1 - state["seen"])
+        step, moved = repo.dual.step({name: state[name] for name in repo.dual.state()}, kl, mean / seen, repo.target)
+        wanted = state["log_beta"] + self.rate * step
+        held = wanted.clamp(log(repo.floor), log(repo.ceiling))
+        # Anti-windup: momentum that pushes against a bound is forgotten.
+        moved = {name: torch.where(wanted == held, x, 0.0) for name, x in moved.items()}
+        learns = state["updates"] >= self.warmup
+        new = {name: torch.where(learns, x, state[name]) for name, x in (moved | {"log_beta": held}).items()}
+        new |= {"mean": mean, "seen": seen, "updates": state["updates"] + 1}
+        new = {name: torch.where(counts, x, state[name]) for name, x in new.items()}
+        probes = {
+            "repo/beta_at_cap": held >= log(repo.ceiling),
+            "repo/beta_at_floor": held <= log(repo.floor),
+            "repo/low_kl": mean / seen < 0.1 * repo.target,
+        }
+        return new, probes

@@ -1,0 +1,33 @@
+"""Which weights learn."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from agents.dreamer.parts.part import Part, slot
+
+
+class Everything(Part):
+    """All of them."""
+
+    kind: Literal["everything"] = "everything"
+
+    def freeze(self, world: Any, behavior: Any) -> None:
+        """Take from the networks (torch modules) the gradient of what does not learn."""
+
+
+class EncoderOnly(Part):
+    """The encoder alone, for adapting to other observations: dynamics, heads, actor and critic stay as they were.
+
+    Source: Zhu et al., RePo (arXiv:2309.00082), test-time adaptation with rewards.
+    """
+
+    kind: Literal["encoder"] = "encoder"
+
+    def freeze(self, world: Any, behavior: Any) -> None:
+        world.requires_grad_(False)
+        behavior.requires_grad_(False)
+        world.encoder.requires_grad_(True)
+
+
+TrainedSlot = slot(Everything, EncoderOnly)
