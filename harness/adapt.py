@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.protocol import Agent
-from harness import ablate, checkpoint, config, noise
+from harness import ablate, checkpoint, config, noise, study
 from harness.config import RunConfig
 from harness.errors import BadInput, RunFailed
 from harness.rundir import RunDir
@@ -30,7 +30,7 @@ def adapted(
 ) -> RunConfig:
     """The run that adapts `source` to a noise in so many policy steps; evaluated as the source was, and under the noise.
 
-    Raises BadInput where the source has not finished training, is itself adapted, or its agent has no encoder to adapt.
+    Raises BadInput where the source has not finished training, is itself adapted, or its task cannot have the noise.
     """
     before = config.parse(source.config, str(source.path))
     _trained(source)
@@ -46,6 +46,7 @@ def adapted(
     }
     run = ablate.apply(config.change(before, told, where), ABLATION, where)
     run = config.change(run, {**(changes or {})}, f"{where}, set")
+    study.check(run, where)
     return config.change(run, {"ablation": ABLATION if before.ablation == "none" else f"{before.ablation}+{ABLATION}"}, where)
 
 

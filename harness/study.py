@@ -163,7 +163,7 @@ def single(
     base = config.change(base, widths, f"{where}, size")
     base = config.change(base, changes or {}, f"{where}, set")
     run = ablate.apply(base, ablation, where)
-    _check(run, where)
+    check(run, where)
     return run
 
 
@@ -225,7 +225,8 @@ def _for(value: Any, task: str, where: str) -> Any:
     raise BadInput(f"{where}: nothing for {task}; given for {', '.join(map(str, value))}.")
 
 
-def _check(run: RunConfig, where: str) -> None:
+def check(run: RunConfig, where: str) -> None:
+    """BadInput where the run's noises or options do not fit its task."""
     pixels, vectors = envs.modalities(run.task)
     for text in (run.train_noise, *run.evaluate.noise):
         try:

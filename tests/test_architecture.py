@@ -25,7 +25,7 @@ THIRD = {
 }
 ENVS = {"numpy", "pydantic", "gymnasium", "ale_py", "dm_control", "dm_env", "mujoco", "PIL"}
 READ_CONFIG = {
-    "harness": {"config", "study", "ablate", "build", "run", "catalogue", "cli"},
+    "harness": {"config", "study", "ablate", "adapt", "build", "run", "catalogue", "cli"},
     "agents": {"config", "build"},
 }
 

@@ -16,7 +16,7 @@ import pytest
 
 from harness import envs, plugins
 from harness.env import Env, Suite
-from harness.envs import counter, dmc
+from harness.envs import catch, counter, dmc
 from harness.errors import BadInput
 
 # (task, actions played by the battery)
@@ -24,6 +24,7 @@ BATTERY = [
     ("atari100k/asterix", 60),
     ("atari100k/breakout", 60),
     ("atari/pong", 60),
+    ("catch/pixels", 40),
     ("counter/vector", 30),
     ("counter/image", 30),
     ("counter/vector_continuous", 30),
@@ -229,6 +230,38 @@ def test_counter_counts():
     assert [row[3] for row in rows] == [False] * 20 + [True] and not any(row[2] for row in rows)
     assert [row[1] for row in rows[1:]] == [float(a == c // 2) for a, c in zip([0, 0, 1, 1] * 5, counts, strict=False)]
     assert {int(env.reset(seed)["vector"].argmax()) for seed in range(40)} == {0, 1, 2, 3}
+
+
+def seen(image):
+    """Ball row and column (None where the paddle has it), paddle column, read off the picture."""
+    cells = image[::4, ::4, 0] > 0
+    bottom = np.flatnonzero(cells[7])
+    above = np.argwhere(cells[:7])
+    return (tuple(above[0]) if len(above) else None), bottom
+
+
+def test_catch_is_caught_by_following_the_ball():
+    env = envs.make("catch/pixels", balls=3)
+    for seed in range(20):
+        obs, total, steps = env.reset(seed), 0.0, 0
+        while True:
+            ball, bottom = seen(obs["image"])
+            action = 1 if ball is None else 1 + int(np.sign(ball[1] - bottom[0]))
+            assert ball is None or ball[0] == steps % 7
+            step = env.step(action)
+            obs, total, steps = step.obs, total + step.reward, steps + 1
+            if step.truncated:
+                break
+        assert (total, steps) == (catch.returns(3)[1], 21)
+
+
+def test_random_catches_one_ball_in_eight():
+    env, generator = envs.make("catch/pixels"), np.random.default_rng(0)
+    got = np.zeros(3000)
+    for seed in range(3000):
+        env.reset(seed)
+        got[seed] = sum(env.step(generator.integers(3)).reward for _ in range(35))
+    assert got.mean() == pytest.approx(catch.returns()[0], abs=4 * got.std() / np.sqrt(3000))
 
 
 def test_counter_terminates_on_the_first_mistake():

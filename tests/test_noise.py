@@ -20,6 +20,7 @@ BLACK = np.zeros((64, 64, 3), np.uint8)
 STRONG = {
     "blackout": "blackout:length=3,chance=0.3",
     "clean": "clean",
+    "distractor": "distractor:share=0.5,where=all",
     "gaussian": "gaussian:sigma=20",
     "salt_pepper": "salt_pepper:p=0.2",
     "state_gaussian": "state_gaussian:std=0.5,unit=absolute",
@@ -27,6 +28,7 @@ STRONG = {
 SILENT = {
     "blackout": "blackout:length=3,chance=0",
     "clean": "clean",
+    "distractor": "distractor:share=0,where=all",
     "gaussian": "gaussian:sigma=0",
     "salt_pepper": "salt_pepper:p=0",
     "state_gaussian": "state_gaussian:std=0,unit=absolute",
@@ -106,6 +108,8 @@ def test_the_same_key_meets_the_same_noise_whatever_is_observed(name):
             tolerance = 0 if kind.on == "pixels" else 1e-6
             difference = b.astype(np.float64) - a.astype(np.float64)
             np.testing.assert_allclose(difference[inside], high - low, atol=tolerance)
+        elif name == "distractor":  # half of the film, half of the frame, rounded
+            np.testing.assert_allclose(b.astype(float) - a, (high - low) / 2, atol=1)
         else:
             np.testing.assert_array_equal(a != first, b != second)
 
@@ -294,6 +298,27 @@ def test_gaussian_equals_adding_in_float32_and_rounding_half_to_even():
     z = gaussian._normal()[words].astype(np.float32).reshape(GREY.shape)
     expected = np.clip(np.rint(example(noise.parse("g10")) + np.float32(10) * z), 0, 255).astype(np.uint8)
     np.testing.assert_array_equal(noise.parse("g10").apply(example(noise.parse("g10")), KEY, 4), expected)
+
+
+def test_a_distractor_is_behind_what_matters():
+    """Blue ground with an orange thing on it; a white thing on black; the film's moments; smooth in space and time."""
+    frame = np.zeros((64, 64, 3), np.uint8)
+    frame[..., 2] = 90
+    frame[10:20, 30:40] = (230, 150, 80)
+    seen = noise.parse("distractor").apply(frame, KEY, 5)
+    thing = np.zeros((64, 64), bool)
+    thing[10:20, 30:40] = True
+    assert (seen[thing] == (230, 150, 80)).all()
+    ground = seen[~thing]
+    assert (ground == ground[:, :1]).all() and ground.std() > 20  # grey
+    assert noise.parse("distractor:where=dark").apply(GREY, KEY, 5) is not None
+    np.testing.assert_array_equal(noise.parse("distractor:where=dark").apply(GREY, KEY, 5), GREY)
+    films = [noise.parse("distractor:where=all,contrast=20").apply(BLACK, Key(s, "noise"), 0)[..., 0] for s in range(200)]
+    assert np.mean(films) == pytest.approx(127.5, abs=1) and np.std(films) == pytest.approx(20, rel=0.05)
+    film = np.array([noise.parse("distractor:where=all").apply(BLACK, KEY, t)[..., 0] for t in range(3)]).astype(float)
+    assert np.abs(np.diff(film, axis=2)).mean() < 20 and 0 < np.abs(np.diff(film, axis=0)).mean() < 40
+    still = noise.parse("distractor:where=all,speed=0")
+    np.testing.assert_array_equal(still.apply(BLACK, KEY, 0), still.apply(BLACK, KEY, 9))
 
 
 def test_salt_and_pepper_shares():

@@ -167,7 +167,8 @@ NOTES: dict[str, str] = {
     "repo-faithful": "RePo as published (arXiv:2309.00082; its code, c6c813f) on pixels with continuous actions; size "
     "repo-faithful is its own. Not expressed: pixels and rewards as unit-variance Gaussians only up to their constant; "
     "reconstruction masked at terminal steps; the GRU without norm; actions of one network with exploration noise (here a "
-    f"bounded normal); no continue head (here one that learns the constant discount); beta without bounds (here above 1e-10, below 10, neither in reach of its rate). {_OLD} {_ENVS}",
+    "bounded normal); no continue head (here one that learns the constant discount); beta without bounds (here above "
+    f"1e-10, below 10, neither in reach of its rate). {_OLD} {_ENVS}",
     "v2-dmc": "DreamerV2 on control tasks, arXiv:2010.02193; size v2-dmc is its own. Not expressed, beside what v2-atari "
     "lists: no continue head (here one that learns the constant discount); 100 updates before the first step; truncated "
     f"normal policy (here a bounded normal). {_OLD} {_ENVS}",

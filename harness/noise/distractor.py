@@ -22,22 +22,24 @@ CYCLES = 4.0  # most periods of a wave across the frame
 
 
 class Distractor(PixelNoise):
-    """Replaces background pixels by grey waves around `level`, the same picture for a key and step at every strength."""
+    """Lays grey waves over background pixels; the same film for a key at every strength."""
 
     kind: ClassVar[str] = "distractor"
-    SEVERITY: ClassVar = {i: {"contrast": c} for i, c in enumerate((10, 20, 35, 50, 70), 1)}
+    SEVERITY: ClassVar = {i: {"share": s} for i, s in enumerate((0.1, 0.25, 0.5, 0.75, 1.0), 1)}
 
-    contrast: float = Field(50, ge=0, le=127, description="standard deviation of the background, grey levels")
+    share: float = Field(1.0, ge=0, le=1, description="of the film in a background pixel, 0 to 1; the rest is the task's own")
+    contrast: float = Field(50, ge=0, le=127, description="standard deviation of the film, grey levels around 127.5")
     speed: float = Field(1.0, ge=0, le=16, description="how far a wave moves per step, pixels at most")
-    where: Literal["blue", "dark"] = Field(
-        "blue", description="background: blue (pixels bluer than red and green) or dark (below 32 in every channel)"
+    where: Literal["blue", "dark", "all"] = Field(
+        "blue", description="background: blue (pixels bluer than red and green), dark (below 32 in every channel) or all"
     )
 
     def apply(self, array: np.ndarray, key: Key, step: int) -> np.ndarray:
         background = MASKS[self.where](array)
         film = _film(key, array.shape[:2], self.speed, step)
-        grey = np.clip(np.rint(127.5 + self.contrast * film), 0, 255).astype(np.uint8)
-        return np.where(background[..., None], grey[..., None], array)
+        grey = np.clip(127.5 + self.contrast * film, 0, 255)[..., None]
+        mixed = np.rint((1 - self.share) * array + self.share * grey).astype(np.uint8)
+        return np.where(background[..., None], mixed, array)
 
 
 def _blue(frame: np.ndarray) -> np.ndarray:
@@ -52,7 +54,11 @@ def _dark(frame: np.ndarray) -> np.ndarray:
     return (frame < 32).all(-1)
 
 
-MASKS = {"blue": _blue, "dark": _dark}
+def _all(frame: np.ndarray) -> np.ndarray:
+    return np.ones(frame.shape[:2], bool)
+
+
+MASKS = {"blue": _blue, "dark": _dark, "all": _all}
 
 
 def _film(key: Key, shape: tuple[int, int], speed: float, step: int) -> np.ndarray:
