@@ -24,7 +24,8 @@ BATTERY = [
     ("atari100k/asterix", 60),
     ("atari100k/breakout", 60),
     ("atari/pong", 60),
-    ("catch/pixels", 40),
+    ("catch/sparse", 40),
+    ("catch/dense", 40),
     ("counter/vector", 30),
     ("counter/image", 30),
     ("counter/vector_continuous", 30),
@@ -240,28 +241,27 @@ def seen(image):
     return (tuple(above[0]) if len(above) else None), bottom
 
 
-def test_catch_is_caught_by_following_the_ball():
-    env = envs.make("catch/pixels", balls=3)
-    for seed in range(20):
-        obs, total, steps = env.reset(seed), 0.0, 0
-        while True:
-            ball, bottom = seen(obs["image"])
-            action = 1 if ball is None else 1 + int(np.sign(ball[1] - bottom[0]))
-            assert ball is None or ball[0] == steps % 7
-            step = env.step(action)
-            obs, total, steps = step.obs, total + step.reward, steps + 1
-            if step.truncated:
-                break
-        assert (total, steps) == (catch.returns(3)[1], 21)
+def chase(image, step):
+    """Towards the ball, as the picture has it."""
+    ball, bottom = seen(image)
+    assert ball is None or ball[0] == step % 7
+    return 1 if ball is None else 1 + int(np.sign(ball[1] - bottom[0]))
 
 
-def test_random_catches_one_ball_in_eight():
-    env, generator = envs.make("catch/pixels"), np.random.default_rng(0)
-    got = np.zeros(3000)
-    for seed in range(3000):
-        env.reset(seed)
-        got[seed] = sum(env.step(generator.integers(3)).reward for _ in range(35))
-    assert got.mean() == pytest.approx(catch.returns()[0], abs=4 * got.std() / np.sqrt(3000))
+@pytest.mark.parametrize("task", catch.TASKS)
+def test_random_actions_and_following_the_ball_get_the_expected_returns(task):
+    env, generator = envs.make(f"catch/{task}"), np.random.default_rng(0)
+    got = np.zeros((2, 2000))
+    for seed in range(2000):
+        for way in range(2):
+            obs = env.reset(seed)
+            for step in range(35):
+                done = env.step(chase(obs["image"], step) if way else generator.integers(3))
+                obs, got[way, seed] = done.obs, got[way, seed] + done.reward
+                assert done.truncated == (step == 34) and not done.terminated
+    for rows, want in zip(got, catch.returns(task), strict=True):
+        assert rows.mean() == pytest.approx(want, abs=4 * rows.std() / np.sqrt(2000) + 1e-9)
+    assert catch.returns("sparse") == pytest.approx((5 / 8, 5))
 
 
 def test_counter_terminates_on_the_first_mistake():

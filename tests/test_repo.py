@@ -274,7 +274,7 @@ def trained(tmp_path_factory):
     """A short RePo run on pixels."""
     root = tmp_path_factory.mktemp("runs")
     small = [f"--set=train.{name}=4" for name in ("batch_size", "batch_length")]
-    task = ["--task", "catch/pixels", "--size", "nano", "--ablation", "repo", "--steps", 60, "--set", "train.ratio=16"]
+    task = ["--task", "catch/sparse", "--size", "nano", "--ablation", "repo", "--steps", 60, "--set", "train.ratio=16"]
     dreamproof("run", *task, *small, "--episodes", 2, "--threads", 1, "--runs", root)
     (run,) = (root / "single").iterdir()
     return root, run
@@ -288,7 +288,8 @@ def test_adaptation_moves_the_encoder_alone_and_stands_beside_its_source(trained
     (run,) = (path for path in (root / "single").iterdir() if "finetune" in path.name)
     before, after = (checkpoint.load(path / "checkpoint", replay=False).arrays["agent"] for path in (source, run))
     moved = {name for name in before if name.startswith("weights/") and not np.array_equal(before[name], after[name])}
-    assert moved and all(name.startswith("weights/world.encoder.") for name in moved)
+    followers = "weights/behavior.slow_critic."  # comes closer to a critic that stands still
+    assert {name.split(".")[1] for name in moved if not name.startswith(followers)} == {"encoder"}
     rows = [json.loads(line) for line in (run / "episodes.jsonl").read_text().splitlines()]
     assert {row["noise"] for row in rows if row["split"] == "train"} == {noise}
     assert {row["noise"] for row in rows if row["split"] == "eval"} == {"clean", noise}

@@ -2,11 +2,14 @@
 
 Dynamics (after bsuite's Catch; Osband et al., arXiv:1908.03568). A grid of 8 x 8 cells. A ball starts in the top row, in a
 column drawn uniformly, and falls one row per step; the paddle in the bottom row moves left, stays or moves right (actions
-0, 1, 2) and starts in column 3. When the ball arrives in the bottom row, after 7 steps, the reward is 1 if the paddle is
-there, else 0, and the next ball appears in the next step's picture. An episode is truncated after `balls` balls (default 5).
-Best return: the number of balls, since 7 moves reach every column. Uniformly random actions: see `returns`.
+0, 1, 2) and starts in column 3. After 7 steps the ball is in the bottom row, and the next picture is the next ball's first.
+An episode is truncated after `balls` balls (default 5). 7 moves reach every column.
 
-The observation is an RGB image of `size` x `size` pixels (default 32): ball and paddle are white cells, all else is black.
+- `sparse`: reward 1 if the paddle is where the ball arrives, else 0.
+- `dense`: reward 1 - |column of the ball - column of the paddle| / 7 at every step.
+
+`returns` has what uniformly random actions and following the ball get. The observation is an RGB image of `size` x `size`
+pixels (default 32): ball and paddle are white cells, all else is black.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from harness.env import Step, Suite
 from harness.errors import BadInput
 
 CELLS = 8
-TASKS = ("pixels",)
+TASKS = ("sparse", "dense")
 SUITE = Suite(
     steps=20_000,
     repeat=1,
@@ -33,9 +36,28 @@ SUITE = Suite(
 )
 
 
-def returns(balls: int = 5) -> tuple[float, float]:
-    """Expected return of uniformly random actions (a ball's column does not depend on the paddle's), and the best return."""
-    return balls / CELLS, float(balls)
+def returns(task: str, balls: int = 5) -> tuple[float, float]:
+    """Expected return of uniformly random actions and of always moving towards the ball; exact."""
+    columns = np.arange(CELLS)
+    near = 1 - np.abs(columns[:, None] - columns) / (CELLS - 1)  # [paddle, ball]
+    scores = {"sparse": np.eye(CELLS), "dense": near}[task]
+    drift = np.zeros((CELLS, CELLS))
+    for move in (-1, 0, 1):
+        drift[columns, np.clip(columns + move, 0, CELLS - 1)] += 1 / 3
+    random, following = np.eye(CELLS)[3], np.eye(CELLS)[3]  # distributions of the paddle's column
+    totals = np.zeros(2)
+    for _ in range(balls):
+        landed = np.zeros(CELLS)
+        for ball in columns:
+            chase = np.zeros((CELLS, CELLS))
+            chase[columns, columns + np.sign(ball - columns)] = 1
+            for way, (paddle, step) in enumerate(((random, drift), (following, chase))):
+                for time in range(1, CELLS):
+                    paddle = paddle @ step
+                    totals[way] += (task == "dense" or time == CELLS - 1) * paddle @ scores[:, ball] / CELLS
+                landed += paddle / CELLS * way
+        random, following = random @ np.linalg.matrix_power(drift, CELLS - 1), landed
+    return float(totals[0]), float(totals[1])
 
 
 def make(task: str, balls: int = 5, size: int = 32) -> Catch:
@@ -43,16 +65,16 @@ def make(task: str, balls: int = 5, size: int = 32) -> Catch:
         raise BadInput(f"Option balls={balls!r} of catch must be a whole number of at least 1.")
     if not isinstance(size, int) or size < 16 or size % 16:
         raise BadInput(f"Option size={size!r} of catch must be a multiple of 16 pixels.")
-    return Catch(balls, size)
+    return Catch(task == "dense", balls, size)
 
 
 class Catch:
     """The dynamics above."""
 
-    def __init__(self, balls: int, size: int):
+    def __init__(self, dense: bool, balls: int, size: int):
         self.native: Callable[[np.ndarray], np.ndarray] | None = None
         self.spec = Spec({"image": Space((size, size, 3), "uint8")}, Space((), "int32", classes=3))
-        self._balls, self._size = balls, size
+        self._dense, self._balls, self._size = dense, balls, size
         self._columns = np.zeros(balls + 1, int)
         self._time, self._paddle = 0, 3
 
@@ -65,9 +87,10 @@ class Catch:
     def step(self, action: np.ndarray) -> Step:
         self._paddle = min(max(self._paddle + int(action) - 1, 0), CELLS - 1)
         self._time += 1
-        ball, fallen = divmod(self._time, CELLS - 1)
-        reward = float(fallen == 0 and self._columns[ball - 1] == self._paddle)
-        return Step(self._obs(), reward, False, ball >= self._balls)
+        falling, row = divmod(self._time - 1, CELLS - 1)
+        away, landed = abs(int(self._columns[falling]) - self._paddle), row == CELLS - 2
+        reward = 1 - away / (CELLS - 1) if self._dense else float(landed and not away)
+        return Step(self._obs(), reward, False, self._time >= self._balls * (CELLS - 1))
 
     def close(self) -> None:
         pass
