@@ -7,6 +7,7 @@ alone to the last bit (KEEPS, patterns over the measures that `dreamproof verify
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from agents.protocol import Spec
@@ -26,12 +27,12 @@ def names() -> list[str]:
     return ["none", *plugins.names("ablations")]
 
 
-def changes(name: str) -> Mapping[str, Any]:
-    """Dotted paths an ablation replaces; BadInput for an unknown name."""
-    if name == "none":
-        return {}
+def changes(name: str, arms: Mapping[str, Mapping[str, Any]] = MappingProxyType({})) -> Mapping[str, Any]:
+    """Dotted paths an ablation, or one of a study's own `arms`, replaces; BadInput for an unknown name."""
+    if name == "none" or name in arms:
+        return arms.get(name, {})
     if name not in names():
-        raise unknown("ablation", name, names())
+        raise unknown("ablation", name, [*arms, *names()])
     return plugins.load("ablations", name, "ablation").CHANGES
 
 
@@ -49,9 +50,11 @@ def caption(name: str) -> str:
     return "The unchanged agent." if name == "none" else plugins.caption(plugins.load("ablations", name, "ablation"))
 
 
-def apply(run: config.RunConfig, name: str, where: str) -> config.RunConfig:
+def apply(
+    run: config.RunConfig, name: str, where: str, arms: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+) -> config.RunConfig:
     """The run with an ablation's changes. BadInput where the agent has no such part or the ablation changes nothing."""
-    declared = changes(name)
+    declared = changes(name, arms)
     changed = config.change(run, {**declared, "ablation": name}, f"{where}, ablation {name}")
     touched = set(config.diff(run, changed)) - {"ablation"}
     if declared and not touched:

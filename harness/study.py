@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 from pydantic import Field
@@ -51,6 +53,7 @@ class Study(Model):
     size: str = "12m"
     tasks: tuple[str, ...] = Field(min_length=1)
     ablations: tuple[str, ...] = Field(("none",), min_length=1)
+    arms: dict[str, dict[str, Any]] = Field(default_factory=dict, description="ablations of this study: name, dotted changes")
     train_noise: Noises | dict[str, Noises] = ("clean",)
     seeds: int | tuple[int, ...] = 1
     steps: int | dict[str, int] | None = None
@@ -97,6 +100,11 @@ def runs(study: Study, where: str = "study") -> list[RunConfig]:
     """
     _unique("tasks", study.tasks, where)
     _unique("ablations", study.ablations, where)
+    for arm in study.arms:
+        if arm in ablate.names() or not re.fullmatch(r"[A-Za-z]\w{0,39}", arm):
+            raise BadInput(f"{where}: arms: '{arm}' must be a word of its own: letters, digits, _, and no ablation's name.")
+        if arm not in study.ablations:
+            raise BadInput(f"{where}: arms: '{arm}' is not among the ablations, so that it would not run.")
     seeds = tuple(range(study.seeds)) if isinstance(study.seeds, int) else study.seeds
     if not seeds:
         raise BadInput(f"{where}: seeds: at least one is needed.")
@@ -124,6 +132,7 @@ def single(
     precision: str = "float32",
     evaluate: Mapping[str, Any] | None = None,
     changes: Mapping[str, Any] | None = None,
+    arms: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
     study: str = "single",
     where: str = "command line",
 ) -> RunConfig:
@@ -162,7 +171,7 @@ def single(
     widths = {path: value for path, value in module.SIZES[size].items() if path in config.flat(base)}
     base = config.change(base, widths, f"{where}, size")
     base = config.change(base, changes or {}, f"{where}, set")
-    run = ablate.apply(base, ablation, where)
+    run = ablate.apply(base, ablation, where, arms)
     check(run, where)
     return run
 
@@ -198,6 +207,7 @@ def _run(study: Study, task: str, agent: str, ablation: str, train_noise: str, s
         precision=study.precision,
         evaluate=study.evaluate.model_dump() | {"noise": grid},
         changes=changes,
+        arms=study.arms,
         study=study.name,
         where=where,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -122,6 +123,8 @@ def _variants(runs: pd.DataFrame, configs: list[dict[str, Any]]) -> list[str]:
     Without it two runs that differ in, say, `agent.horizon` would be averaged as if they were two seeds of one method.
     """
     leaves = [dict(_leaves("", config)) for config in configs]
+    for own in leaves:  # of seed s adapts the source's seed s: what differs between adaptations is the source without it
+        own["source"] = _SEED.sub("", own.get("source", "null"))
     groups = defaultdict(list)
     for index, key in enumerate(runs[[a for a in AXES if a != "variant"]].itertuples(index=False, name=None)):
         groups[key].append(index)
@@ -134,6 +137,7 @@ def _variants(runs: pd.DataFrame, configs: list[dict[str, Any]]) -> list[str]:
     return variants
 
 
+_SEED = re.compile(r"\.s\d+-[0-9a-f]{8}(?=\"|$)")
 _NOT_SETTINGS = {"version", "study", "seed", "evaluate"}  # names, the seed, and what is measured (policy: in each row)
 
 

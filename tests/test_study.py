@@ -128,3 +128,33 @@ def test_the_founding_study_is_all_there():
     sigmas = {"clean", "gaussian:sigma=10", "gaussian:sigma=20"}
     assert sigmas <= {r.train_noise for r in runs} and sigmas <= set(runs[0].evaluate.noise)
     assert runs[0].evaluate.episodes == 100
+
+
+# Arms: a study's own ablations.
+
+
+def test_an_arm_is_an_ablation_of_the_study_s_own():
+    arms = {"short": {"agent.horizon": 5}, "soft": {"agent.kl": {"kind": "repo", "target": 10}}}
+    runs = study.runs(
+        made(arms=arms, ablations=["none", "short", "soft"], seeds=1, tasks=["counter/image"], train_noise=["clean"])
+    )
+    none, short, soft = runs
+    assert config.diff(none, short) == {"ablation": ("none", "short"), "agent.horizon": (15, 5)}
+    assert (soft.agent.kl.kind, soft.agent.kl.target, soft.agent.kl.init) == ("repo", 10, 1e-3)
+    assert short.run_id.startswith("image.short.clean.s0-")
+
+
+@pytest.mark.parametrize(
+    ("arms", "ablations", "said"),
+    [
+        ({"no_unimix": {"agent.horizon": 5}}, ["none", "no_unimix"], "no ablation's name"),
+        ({"a b": {"agent.horizon": 5}}, ["a b"], "must be a word"),
+        ({"short": {"agent.horizon": 5}}, ["none"], "would not run"),
+        ({"short": {"agent.horizons": 5}}, ["short"], "Did you mean horizon"),
+        ({"short": {"agent.horizon": 15}}, ["short"], "changes nothing here"),
+        ({"short": {"agent.horizon": 5}}, ["short", "shrot"], "Did you mean 'short'"),
+    ],
+)
+def test_an_arm_that_cannot_be_is_an_error(arms, ablations, said):
+    with pytest.raises(BadInput, match=said):
+        study.runs(made(arms=arms, ablations=ablations))

@@ -1,0 +1,33 @@
+"""metrics.jsonl of many runs -> one tidy table, only the columns that are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from harness.rundir import RunDir
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from results.load import Results
+
+
+def rows(results: Results, names: Sequence[str], needed: str) -> pd.DataFrame:
+    """A row per log interval that has the metric `needed`: path, step, updates and `names` (NaN where absent)."""
+    import pandas as pd
+
+    columns = ["path", "step", "updates", *names]
+    found: list[dict[str, Any]] = []
+    for path in results.runs.path:
+        logged = (row for row in RunDir(path).rows("metrics") if needed in row)
+        found += [{"path": path} | {name: row.get(name) for name in columns[1:]} for row in logged]
+    return pd.DataFrame(found, columns=columns).astype(dict.fromkeys(names, float))
+
+
+def setting(path: str, *keys: str) -> Any:
+    """A value of a run's configuration, `None` where there is no such key."""
+    node: Any = RunDir(path).config
+    for key in keys:
+        node = node.get(key) if isinstance(node, dict) else None
+    return node

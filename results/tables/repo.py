@@ -1,0 +1,134 @@
+"""RePo's constraint, run by run: did the KL come to its target, and did KL, beta and loss stay within their bounds?"""
+
+from __future__ import annotations
+
+from math import inf, log
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from results.load import Results
+    from results.tables import Sheet
+
+METRICS = ["repo/kl", "repo/beta", "repo/loss", "repo/beta_at_cap", "repo/low_kl", "repo/kl_of_bound", "kl/max"]
+METRICS += ["loss/reward", "reward/constant", "optimizer/skipped", "loss/total"]
+AXES = ["task", "ablation", "train_noise", "train_seed", "variant"]
+COLUMNS = [*AXES, "target", "e_folds", "updates", "kl", "kl_max", "kl_bound", "beta_low", "beta_high", "floor", "ceiling"]
+COLUMNS += ["moved", "loss_max", "loss_bound", "skipped", "flags"]
+SETTLED = 0.25  # of the run, from its end: where the KL should have come to rest
+NEAR = 0.25  # how far from the target, in targets, still counts as held
+
+
+def make(results: Results, rng: np.random.Generator, reps: int, confidence: float) -> pd.DataFrame:
+    """One row per run of a RePo agent with COLUMNS; nothing is random here, the options change nothing.
+
+    kl: mean over the last quarter of the run's updates, nats per step. kl_max: largest KL of a single step. moved:
+    e-folds that beta is from its start at most. loss_max: largest |beta (K - target)|; loss_bound: the largest it can be.
+    Means are over the log intervals of metrics.jsonl. Raises BadInput where no run has a RePo agent.
+    """
+    import pandas as pd
+
+    from harness.errors import BadInput
+    from results import metrics
+
+    logged = metrics.rows(results, METRICS, needed="repo/kl")
+    runs = results.runs[results.runs.path.isin(logged.path)].sort_values([*AXES, "path"])
+    if not len(runs):
+        raise BadInput("None of these runs has metrics of RePo (agent.kl of kind repo).")
+    rows = [_row(run, logged[logged.path == run["path"]]) for run in runs.to_dict("records")]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _row(run: dict[str, Any], logged: pd.DataFrame) -> dict[str, Any]:
+    from results import metrics
+
+    part, dual = metrics.setting(run["path"], "agent", "kl"), metrics.setting(run["path"], "agent", "kl", "dual")
+    late = logged[logged.updates > (1 - SETTLED) * logged.updates.max()]
+    bound = _bound(metrics.setting(run["path"], "agent", "latent"))
+    beta, kl = logged["repo/beta"], float(late["repo/kl"].mean())
+    moved = max(abs(log(x / part["init"])) for x in (beta.min(), beta.max())) if beta.gt(0).all() else inf
+    row = {name: run[name] for name in AXES} | {
+        "target": part["target"],
+        "e_folds": dual["e_folds"],
+        "updates": int(logged.updates.max()),
+        "kl": kl,
+        "kl_max": logged["kl/max"].max(),
+        "kl_bound": bound,
+        "beta_low": beta.min(),
+        "beta_high": beta.max(),
+        "floor": part["floor"],
+        "ceiling": part["ceiling"],
+        "moved": moved,
+        "loss_max": logged["repo/loss"].abs().max(),
+        "loss_bound": part["ceiling"] * max(bound - part["target"], part["target"]),
+        "skipped": int(logged["optimizer/skipped"].max()),
+    }
+    return row | {"flags": ";".join(_flags(row, dual.get("limit", inf), logged, late))}
+
+
+def _bound(latent: dict[str, Any]) -> float:
+    """The largest KL that two of the latent distributions can have, nats (agents/dreamer/parts/latent.py)."""
+    if not latent.get("unimix"):
+        return inf
+    floor = latent["unimix"] / latent["classes"]
+    return latent["latents"] * (1 - latent["unimix"]) * log((1 - latent["unimix"] + floor) / floor)
+
+
+def _flags(row: dict[str, Any], limit: float, logged: pd.DataFrame, late: pd.DataFrame) -> list[str]:
+    import numpy as np
+
+    slack = 1.001  # float32, and means of many
+    known = {
+        "not_finite": not np.isfinite(logged[["repo/kl", "repo/beta", "loss/total"]]).all(axis=None),
+        "updates_skipped": row["skipped"] > 0,
+        "kl_above_bound": row["kl_max"] > slack * row["kl_bound"],
+        "beta_outside": row["beta_low"] < row["floor"] / slack or row["beta_high"] > row["ceiling"] * slack,
+        "beta_too_fast": row["moved"] > slack * row["e_folds"] * min(limit, 1e9) and limit < inf,
+        "loss_above_bound": row["loss_max"] > slack * row["loss_bound"],
+        "at_cap": late["repo/beta_at_cap"].mean() > 0.5,
+        "above_target": row["kl"] > (1 + NEAR) * row["target"],
+        "below_target": row["kl"] < (1 - NEAR) * row["target"],
+        "collapsed": late["repo/low_kl"].mean() > 0.5 and late["loss/reward"].mean() >= late["reward/constant"].mean(),
+    }
+    return [name for name, found in known.items() if found]
+
+
+def sheets(long: pd.DataFrame) -> list[Sheet]:
+    """Per task one sheet, a row per run."""
+    from results.tables import Sheet
+
+    return [Sheet(f"{task}: RePo's constraint", *_body(rows), _notes(rows)) for task, rows in long.groupby("task")]
+
+
+def _body(rows: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    shown = ["ablation", "train_noise", "train_seed"]
+    head = [name.replace("_", " ") for name in shown] + ["target", "e-folds", "K", "max KL", "beta", "moved", "max |loss|"]
+    body = [
+        [
+            *(str(row[name]) for name in shown),
+            f"{row['target']:g}",
+            f"{row['e_folds']:g}",
+            f"{row['kl']:.2f}",
+            f"{row['kl_max']:.1f}",
+            f"{row['beta_low']:.2g} to {row['beta_high']:.2g}",
+            f"{row['moved']:.1f}",
+            f"{row['loss_max']:.3g}",
+            row["flags"] or "-",
+        ]
+        for row in rows.to_dict("records")
+    ]
+    return [*head, "flags"], body
+
+
+def _notes(rows: pd.DataFrame) -> list[str]:
+    held = int((~rows["flags"].str.contains("_target")).sum())
+    bounds = {"not_finite", "updates_skipped", "kl_above_bound", "beta_outside", "beta_too_fast", "loss_above_bound"}
+    broken = int(rows["flags"].map(lambda text: bool(bounds & set(text.split(";")))).sum())
+    return [
+        f"{broken} of {len(rows)} runs left a bound; in {held} the KL ended within {NEAR:.0%} of its target.",
+        f"K: KL that is held, nats per step, mean over the last {SETTLED:.0%} of updates. max KL: of a single step; its bound "
+        f"is {rows.kl_bound.min():.1f} nats. moved: e-folds of beta from its start at most; e-folds: what a whole run allows "
+        "at a violation of one target. max |loss|: of beta (K - target), over log intervals.",
+    ]
