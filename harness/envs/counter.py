@@ -1,8 +1,9 @@
 """A counter whose returns are known in advance, for tests: it runs 0, 1, 2, 3, 0, ... and actions name its half.
 
 Dynamics. The seed draws an episode's first count c_0 uniformly from {0, 1, 2, 3}; c_t = (c_0 + t) mod 4 whatever the agent
-does. The observation shows c_t: one-hot float32 (4,) under `vector`, or a white bar, 16 pixels wide, at 16 * c_t of a black
-64x64 frame under `image`. The target is 0 for counts 0 and 1, and 1 for counts 2 and 3.
+does. The observation shows c_t: one-hot float32 (4,) under `vector`, or a white bar, a quarter of the frame wide, in the
+c_t-th quarter of a black frame of `size` x `size` pixels (default 64) under `image`; with `mark` > 0 a white square of so
+many pixels in the middle of that quarter instead, which a distractor can all but hide. The target is 0 for counts 0 and 1, and 1 for counts 2 and 3.
 
 - Discrete tasks: two actions; reward 1 if the action equals the target, else 0.
 - `*_continuous`: one action a in [-1, 1]; reward 1 - |a - g| / 2 with g = -1 or 1 for target 0 or 1.
@@ -33,7 +34,7 @@ SUITE = Suite(
     pixels=None,
     vectors=None,
     source="this file",
-    options={"length": 20},
+    options={"length": 20, "size": 64, "mark": 0},
 )
 
 
@@ -46,21 +47,38 @@ def returns(task: str, length: int = 20) -> tuple[float, float]:
     return (1 - 0.5**length if task.endswith("terminal") else length / 2), float(length)
 
 
-def make(task: str, length: int = 20) -> Counter:
+def make(task: str, length: int = 20, size: int = 64, mark: int = 0) -> Counter:
     if not isinstance(length, int) or length < 1:
         raise BadInput(f"Option length={length!r} of counter must be a whole number of at least 1.")
+    if not isinstance(size, int) or size < 16 or size % 16:
+        raise BadInput(f"Option size={size!r} of counter must be a multiple of 16 pixels.")
+    if not isinstance(mark, int) or not 0 <= mark <= size // COUNTS:
+        raise BadInput(f"Option mark={mark!r} of counter must be 0 or at most a quarter of size={size}.")
     discrete = not task.endswith("continuous")
-    return Counter(pixels=task.startswith("image"), discrete=discrete, fatal=task.endswith("terminal"), length=length)
+    pictures = _pictures(size, mark) if task.startswith("image") else None
+    return Counter(pictures=pictures, discrete=discrete, fatal=task.endswith("terminal"), length=length)
+
+
+def _pictures(size: int, mark: int) -> np.ndarray:
+    """(COUNTS, size, size, 3) uint8: what each count looks like."""
+    frames, quarter = np.zeros((COUNTS, size, size, 3), np.uint8), size // COUNTS
+    tall, wide = (mark, mark) if mark else (size, quarter)
+    top = (size - tall) // 2
+    for count in range(COUNTS):
+        left = count * quarter + (quarter - wide) // 2
+        frames[count, top : top + tall, left : left + wide] = 255
+    return frames
 
 
 class Counter:
     """The dynamics above; `fatal`: a wrong action terminates."""
 
-    def __init__(self, *, pixels: bool, discrete: bool, fatal: bool, length: int):
+    def __init__(self, *, pictures: np.ndarray | None, discrete: bool, fatal: bool, length: int):
         self.native: Callable[[np.ndarray], np.ndarray] | None = None
-        obs = {"image": Space((64, 64, 3), "uint8")} if pixels else {"vector": Space((COUNTS,), "float32")}
+        vector = {"vector": Space((COUNTS,), "float32")}
+        obs = vector if pictures is None else {"image": Space(pictures.shape[1:], "uint8")}
         self.spec = Spec(obs, Space((), "int32", classes=2) if discrete else Space((1,), "float32"))
-        self._pixels, self._discrete, self._fatal, self._length = pixels, discrete, fatal, length
+        self._pictures, self._discrete, self._fatal, self._length = pictures, discrete, fatal, length
         self._count = self._time = 0
 
     def reset(self, seed: int) -> Arrays:
@@ -85,8 +103,7 @@ class Counter:
         return float(1 - abs(np.clip(np.asarray(action, np.float64).item(), -1, 1) - (2 * target - 1)) / 2)
 
     def _obs(self) -> Arrays:
-        if not self._pixels:
+        if self._pictures is None:
             return {"vector": np.eye(COUNTS, dtype=np.float32)[self._count]}
-        frame = np.zeros((64, 64, 3), np.uint8)
-        frame[:, 16 * self._count : 16 * (self._count + 1)] = 255
+        frame = self._pictures[self._count].copy()
         return {"image": self.native(frame) if self.native else frame}
