@@ -3,7 +3,8 @@
 Dynamics. The seed draws an episode's first count c_0 uniformly from {0, 1, 2, 3}; c_t = (c_0 + t) mod 4 whatever the agent
 does. The observation shows c_t: one-hot float32 (4,) under `vector`, or a white bar, a quarter of the frame wide, in the
 c_t-th quarter of a black frame of `size` x `size` pixels (default 64) under `image`; with `mark` > 0 a white square of so
-many pixels in the middle of that quarter instead, which a distractor can all but hide. The target is 0 for counts 0 and 1, and 1 for counts 2 and 3.
+many pixels in the middle of that quarter instead, which a distractor can all but hide. The target is 0 for counts 0 and 1,
+and 1 for counts 2 and 3.
 
 - Discrete tasks: two actions; reward 1 if the action equals the target, else 0.
 - `*_continuous`: one action a in [-1, 1]; reward 1 - |a - g| / 2 with g = -1 or 1 for target 0 or 1.
