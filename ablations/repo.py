@@ -1,7 +1,13 @@
-"""RePo: no reconstruction gradient; the KL is held at 3 nats by a learned weight, so that only the task says what to keep.
+"""RePo: neither pixels nor values shape the representation, and the KL is held at 3 nats by a learned weight.
 
-The decoder stays as a probe that shapes nothing. Source: Zhu et al., RePo (arXiv:2309.00082), on the DreamerV3 state space.
+Reward and continuation alone say what to keep; the decoder stays as a probe. The replayed values' gradient is stopped too,
+as in the original, which has none: bootstrapped targets drown the reward's gradient (docs/repo.md). Source: Zhu et al.,
+RePo (arXiv:2309.00082), on the DreamerV3 state space.
 """
 
-CHANGES = {"agent.kl": {"kind": "repo"}, "agent.recon_grad": {"kind": "stop"}}
+CHANGES = {
+    "agent.kl": {"kind": "repo"},
+    "agent.recon_grad": {"kind": "stop"},
+    "agent.repval_grad": {"kind": "stop"},
+}
 KEEPS = ("act", "loss/recon_*", "loss/reward", "loss/cont", "loss/policy", "loss/value", "loss/replay_value")

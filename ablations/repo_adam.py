@@ -3,5 +3,9 @@
 Source: Zhu et al., RePo (arXiv:2309.00082), its code.
 """
 
-CHANGES = {"agent.kl": {"kind": "repo", "dual": {"kind": "adam"}}, "agent.recon_grad": {"kind": "stop"}}
+CHANGES = {
+    "agent.kl": {"kind": "repo", "dual": {"kind": "adam"}},
+    "agent.recon_grad": {"kind": "stop"},
+    "agent.repval_grad": {"kind": "stop"},
+}
 KEEPS = ("act", "loss/recon_*", "loss/reward", "loss/cont", "loss/policy", "loss/value", "loss/replay_value")

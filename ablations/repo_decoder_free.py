@@ -3,5 +3,9 @@
 Source: Zhu et al., RePo (arXiv:2309.00082): the decoder shapes nothing.
 """
 
-CHANGES = {"agent.kl": {"kind": "repo"}, "agent.reconstruction": {"kind": "none"}}
+CHANGES = {
+    "agent.kl": {"kind": "repo"},
+    "agent.reconstruction": {"kind": "none"},
+    "agent.repval_grad": {"kind": "stop"},
+}
 KEEPS = ("act", "loss/reward", "loss/cont", "loss/policy", "loss/value", "loss/replay_value")

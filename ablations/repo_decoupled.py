@@ -3,5 +3,9 @@
 Beta near its floor then starves only the bottleneck, not the dynamics. Source: agents/dreamer/parts/bottleneck.py.
 """
 
-CHANGES = {"agent.kl": {"kind": "repo", "split": "decoupled"}, "agent.recon_grad": {"kind": "stop"}}
+CHANGES = {
+    "agent.kl": {"kind": "repo", "split": "decoupled"},
+    "agent.recon_grad": {"kind": "stop"},
+    "agent.repval_grad": {"kind": "stop"},
+}
 KEEPS = ("act", "loss/recon_*", "loss/reward", "loss/cont", "loss/policy", "loss/value", "loss/replay_value")

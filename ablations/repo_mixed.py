@@ -3,5 +3,9 @@
 Source: agents/dreamer/parts/gradients.py.
 """
 
-CHANGES = {"agent.kl": {"kind": "repo"}, "agent.recon_grad": {"kind": "share", "share": 0.1}}
+CHANGES = {
+    "agent.kl": {"kind": "repo"},
+    "agent.recon_grad": {"kind": "share", "share": 0.1},
+    "agent.repval_grad": {"kind": "stop"},
+}
 KEEPS = ("act", "loss/recon_*", "loss/reward", "loss/cont", "loss/policy", "loss/value", "loss/replay_value")

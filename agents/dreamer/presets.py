@@ -108,7 +108,11 @@ V2_DMC: Changes = _V2 | {
     "dmc_vision": _DMC_V2,
 }
 
-REPO: Changes = {"agent.kl": {"kind": "repo"}, "agent.recon_grad": {"kind": "stop"}}
+REPO: Changes = {
+    "agent.kl": {"kind": "repo"},
+    "agent.recon_grad": {"kind": "stop"},
+    "agent.repval_grad": {"kind": "stop"},
+}
 
 _DMC_REPO: Changes = {"env.options.repeat": 2}
 REPO_FAITHFUL: Changes = _V2 | {
