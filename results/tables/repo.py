@@ -1,4 +1,4 @@
-"""RePo's constraint, run by run: did the KL come to its target, and did KL, beta and loss stay within their bounds?"""
+"""RePo's constraint, run by run: where the KL came to rest, and whether KL, beta and loss stayed within their bounds."""
 
 from __future__ import annotations
 
