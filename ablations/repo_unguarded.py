@@ -1,17 +1,19 @@
-"""RePo with its guard-rails off: no ceiling on beta, 40 e-folds a run, Adam, no warm-up, masks or stopped decoder gradient.
+"""RePo with its guard-rails off: V3's free bits keep the target out of reach, and nothing bounds beta.
 
-A documented way to fail, not to train: with a target that the decoder's gradient keeps out of reach, beta grows without
-end (docs/repo.md). Source: the founding study's failed port.
+A documented way to fail, not to train: the decoder's gradient keeps the KL near the free nats, the violation never ends and
+beta grows by all of its e-folds (docs/repo.md). Source: the founding study's failed port.
 """
 
 CHANGES = {
     "agent.kl": {
         "kind": "repo",
-        "target": 0.1,
+        "target": 0.5,
+        "free_nats": 1.0,
+        "guarded": False,
         "ceiling": 1e30,
         "warmup": 0,
         "mask_first": False,
-        "dual": {"kind": "adam", "e_folds": 40.0},
+        "dual": {"kind": "adam", "e_folds": 30.0},
     },
 }
 KEEPS = ("act", "loss/recon_*", "loss/reward", "loss/cont", "loss/policy", "loss/value", "loss/replay_value")

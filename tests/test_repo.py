@@ -182,6 +182,14 @@ def test_an_update_with_an_impossible_kl_is_refused():
     assert losses["bottleneck"].isnan().all() and float(metrics["repo/kl_of_bound"]) == pytest.approx(1.2)
 
 
+def test_free_nats_stop_the_gradient_and_leave_the_constraint_s_kl_alone():
+    """KLs of 0.7 and 1.3 at free_nats 1: loss beta (1 + 1.3) / 2, K their mean."""
+    rule = Repo(free_nats=1.0, init=2.0).over(1000, math.inf)
+    kl = torch.tensor([[0.7, 1.3]])
+    losses, metrics, _ = rule.losses(Nats(kl), Nats(kl), torch.zeros(1, 2, dtype=torch.bool), rule.state())
+    assert losses["bottleneck"].mean().item() == pytest.approx(2.3) and float(metrics["repo/kl"]) == pytest.approx(1.0)
+
+
 # In the agent.
 
 
@@ -251,7 +259,7 @@ def test_preset_and_ablation_are_the_same_agent():
     [
         ({"agent.kl.target": 500.0}, "can never be reached"),
         ({"agent.kl.init": 20.0}, "lies outside"),
-        ({"agent.kl.free_nats": 1.0}, "free_nats"),
+        ({"agent.kl.free_nats": 3.0}, "out of reach"),
     ],
 )
 def test_what_cannot_be_is_an_error(changes, said):

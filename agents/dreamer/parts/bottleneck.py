@@ -56,19 +56,20 @@ class AdamDual(Part):
         return momentum / (1 - self.beta1**steps) / debiased, {"momentum": momentum, "square": square, "steps": steps}
 
 
-Split = Callable[[Any, Any, float, Any], Any]  # posterior, prior, balance, beta -> loss (B, T)
+Split = Callable[[Any, Any, float, Any, float], Any]  # posterior, prior, balance, beta, free nats -> loss (B, T)
 
 
-def _faithful(post: Any, prior: Any, balance: float, beta: Any) -> Any:
-    return beta * (balance * post.detach().kl(prior) + (1 - balance) * post.kl(prior.detach()))
+def _faithful(post: Any, prior: Any, balance: float, beta: Any, free: float) -> Any:
+    dyn, rep = post.detach().kl(prior).clamp(min=free), post.kl(prior.detach()).clamp(min=free)
+    return beta * (balance * dyn + (1 - balance) * rep)
 
 
-def _decoupled(post: Any, prior: Any, balance: float, beta: Any) -> Any:
-    return post.detach().kl(prior) + beta * post.kl(prior.detach())
+def _decoupled(post: Any, prior: Any, balance: float, beta: Any, free: float) -> Any:
+    return post.detach().kl(prior).clamp(min=free) + beta * post.kl(prior.detach()).clamp(min=free)
 
 
-def _plain(post: Any, prior: Any, balance: float, beta: Any) -> Any:
-    return beta * post.kl(prior)
+def _plain(post: Any, prior: Any, balance: float, beta: Any, free: float) -> Any:
+    return beta * post.kl(prior).clamp(min=free)
 
 
 SPLITS: dict[str, Split] = {"faithful": _faithful, "decoupled": _decoupled, "plain": _plain}
@@ -79,7 +80,7 @@ SPLIT = (
 
 
 class Repo(Part):
-    """The KL is held at `target` nats per step by a learned weight beta; no free bits."""
+    """The KL is held at `target` nats per step by a learned weight beta."""
 
     kind: Literal["repo"] = "repo"
     target: float = Field(3.0, gt=0, description="KL to hold, nats per step (summed over latents, mean over the batch)")
@@ -90,12 +91,18 @@ class Repo(Part):
     split: Literal["faithful", "decoupled", "plain"] = Field("faithful", description=SPLIT)
     warmup: int = Field(1000, ge=0, description="updates with beta as at the start; at most a tenth of the run")
     mask_first: bool = Field(True, description="leave the first steps of episodes out of the constrained KL")
+    free_nats: float = Field(
+        0.0, ge=0, description="nats per step below which the loss has no gradient; the constrained KL is never clipped"
+    )
+    guarded: bool = Field(True, description="refuse a target that free_nats keep out of reach; false only to watch it fail")
     dual: slot(Proportional, AdamDual) = Proportional()  # type: ignore[valid-type]
 
     @model_validator(mode="after")
     def _ordered(self) -> Repo:
         if not self.floor <= self.init <= self.ceiling:
             raise ValueError(f"init={self.init} lies outside floor={self.floor} to ceiling={self.ceiling}")
+        if self.guarded and self.free_nats >= self.target:
+            raise ValueError(f"free_nats={self.free_nats} keep target={self.target} out of reach: beta would grow without end")
         return self
 
     @property
@@ -124,7 +131,7 @@ class Constraint:
     def losses(self, post: Any, prior: Any, first: Any, state: State) -> tuple[dict[str, Any], dict[str, Any], State]:
         """Weighted by beta, which no gradient reaches. A KL beyond its bound makes the loss NaN: that update is refused."""
         repo, beta = self.repo, state["log_beta"].exp().float()
-        loss = SPLITS[repo.split](post, prior, repo.balance, beta)
+        loss = SPLITS[repo.split](post, prior, repo.balance, beta, repo.free_nats)
         with torch.no_grad():
             raw = post.kl(prior)
             counted = ~first | (not repo.mask_first)
