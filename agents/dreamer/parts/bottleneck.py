@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import log
+from math import inf, log
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -131,7 +131,8 @@ class Constraint:
     def losses(self, post: Any, prior: Any, first: Any, state: State) -> tuple[dict[str, Any], dict[str, Any], State]:
         """Weighted by beta, which no gradient reaches. A KL beyond its bound makes the loss NaN: that update is refused."""
         repo, beta = self.repo, state["log_beta"].exp().float()
-        loss = SPLITS[repo.split](post, prior, repo.balance, beta, repo.free_nats)
+        free = repo.free_nats or -inf  # a KL that rounding has made negative keeps its gradient
+        loss = SPLITS[repo.split](post, prior, repo.balance, beta, free)
         with torch.no_grad():
             raw = post.kl(prior)
             counted = ~first | (not repo.mask_first)
