@@ -8,7 +8,7 @@ CHANGES = {
     "agent.kl": {
         "kind": "repo",
         "target": 0.5,
-        "free_nats": 1.0,
+        "idle_below": 1.0,
         "guarded": False,
         "ceiling": 1e30,
         "warmup": 0,

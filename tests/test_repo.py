@@ -183,8 +183,8 @@ def test_an_update_with_an_impossible_kl_is_refused():
 
 
 def test_free_nats_stop_the_gradient_and_leave_the_constraint_s_kl_alone():
-    """KLs of 0.7 and 1.3 at free_nats 1: loss beta (1 + 1.3) / 2, K their mean."""
-    rule = Repo(free_nats=1.0, init=2.0).over(1000, math.inf)
+    """KLs of 0.7 and 1.3, idle below 1: loss beta (1 + 1.3) / 2, K their mean."""
+    rule = Repo(idle_below=1.0, init=2.0).over(1000, math.inf)
     kl = torch.tensor([[0.7, 1.3]])
     losses, metrics, _ = rule.losses(Nats(kl), Nats(kl), torch.zeros(1, 2, dtype=torch.bool), rule.state())
     assert losses["bottleneck"].mean().item() == pytest.approx(2.3) and float(metrics["repo/kl"]) == pytest.approx(1.0)
@@ -259,7 +259,7 @@ def test_preset_and_ablation_are_the_same_agent():
     [
         ({"agent.kl.target": 500.0}, "can never be reached"),
         ({"agent.kl.init": 20.0}, "lies outside"),
-        ({"agent.kl.free_nats": 3.0}, "out of reach"),
+        ({"agent.kl.idle_below": 3.0}, "out of reach"),
     ],
 )
 def test_what_cannot_be_is_an_error(changes, said):
@@ -336,3 +336,9 @@ def test_nothing_leaves_its_bound_on_real_frames(noise, tmp_path):
     assert (kl <= bound).all() and max(row["kl/max"] for row in rows) <= bound
     assert (beta >= 1e-6).all() and (beta <= 10).all() and (np.abs(loss) <= 10 * bound).all()
     assert (np.abs(np.log(beta / 1e-3)) <= 100 / 160 * updates + 1e-6).all() and np.ptp(beta) > 0
+
+
+def test_nothing_of_the_kl_that_it_replaces_stays():
+    """A part of another kind keeps the settings that both kinds have: free bits must not be among them."""
+    part = study.single("counter/vector", size="nano", ablation="repo").agent.kl
+    assert part == Repo()

@@ -91,18 +91,18 @@ class Repo(Part):
     split: Literal["faithful", "decoupled", "plain"] = Field("faithful", description=SPLIT)
     warmup: int = Field(1000, ge=0, description="updates with beta as at the start; at most a tenth of the run")
     mask_first: bool = Field(True, description="leave the first steps of episodes out of the constrained KL")
-    free_nats: float = Field(
+    idle_below: float = Field(
         0.0, ge=0, description="nats per step below which the loss has no gradient; the constrained KL is never clipped"
     )
-    guarded: bool = Field(True, description="refuse a target that free_nats keep out of reach; false only to watch it fail")
+    guarded: bool = Field(True, description="refuse a target that idle_below keeps out of reach; false only to watch it fail")
     dual: slot(Proportional, AdamDual) = Proportional()  # type: ignore[valid-type]
 
     @model_validator(mode="after")
     def _ordered(self) -> Repo:
         if not self.floor <= self.init <= self.ceiling:
             raise ValueError(f"init={self.init} lies outside floor={self.floor} to ceiling={self.ceiling}")
-        if self.guarded and self.free_nats >= self.target:
-            raise ValueError(f"free_nats={self.free_nats} keep target={self.target} out of reach: beta would grow without end")
+        if self.guarded and self.idle_below >= self.target:
+            raise ValueError(f"idle_below={self.idle_below} keeps target={self.target} out of reach: beta would only grow")
         return self
 
     @property
@@ -131,7 +131,7 @@ class Constraint:
     def losses(self, post: Any, prior: Any, first: Any, state: State) -> tuple[dict[str, Any], dict[str, Any], State]:
         """Weighted by beta, which no gradient reaches. A KL beyond its bound makes the loss NaN: that update is refused."""
         repo, beta = self.repo, state["log_beta"].exp().float()
-        free = repo.free_nats or -inf  # a KL that rounding has made negative keeps its gradient
+        free = repo.idle_below or -inf  # a KL that rounding has made negative keeps its gradient
         loss = SPLITS[repo.split](post, prior, repo.balance, beta, free)
         with torch.no_grad():
             raw = post.kl(prior)
