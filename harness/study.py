@@ -64,7 +64,12 @@ class Study(Model):
     steps: int | dict[str, int] | None = None
     set: dict[str, Any] = Field(default_factory=dict)
     references: tuple[str, ...] = Field((), description="agents that run unablated on clean observations, as a yardstick")
-    design: Literal["factorial", "one-at-a-time"] = "factorial"
+    design: Literal["factorial", "one-at-a-time", "leave-one-out"] = Field(
+        "factorial",
+        description="factorial: every ablation under every training noise; one-at-a-time: the first ablation under every "
+        "noise and every ablation under the first; leave-one-out: every ablation, and those that are several also with each "
+        "part taken back, under every noise. Tasks and seeds repeat the whole design",
+    )
     precision: Literal["float32", "bfloat16"] = "float32"
     evaluate: Evaluate = Evaluate()
     resources: Resources = Resources()
@@ -114,12 +119,12 @@ def runs(study: Study, where: str = "study") -> list[RunConfig]:
     Raises BadInput for unknown names, noises a task cannot have, and duplicate values on an axis.
     """
     _unique("tasks", study.tasks, where)
-    _unique("ablations", study.ablations, where)
     for arm in study.arms:
         if arm in ablate.names() or not re.fullmatch(r"[A-Za-z]\w{0,39}", arm):
             raise BadInput(f"{where}: arms: '{arm}' must be a word of its own: letters, digits, _, and no ablation's name.")
-        if arm not in study.ablations:
+        if not any(arm in ablate.parts(name, study.arms) for name in study.ablations):
             raise BadInput(f"{where}: arms: '{arm}' is not among the ablations, so that it would not run.")
+    _unique("ablations", [ablate.canonical(name, study.arms) for name in study.ablations], where)
     seeds = tuple(range(study.seeds)) if isinstance(study.seeds, int) else study.seeds
     if not seeds:
         raise BadInput(f"{where}: seeds: at least one is needed.")
@@ -133,6 +138,11 @@ def runs(study: Study, where: str = "study") -> list[RunConfig]:
     made = [run.model_copy(update={"seed": seed}) for seed in seeds for run in first]
     _unique("runs", [run.run_id for run in first], where)
     return made
+
+
+def base(study: Study, task: str, where: str = "study") -> RunConfig:
+    """What a study's cells are compared with: its agent on that task, unablated and trained on clean observations."""
+    return _run(study, task, study.agent, "none", "clean", 0, where)
 
 
 def single(
@@ -203,13 +213,28 @@ def resources(study: Study, run: RunConfig, where: str = "study") -> Resources:
 def _cells(study: Study, task: str, where: str) -> Iterator[tuple[str, str, str]]:
     noises = [str(noise.parse(n)) for n in _for(study.train_noise, task, f"{where}: train_noise")]
     _unique("train_noise", noises, where)
-    cells = list(product(study.ablations, noises))
+    ablations = _ablations(study, where)
+    cells = list(product(ablations, noises))
     if study.design == "one-at-a-time":
-        cells = [(a, n) for a, n in cells if a == study.ablations[0] or n == noises[0]]
+        cells = [(a, n) for a, n in cells if a == ablations[0] or n == noises[0]]
     for ablation, train_noise in cells:
         yield study.agent, ablation, train_noise
     for reference in study.references:
         yield reference, "none", "clean"
+
+
+def _ablations(study: Study, where: str) -> list[str]:
+    """The arms of a study: its ablations, and in a leave-one-out design what comes of taking back one part of each."""
+    listed = [ablate.canonical(name, study.arms) for name in study.ablations]
+    if study.design != "leave-one-out":
+        return listed
+    several = [name for name in listed if len(ablate.parts(name, study.arms)) > 1]
+    if not several:
+        raise BadInput(
+            f"{where}: design leave-one-out takes back one part at a time of an ablation that is several, "
+            f"such as {', '.join(ablate.composites())} or NAME+NAME; {', '.join(listed)} are not."
+        )
+    return list(dict.fromkeys([*listed, *(arm for name in several for arm in ablate.each_restored(name, study.arms))]))
 
 
 def _run(study: Study, task: str, agent: str, ablation: str, train_noise: str, seed: int, where: str) -> RunConfig:
