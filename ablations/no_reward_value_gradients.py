@@ -4,5 +4,5 @@ The original configuration was never published; this is a reconstruction from th
 gradient, as in the code. Source: Hafner et al., Nature 2025, Fig. 6.
 """
 
-CHANGES = {"agent.reward_grad": {"kind": "stop"}, "agent.repval_grad": {"kind": "stop"}}
+COMPONENTS = ("no_reward_gradient", "no_replay_value_gradient")
 KEEPS = ("act", "loss/*", "grad/dyn", "grad/rep", "grad/recon_*", "grad/cont", "grad/policy", "grad/value")

@@ -4,4 +4,4 @@ It acts on every task; no_obs_symlog changes the observations alone, symlog_mse 
 et al., arXiv:2301.04104, Sec. 3.
 """
 
-CHANGES = {"agent.squash": {"kind": "identity"}, "agent.reward": {"kind": "mse"}, "agent.value": {"kind": "mse"}}
+COMPONENTS = ("no_obs_symlog", "mse")

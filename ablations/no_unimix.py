@@ -3,4 +3,4 @@
 The KL is then unbounded.
 """
 
-CHANGES = {"agent.latent.unimix": 0.0, "agent.actor.unimix": 0.0}
+COMPONENTS = ("no_latent_unimix", "no_actor_unimix")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -102,14 +103,16 @@ def _diff(base: config.RunConfig, other: config.RunConfig) -> dict[str, str]:
 
 
 def _ablation(name: str, task: str | None) -> dict[str, Any]:
-    module_text = ablate.caption(name) if name == "none" else plugins.load("ablations", name).__doc__
     changed = _diff(_base(task), _base(task, ablation=name))
     changed.pop("ablation", None)
-    said = {
+    several = {part: ablate.caption(part) for part in ablate.parts(name) if part != name}
+    spelled = ablate.canonical(name)
+    said = ({"canonical spelling": spelled} if spelled != name else {}) | ({"is together": several} if several else {})
+    said |= {
         "acts on": ablate.where(name)[0],
         "leaves alone, to the last bit": ", ".join(ablate.keeps(name)) or "(says nothing)",
     }
-    return {"text": module_text, **said, "changes to the base": changed}
+    return {"text": ablate.text(name), **said, "changes to the base": changed}
 
 
 def _noise(name: str, _: str | None) -> dict[str, Any]:
@@ -181,7 +184,9 @@ _PAGES: dict[str, Callable[[str, str | None], dict[str, Any]]] = {
 
 
 def _spelled(kind: str, name: str) -> bool:
-    """Whether a name that is not listed is still one: a noise with parameters, a gym task."""
+    """Whether a name that is not listed is still one: ablations put together, a noise with parameters, a gym task."""
+    if kind == "ablations":
+        return bool(set(re.split("[+-]", name)) & set(ablate.names()))
     if kind == "noises":
         return noise.parse(name) is not None
     if kind == "tasks" and "/" in name:

@@ -154,6 +154,20 @@ def run(study: str | None, scale: str | None, task: str | None, runs: Path, chan
 
 
 @cli.command()
+@click.argument("study")
+@click.option("--scale", help="Apply a study's named overrides, e.g. tiny.")
+@click.option("--json", "as_json", is_flag=True)
+@_runs_option
+def plan(study: str, scale: str | None, as_json: bool, runs: Path) -> None:
+    """What STUDY comes to: cells and what each changes, what is done, what is left and its cost, the arrays to submit."""
+    from harness import plan as plans
+    from harness import plan_page
+
+    made = plans.plan(study, scale, runs)
+    click.echo(json.dumps(plans.rows(made), indent=1) if as_json else plan_page.text(made))
+
+
+@cli.command()
 @click.argument("where", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
 @click.option("--noise", "noises", multiple=True, required=True, help="Evaluation noise; repeat for more.")
 @click.option("--episodes", type=click.IntRange(1), default=10, show_default=True)

@@ -138,6 +138,23 @@ class RunDir:
         lines = path.read_bytes().split(b"\n")
         return [_row(line, path, number) for number, line in enumerate(lines[:-1], 1) if line.strip()]
 
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What it was made with; empty before it has begun."""
+        path = self.path / "provenance.json"
+        return _read_json(path) if path.exists() else {}
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock time of training and evaluation up to the last finished episode; 0 before the first."""
+        path = self.path / "episodes.jsonl"
+        if not path.exists():
+            return 0.0
+        with open(path, "rb") as file:
+            file.seek(max(0, path.stat().st_size - 4096))  # one row is a few hundred bytes
+            *_, last, _ = [b"", *file.read().split(b"\n")]
+        return float(_row(last, path, -1).get("seconds", 0)) if last else 0.0
+
     def claim(self) -> Claim:
         return Claim(self.path / "claim")
 

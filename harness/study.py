@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -18,6 +18,10 @@ from harness.strict_yaml import read
 
 STUDIES = Path(__file__).parent.parent / "ablations" / "studies"
 Noises = tuple[str, ...]
+# They stand in batch scripts: nothing that a shell or sbatch could read as anything but a value.
+Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.,:@/+=\[\]()%*-]+$", max_length=200)]
+Option = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$", max_length=40)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 
 class Evaluate(Model):
@@ -30,7 +34,7 @@ class Evaluate(Model):
 
 
 class Resources(Model):
-    """What one run needs of a machine. Not part of its identity."""
+    """What one run needs of a machine. Not part of its identity. `where` overrides these for a suite, task, size or agent."""
 
     gpus: int = Field(0, ge=0)
     cpus: int = Field(1, ge=1)
@@ -38,9 +42,10 @@ class Resources(Model):
     hours: float = Field(12, gt=0)
     pack: int = Field(1, ge=1)
     parallel: int | None = Field(None, ge=1)
-    partition: str | None = None
-    account: str | None = None
-    extra: dict[str, str | int] = Field(default_factory=dict)
+    partition: Word | None = None
+    account: Word | None = None
+    extra: dict[Option, Word | int] = Field(default_factory=dict, description="further options of sbatch")
+    where: dict[str, dict[str, Any]] = Field(default_factory=dict, description="e.g. {dmc_vision: {memory: 32G, hours: 24}}")
 
 
 class Study(Model):
@@ -55,11 +60,16 @@ class Study(Model):
     ablations: tuple[str, ...] = Field(("none",), min_length=1)
     arms: dict[str, dict[str, Any]] = Field(default_factory=dict, description="ablations of this study: name, dotted changes")
     train_noise: Noises | dict[str, Noises] = ("clean",)
-    seeds: int | tuple[int, ...] = 1
+    seeds: int | tuple[Seed, ...] = 1
     steps: int | dict[str, int] | None = None
     set: dict[str, Any] = Field(default_factory=dict)
     references: tuple[str, ...] = Field((), description="agents that run unablated on clean observations, as a yardstick")
-    design: Literal["factorial", "one-at-a-time"] = "factorial"
+    design: Literal["factorial", "one-at-a-time", "leave-one-out"] = Field(
+        "factorial",
+        description="factorial: every ablation under every training noise; one-at-a-time: the first ablation under every "
+        "noise and every ablation under the first; leave-one-out: every ablation, and those that are several also with each "
+        "part taken back, under every noise. Tasks and seeds repeat the whole design",
+    )
     precision: Literal["float32", "bfloat16"] = "float32"
     evaluate: Evaluate = Evaluate()
     resources: Resources = Resources()
@@ -72,6 +82,20 @@ def names() -> list[str]:
 
 def load(what: str | Path, scale: str | None = None) -> Study:
     """A study from a YAML file, or by the name of one that ships with the project; `scale` applies its overrides."""
+    return planned(what, scale)[0]
+
+
+def planned(what: str | Path, scale: str | None = None) -> tuple[Study, list[RunConfig]]:
+    """A study and its runs: every cell is checked now, not when its turn comes."""
+    study, where = read_only(what, scale)
+    try:
+        return study, runs(study, where)
+    except BadInput as error:
+        raise (error if where in str(error) else BadInput(f"{where}: {error}")) from None
+
+
+def read_only(what: str | Path, scale: str | None = None) -> tuple[Study, str]:
+    """A study and the file it stands in, its cells unchecked: for verbs that look at run directories."""
     path = Path(what)
     if not path.exists() and str(what) in names():
         path = STUDIES / f"{what}.yaml"
@@ -86,11 +110,7 @@ def load(what: str | Path, scale: str | None = None) -> Study:
             raise unknown("scale", scale, study.scales or ["(this study has none)"], str(path))
         tree = _merge(tree, study.scales[scale]) | {"name": f"{study.name}-{scale}"}
         study = config.validated(Study, tree, f"{path}, scale {scale}")
-    try:
-        runs(study, str(path))  # every cell is checked now, not when its turn comes
-    except BadInput as error:
-        raise (error if str(path) in str(error) else BadInput(f"{path}: {error}")) from None
-    return study
+    return study, str(path)
 
 
 def runs(study: Study, where: str = "study") -> list[RunConfig]:
@@ -99,24 +119,30 @@ def runs(study: Study, where: str = "study") -> list[RunConfig]:
     Raises BadInput for unknown names, noises a task cannot have, and duplicate values on an axis.
     """
     _unique("tasks", study.tasks, where)
-    _unique("ablations", study.ablations, where)
     for arm in study.arms:
         if arm in ablate.names() or not re.fullmatch(r"[A-Za-z]\w{0,39}", arm):
             raise BadInput(f"{where}: arms: '{arm}' must be a word of its own: letters, digits, _, and no ablation's name.")
-        if arm not in study.ablations:
+        if not any(arm in ablate.parts(name, study.arms) for name in study.ablations):
             raise BadInput(f"{where}: arms: '{arm}' is not among the ablations, so that it would not run.")
+    _unique("ablations", [ablate.canonical(name, study.arms) for name in study.ablations], where)
     seeds = tuple(range(study.seeds)) if isinstance(study.seeds, int) else study.seeds
     if not seeds:
         raise BadInput(f"{where}: seeds: at least one is needed.")
     _unique("seeds", seeds, where)
-    made = [
-        _run(study, task, agent, ablation, train_noise, seed, where)
-        for seed in seeds
+    # Runs that differ in their seed alone are checked once: a grid of 10 000 is planned in seconds.
+    first = [
+        _run(study, task, agent, ablation, train_noise, seeds[0], where)
         for task in study.tasks
         for agent, ablation, train_noise in _cells(study, task, where)
     ]
-    _unique("runs", [run.run_id for run in made], where)
+    made = [run.model_copy(update={"seed": seed}) for seed in seeds for run in first]
+    _unique("runs", [run.run_id for run in first], where)
     return made
+
+
+def base(study: Study, task: str, where: str = "study") -> RunConfig:
+    """What a study's cells are compared with: its agent on that task, unablated and trained on clean observations."""
+    return _run(study, task, study.agent, "none", "clean", 0, where)
 
 
 def single(
@@ -176,16 +202,39 @@ def single(
     return run
 
 
+def resources(study: Study, run: RunConfig, where: str = "study") -> Resources:
+    """What one run needs: the study's resources, then those for its suite, task, size and agent."""
+    tree = study.resources.model_dump(exclude={"where"})
+    for place in (run.task.split("/")[0], run.task, run.size, run.agent.kind):
+        tree |= study.resources.where.get(place, {})
+    return config.validated(Resources, tree, f"{where}: resources")
+
+
 def _cells(study: Study, task: str, where: str) -> Iterator[tuple[str, str, str]]:
     noises = [str(noise.parse(n)) for n in _for(study.train_noise, task, f"{where}: train_noise")]
     _unique("train_noise", noises, where)
-    cells = list(product(study.ablations, noises))
+    ablations = _ablations(study, where)
+    cells = list(product(ablations, noises))
     if study.design == "one-at-a-time":
-        cells = [(a, n) for a, n in cells if a == study.ablations[0] or n == noises[0]]
+        cells = [(a, n) for a, n in cells if a == ablations[0] or n == noises[0]]
     for ablation, train_noise in cells:
         yield study.agent, ablation, train_noise
     for reference in study.references:
         yield reference, "none", "clean"
+
+
+def _ablations(study: Study, where: str) -> list[str]:
+    """The arms of a study: its ablations, and in a leave-one-out design what comes of taking back one part of each."""
+    listed = [ablate.canonical(name, study.arms) for name in study.ablations]
+    if study.design != "leave-one-out":
+        return listed
+    several = [name for name in listed if len(ablate.parts(name, study.arms)) > 1]
+    if not several:
+        raise BadInput(
+            f"{where}: design leave-one-out takes back one part at a time of an ablation that is several, "
+            f"such as {', '.join(ablate.composites())} or NAME+NAME; {', '.join(listed)} are not."
+        )
+    return list(dict.fromkeys([*listed, *(arm for name in several for arm in ablate.each_restored(name, study.arms))]))
 
 
 def _run(study: Study, task: str, agent: str, ablation: str, train_noise: str, seed: int, where: str) -> RunConfig:
@@ -252,9 +301,11 @@ def check(run: RunConfig, where: str) -> None:
 
 
 def _unique(axis: str, values: Sequence[Any], where: str) -> None:
-    twice = [v for i, v in enumerate(values) if v in values[:i]]
-    if twice:
-        raise BadInput(f"{where}: {axis}: '{twice[0]}' stands twice; every value of an axis must differ.")
+    seen: set[Any] = set()
+    for value in values:
+        if value in seen:
+            raise BadInput(f"{where}: {axis}: '{value}' stands twice; every value of an axis must differ.")
+        seen.add(value)
 
 
 def _merge(tree: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ THIRD = {
 }
 ENVS = {"numpy", "pydantic", "gymnasium", "ale_py", "dm_control", "dm_env", "mujoco", "PIL"}
 READ_CONFIG = {
-    "harness": {"config", "study", "ablate", "adapt", "build", "run", "catalogue", "cli"},
+    "harness": {"config", "study", "ablate", "adapt", "build", "run", "catalogue", "cli", "plan"},
     "agents": {"config", "build"},
 }
 
@@ -118,6 +118,7 @@ def test_the_branching_test_sees_a_planted_branch():
         "import results, slurm, results.tables, results.plots, results.load, results.plots.robustness, results.plots.curves",
         "import harness.cli, harness.study, harness.catalogue, harness.envs, harness.noise; harness.catalogue.rows('studies')",
         "from harness import study; study.single('dmc/cartpole_swingup', ablation='no_free_bits', size='nano')",
+        "import pathlib; from harness import plan, plan_page; plan_page.text(plan.plan('learning', None, pathlib.Path('no')))",
         "import harness.loop, harness.replay, harness.checkpoint, harness.evaluate, harness.run",
     ],
 )

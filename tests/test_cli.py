@@ -39,6 +39,9 @@ BAD = {
     "unknown suite": (("run", "--task", "dcm/cartpole_swingup"), ["Did you mean 'dmc'"]),
     "task without suite": (("run", "--task", "cartpole_swingup"), ["suite/task", "dmc/cartpole_swingup"]),
     "unknown ablation": ((*CARTPOLE, "--ablation", "no_fre_bits"), ["Did you mean 'no_free_bits'"]),
+    "misspelt combination": ((*CARTPOLE, "--ablation", "no_unimix+no_symlg"), ["'no_symlg'", "Did you mean 'no_symlog'"]),
+    "ablations that do not go together": ((*CARTPOLE, "--ablation", "huber+mse"), ["huber", "mse", "agent.reward.kind"]),
+    "no such study to plan": (("plan", "quickstrat"), ["quickstrat", "quickstart"]),
     "unknown agent": ((*CARTPOLE, "--agent", "dreamr"), ["Did you mean 'dreamer'"]),
     "unknown preset": ((*CARTPOLE, "--preset", "v33"), ["Did you mean 'v3'"]),
     "unknown size": (("run", "--task", "dmc/cartpole_swingup", "--size", "10m"), ["12m", "nano"]),
@@ -136,7 +139,8 @@ def test_a_run_directory_of_another_version_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "verb", ["list noises", "list tasks", "list studies", "explain gaussian", "explain no_free_bits", "schema"]
+    "verb",
+    ["list noises", "list tasks", "list studies", "explain gaussian", "explain no_free_bits", "plan quickstart", "schema"],
 )
 def test_light_verbs_answer(verb, tmp_path):
     done = dreamproof(*verb.split(), cwd=tmp_path)

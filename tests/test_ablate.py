@@ -1,0 +1,192 @@
+"""Ablations that are put together: `a+b` is both, `a-b` is a without its component b."""
+
+from __future__ import annotations
+
+from itertools import chain, combinations
+
+import pytest
+
+from harness import ablate, catalogue, config, study, verify
+from harness.errors import BadInput
+
+FILES = [name for name in ablate.names() if name != "none"]
+TRICKS = ["no_obs_symlog", "advantage_norm", "huber", "no_kl_balance_free_bits"]  # of without_all, as the paper lists them
+
+
+def run(ablation, **options):
+    return study.single("counter/vector", size="nano", ablation=ablation, **options)
+
+
+def agent(ablation):
+    return run(ablation).agent
+
+
+def test_together_is_one_after_the_other():
+    both = run("no_unimix+no_free_bits")
+    assert (both.agent.latent.unimix, both.agent.actor.unimix, both.agent.kl.free_nats) == (0, 0, 0)
+    touched = set(config.diff(run("none"), both))
+    assert touched == {"ablation", "agent.latent.unimix", "agent.actor.unimix", "agent.kl.free_nats"}
+
+
+@pytest.mark.parametrize("trick", TRICKS)
+def test_an_arm_with_one_trick_restored_is_the_others_together(trick):
+    others = "+".join(each for each in TRICKS if each != trick)
+    assert agent(f"without_all-{trick}") == agent(others) != agent("without_all")
+    restored = set(config.diff(run("without_all"), run(f"without_all-{trick}"))) - {"ablation"}
+    assert restored == set(config.diff(run("none"), run(trick))) - {"ablation"}, "what is taken back is that trick's, all of it"
+
+
+def test_without_all_is_its_tricks_together_and_what_the_paper_says():
+    assert agent("without_all") == agent("+".join(TRICKS))
+    kl = agent("without_all").kl
+    assert (kl.free_nats, kl.dyn, kl.rep) == (0, 1, 1)
+    assert agent("without_all").reward.kind == agent("without_all").value.kind == "huber"
+    assert agent("without_all-huber").reward.kind == agent("none").reward.kind == "symexp_twohot"
+
+
+def test_taking_back_all_but_one_leaves_that_one():
+    for trick in TRICKS:
+        assert agent("without_all" + "".join(f"-{t}" for t in TRICKS if t != trick)) == agent(trick)
+
+
+def test_a_part_is_replaced_before_its_settings_are_set_whatever_the_order():
+    """Huber without zero initialisation: the new part, with the changed scale of its output weights."""
+    for spelled in ("huber+no_zero_init", "no_zero_init+huber"):
+        reward = agent(spelled).reward
+        assert (reward.kind, reward.outscale) == ("huber", 1.0)
+
+
+def test_one_ablation_has_one_spelling():
+    one, other = run("no_unimix+ no_free_bits"), run("no_free_bits+no_unimix")
+    assert one.ablation == other.ablation == "no_free_bits+no_unimix" and one.run_id == other.run_id
+    assert run("without_all-no_obs_symlog-huber").ablation == "without_all-huber-no_obs_symlog"
+    assert one.run_id.startswith("vector.no_free_bits+no_unimix.clean.s0-")
+    assert all(ablate.canonical(name) == name for name in ablate.names())
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    {
+        "no_unimix+no_symlg": ["'no_symlg'", "Did you mean 'no_symlog'"],
+        "without_al-huber": ["'without_al-huber'", "Did you mean 'without_all'"],
+        "no-free-bits": ["Did you mean 'no_free_bits'"],
+        "without_all-hubr": ["component 'hubr'", "no_obs_symlog", "Did you mean 'huber'"],
+        "without_all-no_unimix": ["component 'no_unimix'", "advantage_norm"],
+        "huber-huber": ["component 'huber'"],
+        "huber+mse": ["huber and mse both set", "agent.reward.kind", "do not go together"],
+        "no_return_limit+std_return_norm": ["both set agent.return_scale.limit"],
+        "plain_kl+v2_kl": ["no 'agent.kl.dyn'", "Plain has"],
+        "no_unimix+no_latent_unimix": ["no_latent_unimix is in it twice"],
+        "without_all+huber": ["huber is in it twice"],
+        "without_all-huber-huber": ["huber is in it twice"],
+        "none+huber": ["none is the unchanged agent"],
+        "without_all-" + "-".join(TRICKS): ["nothing is left", "none"],
+        "huber+": ["NAME+NAME"],
+        "": ["NAME+NAME"],
+    }.items(),
+)
+def test_what_does_not_go_together_is_explained(name, words):
+    with pytest.raises(BadInput) as error:
+        run(name)
+    for word in words:
+        assert word in str(error.value), str(error.value)
+
+
+def test_a_part_that_changes_nothing_is_named():
+    with pytest.raises(BadInput, match="no_free_bits changes nothing here"):
+        run("no_free_bits+no_unimix", changes={"agent.kl.free_nats": 0.0})
+
+
+@pytest.mark.parametrize("name", ablate.composites())
+def test_a_composite_acts_as_its_components_and_they_have_changes_of_their_own(name):
+    assert all(ablate.parts(part) == (part,) for part in ablate.parts(name)) and len(ablate.parts(name)) > 1
+    arms = ablate.each_restored(name)
+    assert len(arms) == len(ablate.parts(name)) and {ablate.canonical(arm) for arm in arms} == set(arms)
+
+
+def test_every_pair_of_files_either_goes_together_or_says_why_not():
+    """Of all pairs: what is made holds every setting that either file declares; what is refused names the pair."""
+    made = 0
+    for one, other in combinations(FILES, 2):
+        try:
+            ablate.changes(f"{one}+{other}")
+        except BadInput as error:
+            assert (one in str(error) and other in str(error)) or "twice" in str(error)
+            continue
+        made += 1
+        joined = ablate.changes(f"{one}+{other}")
+        assert joined == dict(chain(ablate.changes(one).items(), ablate.changes(other).items()))
+    assert made > len(FILES)
+
+
+def test_where_a_combination_acts():
+    assert ablate.where("no_obs_symlog+no_actor_unimix")[0] == "tasks with vector observations, tasks with discrete actions"
+    assert ablate.where("no_obs_symlog+no_free_bits")[0] == "every task"
+
+
+def test_a_combination_is_verified_like_a_file():
+    (row,) = verify.verify(["without_all-huber"])
+    assert verify.ok(row) and row["ablation"] == "without_all-huber"
+
+
+def test_a_combination_is_explained():
+    page = catalogue.explain("without_all-huber")
+    assert page["kind"] == "ablation" and set(page["is together"]) == set(TRICKS) - {"huber"}
+    assert "agent.reward.kind" not in page["changes to the base"] and "agent.squash.kind" in page["changes to the base"]
+    assert catalogue.explain("no_unimix+huber")["canonical spelling"] == "huber+no_unimix"
+    with pytest.raises(BadInput, match="do not go together"):
+        catalogue.explain("huber+mse")
+
+
+# Designs.
+
+
+def arms(**changes):
+    grid = {"name": "grid", "tasks": ["counter/vector"], "size": "nano", "design": "leave-one-out", **changes}
+    return [(r.ablation, r.train_noise) for r in study.runs(config.validated(study.Study, grid, "test"))]
+
+
+def test_leave_one_out_restores_each_trick_in_turn():
+    restored = [f"without_all-{trick}" for trick in TRICKS]
+    assert [a for a, _ in arms(ablations=["none", "without_all"])] == ["none", "without_all", *restored]
+    assert [a for a, _ in arms(ablations=["without_all"])] == ["without_all", *restored]
+
+
+def test_leave_one_out_of_a_combination():
+    assert [a for a, _ in arms(ablations=["no_unimix+huber"])] == [
+        "huber+no_unimix",
+        "no_unimix",
+        "huber+no_unimix-no_latent_unimix",
+        "huber+no_unimix-no_actor_unimix",
+    ]
+
+
+def test_leave_one_out_stands_under_every_training_noise():
+    noises = ["clean", "state_gaussian:std=1,unit=absolute"]
+    restored = ["no_unimix-no_latent_unimix", "no_unimix-no_actor_unimix"]
+    made = arms(ablations=["no_unimix"], train_noise=noises)
+    assert made == [(a, n) for a in ("no_unimix", *restored) for n in noises]
+
+
+def test_leave_one_out_of_a_single_ablation_is_an_error():
+    with pytest.raises(BadInput, match=r"no_free_bits are not|such as .*without_all"):
+        arms(ablations=["none", "no_free_bits"])
+
+
+def test_a_study_s_own_arms_go_together_too():
+    own = {"short": {"agent.horizon": 5}}
+    assert [a for a, _ in arms(ablations=["short+no_free_bits"], arms=own)] == ["no_free_bits+short", "no_free_bits", "short"]
+
+
+def test_spellings_of_one_ablation_are_one_value_of_the_axis():
+    with pytest.raises(BadInput, match="stands twice"):
+        arms(ablations=["huber+no_unimix", "no_unimix+huber"])
+
+
+def test_one_at_a_time_differs_from_the_base_on_one_axis_at_most_in_every_task():
+    noises = ["clean", "state_gaussian:std=1,unit=absolute", "state_gaussian:std=2,unit=absolute"]
+    ablations = ["no_unimix", "none", "huber"]
+    tasks = ["counter/vector", "counter/vector_continuous"]
+    made = arms(design="one-at-a-time", ablations=ablations, train_noise=noises, tasks=tasks)
+    assert len(made) == 2 * (1 + 2 + 2) and all(a == "no_unimix" or n == "clean" for a, n in made)
+    assert set(made) == {("no_unimix", n) for n in noises} | {(a, "clean") for a in ablations}
