@@ -175,7 +175,7 @@ def test_leave_one_out_of_a_single_ablation_is_an_error():
 
 def test_a_study_s_own_arms_go_together_too():
     own = {"short": {"agent.horizon": 5}}
-    assert [a for a, _ in arms(ablations=["short+no_free_bits"], arms=own)] == ["no_free_bits+short", "no_free_bits", "short"]
+    assert [a for a, _ in arms(ablations=["short+no_free_bits"], arms=own)] == ["no_free_bits+short", "short", "no_free_bits"]
 
 
 def test_spellings_of_one_ablation_are_one_value_of_the_axis():
