@@ -29,7 +29,8 @@ TABLE = {
     "load": "load_average",
 }
 CASES = ({"size": "12m", "steps": 100_000},)
-NEW, UPDATES = 400, 100  # steps and updates between two checkpoints, as of Atari 100k at a train ratio of 256
+UPDATES = (0, 4, 4, 100, 100)  # between two checkpoints: of a slow machine, of a fast one
+STEPS_PER_UPDATE = 4  # Atari 100k's train ratio of 256
 
 
 def measure(options: Options) -> Iterator[Row]:
@@ -38,19 +39,22 @@ def measure(options: Options) -> Iterator[Row]:
     steps, state = batch(agent, SPECS[options.obs], rng), agent.state()
     with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-") as name:
         folder = Path(name, "checkpoint")
-        for number, occasion in enumerate(("the first", "400 steps later", "800 steps later", "1200 steps later")):
-            if number:
-                add(replay, steps, NEW)
-                for _ in range(UPDATES):
-                    sampled, items = replay.sample(BATCH, rng)
-                    replay.refresh(items, {key: sampled[key][:, 1:] for key in agent.stored})
+        for number, updates in enumerate(UPDATES):
+            add(replay, steps, STEPS_PER_UPDATE * updates)
+            for _ in range(updates):
+                sampled, items = replay.sample(BATCH, rng)
+                replay.refresh(items, {key: sampled[key][:, 1:] for key in agent.stored})
             before = _files(folder)
             begun = time.perf_counter()
             checkpoint.save(folder, step=number, meta={}, arrays={"agent": state}, replay=replay)
             seconds = time.perf_counter() - begun
             written = sum(size for key, size in _files(folder).items() if key not in before)
             row: Row = {"subject": "checkpoint", "size": options.size, "obs": options.obs, "steps": options.steps}
-            row |= {"occasion": occasion, "seconds": seconds, "written_bytes": written}
+            row |= {
+                "occasion": f"{updates} updates later" if updates else "the first",
+                "seconds": seconds,
+                "written_bytes": written,
+            }
             floor = _write(Path(name, "floor"), written)
             yield row | {"floor_seconds": floor, "disk_bytes": sum(_files(folder).values())}
         begun = time.perf_counter()
