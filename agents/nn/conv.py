@@ -21,8 +21,8 @@ class Conv(nn.Module):
 class _MaxPool(torch.autograd.Function):
     """2x2 max-pool that keeps where the maxima are, as int32, and nothing else.
 
-    The library's keeps its whole input too, of which the backward pass reads the shape only, and int64: two fifths of all
-    that an update on images holds.
+    The library's keeps its whole input too, of which the backward pass reads the shape only, and int64: together a third of
+    all that an update on images holds.
     """
 
     @staticmethod
