@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export MUJOCO_GL ?= egl
 
-.PHONY: setup quickstart test lint evidence clean
+.PHONY: setup quickstart test lint bench evidence clean
 
 setup: .venv/.installed
 
@@ -27,6 +27,10 @@ test: setup
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+# Slow: about 20 minutes on two idle cores. Other work on the machine spoils the figures; the page says so where there was.
+bench: setup
+	$(BIN)/dreamproof bench --out docs/performance.md
 
 # Slow: about 40 minutes on two cores. The official curve is drawn where its file is at hand (docs/learning.md).
 OFFICIAL := $(wildcard ../shared/published/dmc_proprio-dreamerv3.json.gz)

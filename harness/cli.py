@@ -342,6 +342,32 @@ def verify_switches(names: Sequence[str], as_json: bool) -> int:
 
 
 @cli.command()
+@click.argument("subject", required=False)
+@click.option("--size", help="nano 1m 12m 25m 50m 100m 200m 400m.  [default: 1m]")
+@click.option(
+    "--obs", type=click.Choice(["image", "vector"]), help="64x64x3 and 18 actions; 17 and 6 numbers.  [default: image]"
+)
+@click.option("--dtype", type=click.Choice(["float32", "bfloat16"]), help="[default: float32]")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="[default: auto]")
+@click.option("--threads", type=click.IntRange(1), help="CPU threads.  [default: every core]")
+@click.option("--steps", type=click.IntRange(100), help="Steps in the replay.  [default: 100000]")
+@click.option("--task", help="Task of env and noise.  [default: a selection]")
+@click.option("--profile", is_flag=True, default=None, help="Name the ten dearest operators.")
+@click.option("--json", "as_json", is_flag=True)
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Rows as CSV; without SUBJECT, a page's tables.")
+def bench(subject: str | None, as_json: bool, out: Path | None, **options: Any) -> None:
+    """Measure a SUBJECT, beside what this machine could do at best. Without one: every case of every subject."""
+    from harness import bench as benches
+
+    given = {name: value for name, value in options.items() if value is not None}
+    if subject is None and given:
+        raise BadInput(f"--{next(iter(given))} goes with a subject: {', '.join(benches.names())}.")
+    load = benches.run(subject, given, as_json, out, click.echo)
+    if load > benches.BUSY:
+        click.echo(f"warning: other work was running here (load average {load}): the figures are too slow", err=True)
+
+
+@cli.command()
 def schema() -> None:
     """The JSON schema of a study file, for editors."""
     from harness.study import Study

@@ -26,7 +26,8 @@ class Env(Protocol):
 
     Observations are dicts with the keys, shapes and dtypes of `spec.obs`, owned by the caller (never overwritten later).
     Continuous actions are clipped to [-1, 1] here and scaled to the simulator's own range. `native`, where not None, is
-    applied to the simulator's own frame (uint8) before any resizing.
+    applied to the simulator's own frame (uint8) before any resizing. An environment may have `bare(action)`, which steps its
+    simulator without observing it and says whether the episode is over: `bench env` compares the two.
     """
 
     spec: Spec

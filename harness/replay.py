@@ -1,6 +1,6 @@
 """The replay: one append-only stream of steps per environment, of which any `length` consecutive ones can be drawn.
 
-E environments, B batch, L length of a window (context + T), C ticks of a chunk. All environments add one step per tick,
+E environments, B batch, L length of a window (context + T). All environments add one step per tick,
 so a step is (tick, env), and its number `tick * E + env` (from 0) is also the number of the *item*: the window that
 starts there. Items come into being, are evicted and are refreshed in the order of their numbers, so no table of them is
 kept: the live ones are an interval.
@@ -9,15 +9,15 @@ kept: the live ones are an interval.
 from __future__ import annotations
 
 import json
-import uuid
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from agents.protocol import Arrays, Space
 from harness import arrays as files
+from harness.chunks import Chunks
 from harness.errors import BadInput
 
 STEPS_PER_CHUNK = 1024
@@ -57,12 +57,9 @@ class Replay:
         if min(envs, capacity, length) < 1:
             raise ValueError(f"envs {envs}, capacity {capacity}, length {length}: each needs at least 1")
         self._spaces, self._latents = dict(spaces), tuple(latents)
-        self._fixed = tuple(key for key in spaces if key not in latents)
         self._envs, self._capacity, self._length, self._online = envs, capacity, length, online
         self._ticks_per_chunk = chunk or max(1, STEPS_PER_CHUNK // envs)
-        self._chunks: dict[int, Arrays] = {}  # chunk number -> arrays (C, E, ...), oldest first
-        self._files: dict[int, tuple[str, files.Sum]] = {}  # chunk number -> its file in the shared folder
-        self._ticks = 0
+        self._chunks = Chunks(spaces, latents, envs=envs, ticks_per_chunk=self._ticks_per_chunk)
         self._queue: deque[int] = deque()
 
     # Items
@@ -79,7 +76,7 @@ class Replay:
     @property
     def nbytes(self) -> int:
         """Bytes of memory reserved for steps; the last chunk's unused part is reserved but not yet occupied."""
-        return sum(array.nbytes for chunk in self._chunks.values() for array in chunk.values())
+        return self._chunks.nbytes
 
     def most_bytes(self, steps: int) -> int:
         """Bytes of memory that it will hold at the most after `steps` steps of all environments together."""
@@ -87,6 +84,10 @@ class Replay:
         chunk = self._ticks_per_chunk * self._envs
         kept = min(steps, self._capacity + self._envs * self._length + chunk)
         return per_step * chunk * -(-kept // chunk)
+
+    @property
+    def _ticks(self) -> int:
+        return self._chunks.ticks
 
     @property
     def _items(self) -> int:
@@ -102,37 +103,21 @@ class Replay:
 
     def add(self, step: Arrays) -> None:
         """One tick: an array (E, ...) for each key, copied. ValueError, TypeError where the step is not as declared."""
-        if step.keys() != self._spaces.keys():
-            raise ValueError(f"replay step has {sorted(step)}, declared are {sorted(self._spaces)}")
-        number, row = divmod(self._ticks, self._ticks_per_chunk)
-        chunk = self._chunks.get(number)
-        if chunk is None:
-            chunk = self._chunks[number] = self._allocate()
-        for key, value in step.items():
-            target = chunk[key][row]
-            if np.shape(value) != target.shape:
-                raise ValueError(f"replay step '{key}' has shape {np.shape(value)}, declared is {target.shape}")
-            np.copyto(target, value)
-        if self._online and self._ticks >= self._length - 1 and self._ticks % self._length == 0:
-            self._queue.extend(range(self._items_at(self._ticks), self._items_at(self._ticks) + self._envs))
-        self._ticks += 1
+        self._chunks.add(step)
+        tick = self._ticks - 1
+        if self._online and tick >= self._length - 1 and tick % self._length == 0:
+            self._queue.extend(range(self._items_at(tick), self._items_at(tick) + self._envs))
         self._evict()
 
     def _items_at(self, tick: int) -> int:
         """Number of the first item that is completed at `tick`."""
         return self._envs * (tick - self._length + 1)
 
-    def _allocate(self) -> Arrays:
-        lead = (self._ticks_per_chunk, self._envs)
-        return {key: np.empty(lead + space.shape, space.dtype) for key, space in self._spaces.items()}
-
     def _evict(self) -> None:
         oldest = self._oldest
         while self._queue and self._queue[0] < oldest:
             self._queue.popleft()
-        while (number := next(iter(self._chunks))) < oldest // self._envs // self._ticks_per_chunk:
-            del self._chunks[number]
-            self._files.pop(number, None)
+        self._chunks.forget(oldest // self._envs)
 
     # Sampling
 
@@ -150,9 +135,7 @@ class Replay:
         out = {key: np.empty(lead + space.shape, space.dtype) for key, space in self._spaces.items()}
         for i, item in enumerate(items.tolist()):
             tick, env = divmod(item, self._envs)
-            for number, rows, window in self._spans(tick, self._length):
-                for key, array in self._chunks[number].items():
-                    out[key][i, window] = array[rows, env]
+            self._chunks.read(tick, env, {key: array[i] for key, array in out.items()}, self._length)
         out["is_first"][:, 0] = True
         out["is_last"][:, :-1] |= out["is_first"][:, 1:]
         return out, items
@@ -169,86 +152,31 @@ class Replay:
             for key, values in arrays.items():
                 skip = self._length - values.shape[1]
                 gone = max(0, -(-(self._oldest - env) // self._envs) - (tick + skip))
-                for number, rows, window in self._spans(tick + skip + gone, values.shape[1] - gone):
-                    self._chunks[number][key][rows, env] = values[i, gone:][window]
-
-    def _spans(self, tick: int, length: int) -> Iterator[tuple[int, slice, slice]]:
-        """Where `length` ticks from `tick` on lie: (chunk number, rows in the chunk, part of the window)."""
-        done = 0
-        while done < length:
-            number, row = divmod(tick + done, self._ticks_per_chunk)
-            count = min(length - done, self._ticks_per_chunk - row)
-            yield number, slice(row, row + count), slice(done, done + count)
-            done += count
+                self._chunks.overwrite(tick + skip + gone, env, key, values[i, gone:])
 
     # Keeping
 
     def save(self, folder: Path, shared: Path) -> dict[Path, files.Sum]:
         """Write everything so that `load` restores it bit for bit -> every file that this needs, with its sum.
 
-        What never changes of a full chunk goes once into `shared`, under a name that is never used again; latents, the
-        last chunk and the queue go into `folder`. Raises OSError; new files in `shared` are then referenced by nobody.
+        What is new since the last save goes into `shared`, under names that are never used again; the last chunk and the
+        queue go into `folder`. Raises OSError; new files in `shared` are then referenced by nobody.
         """
-        needed = {}
-        for number in self._full():
-            if not self._is_kept(number, shared):
-                name = f"chunk-{number:06d}-{uuid.uuid4().hex[:8]}.safetensors"
-                part = {key: self._chunks[number][key] for key in self._fixed}
-                self._files[number] = (name, files.write(shared / name, part))
-            name, total = self._files[number]
-            needed[shared / name] = total
-        moving = folder / "replay.safetensors"
-        needed[moving] = files.write(moving, dict(self._moving()))
+        needed, kept = self._chunks.save(folder / "replay.safetensors", shared)
         text = folder / "replay.json"
-        needed[text] = files.write_bytes(text, json.dumps(self._counters(), indent=1).encode())
-        return needed
+        state = {"declared": self._declared(), "queue": list(self._queue), **kept}
+        return needed | {text: files.write_bytes(text, json.dumps(state, indent=1).encode())}
 
     def pending(self, shared: Path) -> int:
-        """Bytes that `save` would write now."""
-        unsaved = [self._chunks[n][key] for n in self._full() if not self._is_kept(n, shared) for key in self._fixed]
-        return sum(array.nbytes for array in [*unsaved, *dict(self._moving()).values()])
+        """Bytes of arrays that `save` would write now."""
+        return self._chunks.pending(shared)
 
     def load(self, folder: Path, shared: Path) -> None:
         """Inverse of `save` into a replay of the same declaration; BadInput naming what differs, OSError."""
         state = json.loads((folder / "replay.json").read_text())
         self._compare(state["declared"], folder)
-        moving = files.read(folder / "replay.safetensors")
-        self._ticks, self._queue = state["ticks"], deque(state["queue"])
-        self._files = {int(n): (name, files.Sum(*total)) for n, (name, total) in state["files"].items()}
-        self._chunks = {number: files.read(shared / name) for number, (name, _) in self._files.items()}
-        for name, array in moving.items():
-            number, key = name.split("/", 1)
-            chunk = self._chunks.setdefault(int(number), {})
-            chunk[key] = array if len(array) == self._ticks_per_chunk else self._padded(array)
-        self._chunks = {n: {key: self._chunks[n][key] for key in self._spaces} for n in sorted(self._chunks)}
-
-    def _padded(self, rows: np.ndarray) -> np.ndarray:
-        whole = np.empty((self._ticks_per_chunk, *rows.shape[1:]), rows.dtype)
-        whole[: len(rows)] = rows
-        return whole
-
-    def _full(self) -> list[int]:
-        """Numbers of the chunks that take no more steps."""
-        return [number for number in self._chunks if number < self._ticks // self._ticks_per_chunk]
-
-    def _is_kept(self, number: int, shared: Path) -> bool:
-        """Whether `shared` holds the chunk: a checkpoint that failed half-way may have been cleaned up since."""
-        if number not in self._files:
-            return False
-        name, total = self._files[number]
-        path = shared / name
-        return path.is_file() and path.stat().st_size == total.size
-
-    def _moving(self) -> Iterator[tuple[str, np.ndarray]]:
-        """What every checkpoint writes anew, as views: latents of all chunks, and the whole of the last one."""
-        full = set(self._full())
-        for number, chunk in self._chunks.items():
-            rows = self._ticks - number * self._ticks_per_chunk
-            for key in self._latents if number in full else self._spaces:
-                yield f"{number}/{key}", chunk[key][:rows]
-
-    def _counters(self) -> dict:
-        return {"declared": self._declared(), "ticks": self._ticks, "queue": list(self._queue), "files": self._files}
+        self._queue = deque(state["queue"])
+        self._chunks.load(folder / "replay.safetensors", shared, state)
 
     def _declared(self) -> dict:
         """What two replays must share for one to continue the other."""

@@ -18,6 +18,28 @@ class Conv(nn.Module):
         self.bias = nn.Parameter(torch.zeros(outputs))
 
 
+class _MaxPool(torch.autograd.Function):
+    """2x2 max-pool that keeps where the maxima are, as int32, and nothing else.
+
+    The library's keeps its whole input too, of which the backward pass reads the shape only, and int64: together a third of
+    all that an update on images holds.
+    """
+
+    @staticmethod
+    def forward(ctx, x: Tensor) -> Tensor:
+        out, index = torch.ops.aten.max_pool2d_with_indices(x, [2, 2], [2, 2])
+        ctx.save_for_backward(index.int())
+        ctx.layout = x.shape, x.stride()
+        return out
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> Tensor:
+        (index,) = ctx.saved_tensors
+        out = torch.empty_strided(*ctx.layout, dtype=grad.dtype, device=grad.device)  # stands for the input as well
+        options = [2, 2], [2, 2], [0, 0], [1, 1], False
+        return torch.ops.aten.max_pool2d_with_indices_backward.grad_input(grad, out, *options, index.long(), grad_input=out)
+
+
 class DownConv(Conv):
     """5x5 convolution, 2x2 max-pool, norm over channels, activation: half the resolution."""
 
@@ -28,7 +50,7 @@ class DownConv(Conv):
 
     def forward(self, x: Tensor) -> Tensor:
         x = F.conv2d(x.permute(0, 3, 1, 2), self.weight, self.bias, padding=2)
-        return self._act(self.norm(F.max_pool2d(x, 2).permute(0, 2, 3, 1)))
+        return self._act(self.norm(_MaxPool.apply(x).permute(0, 2, 3, 1)))
 
 
 class UpConv(Conv):

@@ -332,18 +332,19 @@ class Squared:
 
 
 class _PixelError(torch.autograd.Function):
-    """Squared error of sigmoid(logits), summed over the last three axes, in few passes over many pixels."""
+    """Squared error of sigmoid(logits), summed over the last three axes; what it keeps is its gradient and nothing else."""
 
     @staticmethod
     def forward(ctx, logits: Tensor, mean: Tensor, target: Tensor) -> Tensor:
-        error = mean - target
-        ctx.save_for_backward(mean, error)
-        return torch.linalg.vector_norm(error, dim=(-3, -2, -1)).square_()
+        error = torch.sub(mean, target, out=target)
+        total = torch.linalg.vector_norm(error, dim=(-3, -2, -1)).square_()
+        ctx.save_for_backward(torch.ops.aten.sigmoid_backward.grad_input(error, mean, grad_input=error))
+        return total
 
     @staticmethod
     def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:
-        mean, error = ctx.saved_tensors
-        return torch.ops.aten.sigmoid_backward(error * (2 * grad)[..., None, None, None], mean), None, None
+        (slope,) = ctx.saved_tensors
+        return slope * (2 * grad)[..., None, None, None], None, None
 
 
 class Pixels:
@@ -358,4 +359,5 @@ class Pixels:
         return self._logits.detach().sigmoid()
 
     def nll(self, target: Tensor) -> Tensor:
+        # The target's copy as float32 is overwritten.
         return _PixelError.apply(self._logits, self.mean, target.float().div_(255))

@@ -230,6 +230,12 @@ class Atari:
         terminated = over or (late and self._terminal_limit)
         return Step(self._obs(), reward, terminated, late and not terminated)
 
+    def bare(self, action: np.ndarray) -> bool:
+        """The emulator's part of a step and nothing else, for measuring -> whether the game is over."""
+        for _ in range(REPEAT):
+            self._ale.act(self._actions[int(action)])
+        return self._ale.game_over()
+
     def close(self) -> None:
         pass
 

@@ -84,6 +84,10 @@ class Control:
         terminated = time.last() and time.discount == 0
         return Step(self._observe(time.observation), reward, terminated, time.last() and not terminated)
 
+    def bare(self, action: np.ndarray) -> bool:
+        """The simulator's part of a step and nothing else, for measuring -> whether the episode is over."""
+        return any(self._sim.step(action).last() for _ in range(self._repeat))
+
     def close(self) -> None:
         self._sim.close()
 

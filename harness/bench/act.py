@@ -1,0 +1,47 @@
+"""Acting: seconds for one step of one environment, and of several at a time, beside what the arithmetic alone would take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from harness import plugins
+from harness.bench import Options, Row, spread, timed
+from harness.bench.train import SPECS, batch, make
+
+TAKES = ("size", "obs", "dtype", "device", "threads", "profile")
+TABLE = {
+    "size": "size",
+    "input": "obs",
+    "environments": "envs",
+    "s / step": "seconds_per_act",
+    "min": "seconds_per_act_min",
+    "max": "seconds_per_act_max",
+    "operations": "flops_per_act",
+    "arithmetic alone, s": "floor_seconds",
+    "load": "load_average",
+}
+CASES = ({"size": "1m"}, {"size": "1m", "obs": "vector"}, {"size": "12m"})
+ENVS = (1, 4, 16)
+
+
+def measure(options: Options) -> Iterator[Row]:
+    tools = plugins.load("agents", "measure")
+    for envs in ENVS:
+        agent, rng = make(options, envs), np.random.default_rng(0)
+        steps = batch(agent, SPECS[options.obs], rng, size=envs, length=1)
+        obs = {key: steps[key][:, 0] for key in (*SPECS[options.obs].obs, "is_first")}
+        uniforms, carry = rng.random((envs, agent.draws)), agent.initial(envs)
+
+        def act(agent=agent, carry=carry, obs=obs, uniforms=uniforms) -> None:
+            agent.act(carry, obs, uniforms)
+
+        times = timed(act, least=30, seconds=1.0, warm=3)
+        flops, rate = tools.flops(act), tools.matrix_rate(agent.device, options.dtype)
+        row: Row = {"subject": "act", "size": options.size, "obs": options.obs, "dtype": options.dtype, "device": agent.device}
+        row |= {"threads": options.threads, "envs": envs} | spread("seconds_per_act", times)
+        row |= {"flops_per_act": flops, "matrix_rate": rate, "floor_seconds": flops / rate}
+        if options.profile:
+            row["dearest_operators"] = tools.dearest(act, agent.device)
+        yield row | tools.versions()

@@ -1,0 +1,70 @@
+"""The replay: adding, sampling and refreshing 16 x 65 steps, beside the time to copy as many bytes; memory per step."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from itertools import count
+
+import numpy as np
+
+from agents.protocol import Arrays
+from harness.bench import Options, Row, spread, timed
+from harness.bench.train import BATCH, LENGTH, SPECS, batch, make
+from harness.replay import Replay
+from harness.vector import FLAGS
+
+TAKES = ("size", "obs", "steps")
+TABLE = {
+    "size": "size",
+    "input": "obs",
+    "steps": "steps",
+    "s / sample": "seconds_per_sample",
+    "copying as much, s": "copy_seconds",
+    "ratio": "times_the_copy",
+    "s / refresh": "seconds_per_refresh",
+    "s / add": "seconds_per_add",
+    "bytes / step": "bytes_per_step",
+    "raw bytes + latents": "raw_bytes_per_step",
+    "load": "load_average",
+}
+CASES = ({"size": "12m", "steps": 100_000}, {"size": "1m", "obs": "vector", "steps": 1_000_000})
+
+
+def measure(options: Options) -> Iterator[Row]:
+    replay, seconds = filled(options)
+    draws = (np.random.default_rng(seed) for seed in count())
+    times = timed(lambda: replay.sample(BATCH, next(draws)), least=50)
+    sampled, items = replay.sample(BATCH, next(draws))
+    targets = {key: np.zeros_like(array) for key, array in sampled.items()}
+    copying = timed(lambda: [np.copyto(targets[key], array) for key, array in sampled.items()], least=50)
+    fresh = {key: sampled[key][:, 1:] for key in ("deter", "stoch")}
+    refreshing = timed(lambda: replay.refresh(items, fresh), least=50)
+    row: Row = {"subject": "replay", "size": options.size, "obs": options.obs, "steps": options.steps}
+    row |= spread("seconds_per_sample", times) | {"sampled_bytes": sum(array.nbytes for array in sampled.values())}
+    row["copy_seconds"] = spread("x", copying)["x"]
+    row["times_the_copy"] = row["seconds_per_sample"] / row["copy_seconds"]
+    row["seconds_per_refresh"] = spread("x", refreshing)["x"]
+    row |= {"seconds_per_add": seconds / options.steps, "bytes_per_step": replay.nbytes / options.steps}
+    yield row | {"raw_bytes_per_step": sum(array.nbytes for array in sampled.values()) / (BATCH * (LENGTH + 1))}
+
+
+def filled(options: Options) -> tuple[Replay, float]:
+    """A replay of one environment with as many random steps as asked, and the seconds that adding them took."""
+    agent, spec = make(options), SPECS[options.obs]
+    spaces = {**spec.obs, **FLAGS, "action": spec.action, **agent.stored}
+    replay = Replay(spaces, latents=tuple(agent.stored), envs=1, capacity=5_000_000, length=agent.context + LENGTH)
+    rng = np.random.default_rng(0)
+    steps = batch(agent, spec, rng)
+    steps |= {key: rng.integers(0, 256, steps[key].shape).astype(steps[key].dtype) for key in agent.stored}
+    add(replay, steps, 1)
+    begun = time.perf_counter()
+    add(replay, steps, options.steps - 1)
+    return replay, time.perf_counter() - begun
+
+
+def add(replay: Replay, steps: Arrays, number: int) -> None:
+    """`number` steps more, those of `steps` (B, T, ...) again and again."""
+    flat = {key: array.reshape(-1, 1, *array.shape[2:]) for key, array in steps.items()}
+    for i in range(number):
+        replay.add({key: array[i % len(array)] for key, array in flat.items()})

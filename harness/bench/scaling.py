@@ -1,0 +1,61 @@
+"""How cost grows: an update with size, batch and length, acting with environments, sampling with the size of the replay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from harness import plugins
+from harness.bench import Options, Row, act, replay, spread, timed
+from harness.bench.train import BATCH, LENGTH, SPECS, batch, make
+
+TAKES = ("obs", "dtype", "device", "threads")
+TABLE = {"axis": "axis", "value": "value", "what": "what", "s": "seconds", "min": "seconds_min", "load": "load_average"}
+CASES = ({"obs": "vector"},)
+FIGURE = "scaling"  # module of results that draws the rows
+SIZES = ("nano", "1m", "12m", "25m", "50m")
+BATCHES, LENGTHS = (4, 8, 16, 32, 64), (16, 32, 64, 128, 256)
+STEPS = (10_000, 30_000, 100_000, 300_000, 1_000_000)
+
+
+def measure(options: Options) -> Iterator[Row]:
+    """At size 1m, 16 sequences of 64 steps, where an axis does not say otherwise."""
+    for size in SIZES:
+        yield _update(options, "size", size, size=size)
+    for number in BATCHES:
+        yield _update(options, "batch", number, batch_size=number)
+    for number in LENGTHS:
+        yield _update(options, "length", number, length=number)
+    for row in act.measure(replace(options, size="1m", profile=False)):
+        yield _row(options, "environments", row["envs"], "one step of all", _renamed(row, "seconds_per_act"))
+    for number in STEPS:
+        (row,) = replay.measure(replace(options, size="1m", steps=number))
+        yield _row(options, "replay", number, "one sample", _renamed(row, "seconds_per_sample"))
+
+
+def _update(options: Options, axis: str, value: Any, *, size: str = "1m", batch_size: int = BATCH, length: int = LENGTH) -> Row:
+    agent = make(replace(options, size=size))
+    data = batch(agent, SPECS[options.obs], np.random.default_rng(0), batch_size, length)
+    return _row(options, axis, value, "one update", spread("seconds", timed(_learner(agent, data), least=3)))
+
+
+def _learner(agent: Any, data: Any) -> Callable[[], None]:
+    tools = plugins.load("agents", "measure")
+
+    def update() -> None:
+        agent.learn(data)
+        tools.wait(agent.device)
+
+    return update
+
+
+def _row(options: Options, axis: str, value: Any, what: str, figures: Row) -> Row:
+    case = {"obs": options.obs, "dtype": options.dtype, "threads": options.threads}
+    return {"subject": "scaling", "axis": axis, "value": value, "what": what, **figures, **case}
+
+
+def _renamed(row: Row, name: str) -> Row:
+    return {f"seconds{end}": row[f"{name}{end}"] for end in ("", "_min", "_max")} | {"repetitions": row["repetitions"]}

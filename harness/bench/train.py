@@ -1,0 +1,116 @@
+"""The update: seconds per optimiser step on 16 x 64 replayed steps, beside the machine's matrix rate."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agents.protocol import Agent, Arrays, Space, Spec
+from harness import build, plugins, study
+from harness.bench import Options, Row, spread, timed
+from harness.vector import FLAGS
+
+TAKES = ("size", "obs", "dtype", "device", "threads", "profile")
+TABLE = {
+    "size": "size",
+    "input": "obs",
+    "precision": "dtype",
+    "s / update": "seconds_per_update",
+    "min": "seconds_per_update_min",
+    "max": "seconds_per_update_max",
+    "operations": "flops_per_update",
+    "operations/s": "achieved_rate",
+    "matrix rate": "matrix_rate",
+    "share of peak": "share_of_peak",
+    "peak memory, bytes": "peak_memory_bytes",
+    "start to first update, s": "first_update_seconds",
+    "load": "load_average",
+}
+CASES = (
+    {"size": "1m"},
+    {"size": "1m", "dtype": "bfloat16"},
+    {"size": "1m", "obs": "vector"},
+    {"size": "1m", "obs": "vector", "dtype": "bfloat16"},
+    {"size": "12m"},
+    {"size": "12m", "dtype": "bfloat16"},
+)
+SPECS = {
+    "image": Spec({"image": Space((64, 64, 3), "uint8")}, Space((), "int32", 18)),
+    "vector": Spec({"state": Space((17,), "float32")}, Space((6,), "float32")),
+}
+BATCH, LENGTH = 16, 64
+_begun = time.time()
+
+
+def measure(options: Options) -> Iterator[Row]:
+    agent = make(options)
+    tools, data = plugins.load("agents", "measure"), batch(agent, SPECS[options.obs], np.random.default_rng(0))
+
+    def update() -> None:
+        agent.learn(data)
+        tools.wait(agent.device)
+
+    update()
+    first = time.time() - started()
+    update()
+    busy = time.process_time()
+    times = timed(update, seconds=2.0, warm=0)
+    busy = (time.process_time() - busy) / len(times)
+    row: Row = {"subject": "train", "size": options.size, "obs": options.obs, "dtype": options.dtype, "device": agent.device}
+    row |= {"threads": options.threads} | spread("seconds_per_update", times)
+    row["cpu_seconds_per_update"] = busy  # of all threads together: other work on the machine hardly changes it
+    row |= {"peak_memory_bytes": tools.peak_memory(agent.device), "first_update_seconds": first}
+    row |= against_peak(tools, update, row["seconds_per_update"], options.dtype, agent.device)
+    if options.profile:
+        row["dearest_operators"] = tools.dearest(update, agent.device)
+    yield row | tools.versions()
+
+
+def make(options: Options, envs: int = 1) -> Agent:
+    """The agent of a size, as a run would build it."""
+    changes: dict[str, Any] = {"env.envs": envs}
+    run = study.single("counter/vector", size=options.size, precision=options.dtype, changes=changes)
+    return build.agent(run, SPECS[options.obs], device=options.device, threads=options.threads)
+
+
+def against_peak(tools: Any, work: Any, seconds: float, dtype: str, device: str) -> Row:
+    """Operations counted while `work` runs once more, and how their rate compares with large matrix products now."""
+    flops = tools.flops(work)
+    rates = {f"matrix_rate_{name}": tools.matrix_rate(device, name) for name in ("float32", "bfloat16")}
+    peak, rate = rates[f"matrix_rate_{dtype}"], flops / seconds
+    figures = {"flops_per_update": flops, "achieved_rate": rate, "matrix_rate": peak, "share_of_peak": rate / peak}
+    return figures | {"floor_seconds": flops / peak} | rates | {"copy_rate": tools.copy_rate(device)}
+
+
+def batch(agent: Agent, spec: Spec, rng: np.random.Generator, size: int = BATCH, length: int = LENGTH) -> Arrays:
+    """Replayed steps (B, context + T, ...) of random observations, actions and rewards, an episode ending here and there."""
+    shape = (size, agent.context + length)
+    draw = partial(_values, shape=shape, rng=rng)
+    made = {key: draw(space) for key, space in {**spec.obs, "action": spec.action}.items()}
+    made |= {key: np.zeros((*shape, *space.shape), space.dtype) for key, space in {**FLAGS, **agent.stored}.items()}
+    made["reward"] = rng.normal(size=shape).astype(np.float32)
+    made["is_first"] = rng.random(shape) < 0.01
+    made["is_last"][:, :-1] = made["is_first"][:, 1:]
+    return made
+
+
+def _values(space: Space, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    full = (*shape, *space.shape)
+    if space.dtype == "float32":
+        return rng.uniform(-1, 1, full).astype(np.float32)
+    return rng.integers(0, space.classes or 256, full).astype(space.dtype)
+
+
+def started() -> float:
+    """When this process was started, in seconds since 1970; where the system does not say, when this file was imported."""
+    try:
+        ticks = int(Path("/proc/self/stat").read_text().rsplit(")", 1)[1].split()[19])
+        return time.time() - (time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK"))
+    except (OSError, AttributeError, ValueError, IndexError):
+        return _begun

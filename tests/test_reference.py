@@ -1,0 +1,53 @@
+"""The agent's fast path against a plain one: the same losses and gradients, to what float32 can tell."""
+
+import numpy as np
+import pytest
+import torch
+from reference_dreamer import Reference
+
+from agents.dreamer import probe
+from agents.nn.draw import Generated
+from agents.protocol import Space, Spec
+from harness import build, study
+
+SEED = 5
+SPECS = {
+    "image, discrete": Spec({"image": Space((32, 32, 3), "uint8")}, Space((), "int32", 5)),
+    "vector, continuous": Spec({"state": Space((3,), "float32"), "mode": Space((), "int32", 3)}, Space((2,), "float32")),
+}
+
+
+@pytest.fixture(scope="module", params=SPECS)
+def both(request):
+    """-> agent and its outcome, with gradients; the reference's weights, with gradients; losses, total."""
+    spec = SPECS[request.param]
+    agent = build.agent(study.single("counter/vector", size="nano"), spec, device="cpu", threads=1)
+    probe.wear(agent, 1.0, 0.3)  # random weights: as initialised, output layers are zero
+    batch = probe.batch(agent, spec)
+    batch["stoch"] = np.random.default_rng(4).integers(0, 8, batch["stoch"].shape).astype(np.uint8)
+    agent.optimizer.zero_grad()
+    outcome = agent.judge(*agent.unpack(batch), Generated(torch.Generator().manual_seed(SEED)))
+    outcome.total.backward()
+
+    P = {name: p.detach().double().requires_grad_(p.requires_grad) for name, p in probe._named(agent)}
+    plain = Reference(P, latents=8, classes=8, bins=63, blocks=4, discrete=spec.action.discrete, seed=SEED)
+    losses, total = plain.losses(batch)
+    total.backward()
+    return agent, outcome, P, losses, total
+
+
+def test_same_losses(both):
+    _, outcome, _, losses, total = both
+    assert outcome.losses.keys() == losses.keys()
+    for name, loss in losses.items():
+        np.testing.assert_allclose(outcome.losses[name].detach(), loss.detach(), rtol=1e-5, atol=1e-6, err_msg=name)
+    assert outcome.total.item() == pytest.approx(total.item(), rel=1e-6)
+
+
+def test_same_gradients(both):
+    """Each tensor's gradient to 1e-4 of its norm; every weight but the slow critic's has one."""
+    agent, _, P, _, _ = both
+    for name, p in probe._named(agent):
+        if not name.startswith("behavior.slow_critic"):
+            norm = P[name].grad.norm()
+            assert norm > 0 and (p.grad - P[name].grad).norm() < 1e-4 * norm, name
