@@ -76,6 +76,10 @@ def _plots(package: str) -> Callable[[], Iterable[tuple[str, str]]]:
     return lambda: ((name, plugins.caption(plugins.load(package, name))) for name in plugins.names(package))
 
 
+def _importers() -> Iterable[tuple[str, str]]:
+    return ((name.replace("_", "-"), caption) for name, caption in _plots("results.importers")())
+
+
 def _study_rows() -> Iterable[tuple[str, str]]:
     return ((name, study.load(name).description) for name in study.names())
 
@@ -91,6 +95,8 @@ _LISTS: dict[str, Callable[[], Iterable[tuple[str, str]]]] = {
     "studies": _study_rows,
     "tables": _plots("results.tables"),
     "plots": _plots("results.plots"),
+    "importers": _importers,
+    "exporters": _plots("results.exporters"),
 }
 
 

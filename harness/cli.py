@@ -14,6 +14,7 @@ import click
 from harness.errors import BadInput, RunFailed, unknown
 
 KINDS = ("suites", "tasks", "noises", "ablations", "agents", "presets", "sizes", "studies", "tables", "plots")
+KINDS += ("importers", "exporters")
 
 
 def main() -> None:
@@ -79,7 +80,7 @@ def _machine_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.argument("kind", required=False)
 @click.option("--json", "as_json", is_flag=True)
 def list_(kind: str | None, as_json: bool) -> None:
-    """What exists, one line each: suites, tasks, noises, ablations, agents, presets, sizes, studies, tables, plots."""
+    """What exists, one line each: suites, tasks, noises, ablations, ..., tables, plots, importers, exporters."""
     from harness import catalogue
 
     if kind is not None and kind not in KINDS:
@@ -319,6 +320,40 @@ def plot(
     figure.savefig(out, format=form)
     _write(out.with_suffix(".csv"), drawn.to_csv(index=False))
     click.echo(f"{name} -> {out} and {out.with_suffix('.csv')}")
+
+
+@cli.command("import")
+@click.argument("form", metavar="FORMAT")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Root of the run directories.")
+@click.option("--benchmark", help="Protocol, e.g. atari100k: the study of the runs.  [default: the file's, else imported]")
+@click.option("--task", help="For files that do not say it.")
+@click.option("--method", help="For files that do not say it.")
+@click.option("--seed", help="For files that do not say it.")
+@click.option("--layout", help="What the end of the path says, e.g. {method}/{task}_{seed}/*.")
+@click.option("--repeat", type=click.IntRange(1), help="Environment frames per policy step.  [default: the benchmark's]")
+@click.option("--json", "as_json", is_flag=True)
+def import_(form: str, files: Sequence[Path], out: Path, as_json: bool, **told: Any) -> None:
+    """Other people's stored results (files or folders) into run directories: `dreamproof list importers`.
+
+    Every row is kept and counted; all runs are written, or none. The same import again changes nothing.
+    """
+    from results import importers
+    from results.importers._run import Told
+
+    summary = importers.import_files(form, files, out, Told(**told))
+    click.echo(json.dumps(summary.json(), indent=1) if as_json else summary.text(str(out)))
+
+
+@cli.command()
+@click.argument("form", metavar="FORMAT")
+@click.argument("where", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUNS...")
+@click.option("--out", type=click.Path(path_type=Path), required=True)
+def export(form: str, where: Sequence[Path], out: Path) -> None:
+    """Stored runs in other people's formats: `dreamproof list exporters`."""
+    from results import exporters
+
+    click.echo(f"{exporters.export(form, where, out)} -> {out}")
 
 
 @cli.command("verify-switches")

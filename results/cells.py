@@ -6,6 +6,7 @@ checkpoint of a run that is done. Nothing is pooled over settings, and nothing i
 
 from __future__ import annotations
 
+import zlib
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -131,7 +132,15 @@ def _measured(cells: dict[tuple, Cell], episodes: pd.DataFrame, runs: pd.DataFra
             cell.flag("early_checkpoint")
         if len(finite):
             cell.returns[seed] = finite["return"].to_numpy(float)
-            cell.env_seeds[seed] = finite.env_seed.to_numpy(np.int64)
+            cell.env_seeds[seed] = _env_seeds(finite.env_seed, key)
+
+
+def _env_seeds(seeds: pd.Series, key: tuple) -> np.ndarray:
+    """Environment seeds; unknown ones (imported rows) get numbers that no other cell has: nothing says that they pair."""
+    if not seeds.isna().any():
+        return seeds.to_numpy(np.int64)
+    unknown = -np.arange(1, len(seeds) + 1) - (zlib.crc32(repr(key).encode()) << 20)
+    return np.where(seeds.isna(), unknown, seeds.fillna(0).astype(float)).astype(np.int64)
 
 
 def _expected(cells: dict[tuple, Cell], runs: pd.DataFrame) -> None:

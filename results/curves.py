@@ -14,6 +14,7 @@ from results import cells, intervals, load, references
 from results.importers import dreamerv3
 
 MOST_BINS = 40
+IMPORTED = "imported"  # the preset of runs that others made
 TYPICAL = 95  # percent of training episodes that are no longer than a bin is wide
 
 
@@ -50,8 +51,14 @@ def runs(results: load.Results) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def training(results: load.Results, chosen: pd.DataFrame) -> pd.DataFrame:
-    """Training episodes of the chosen runs in order; those whose return is not a finite number keep their row."""
-    rows = results.episodes[(results.episodes.split == "train") & results.episodes.path.isin(chosen.path)]
+    """Training episodes of the chosen runs in order; those whose return is not a finite number keep their row.
+
+    Of an imported run that has none, the clean evaluations along its training: `left_out` says so.
+    """
+    of_chosen = results.episodes[results.episodes.path.isin(chosen.path)]
+    train = of_chosen.split == "train"
+    imported = (of_chosen.preset == IMPORTED) & ~of_chosen.path.isin(of_chosen[train].path) & (of_chosen.noise == "clean")
+    rows = of_chosen[train | imported]
     lacking = rows if "frames" not in rows else rows[rows.frames.isna()]
     if len(lacking):
         raise BadInput(f"{lacking.path.iloc[0]}/episodes.jsonl: a training episode lacks frames.")
@@ -76,7 +83,8 @@ def left_out(of_setting: pd.DataFrame, repeats: pd.DataFrame, episodes: pd.DataF
     again = sum(row == key for row in repeats[load.AXES].itertuples(index=False, name=None))
     bad = int((~np.isfinite(episodes["return"])).sum())
     texts = ((again, "repeated runs left out"), (bad, "returns not finite, left out"))
-    return "".join(f"; {count} {text}" for count, text in texts if count)
+    tested = "; clean evaluations during training" if (episodes.split == "eval").any() else ""
+    return "".join(f"; {count} {text}" for count, text in texts if count) + tested
 
 
 def over_seeds(seeds: pd.DataFrame, of: int, confidence: float) -> pd.DataFrame:

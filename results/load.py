@@ -97,7 +97,7 @@ def _describe(run: rundir.RunDir) -> dict[str, Any]:
         "done": run.done,
         **{key: state.get(key, 0) for key in ("step", "updates", "attempt")},
         **{key: state.get(key) or "" for key in ("host", "message")},
-        "wall_seconds": updated - started if started and updated else np.nan,
+        "wall_seconds": updated - started if started and updated else state.get("wall_seconds", np.nan),
     }
 
 
@@ -138,7 +138,8 @@ def _variants(runs: pd.DataFrame, configs: list[dict[str, Any]]) -> list[str]:
 
 
 _SEED = re.compile(r"\.s\d+-[0-9a-f]{8}(?=\"|$)")
-_NOT_SETTINGS = {"version", "study", "seed", "evaluate"}  # names, the seed, and what is measured (policy: in each row)
+# Names, the seed, what is measured (policy: in each row), and how an imported run was called where it comes from.
+_NOT_SETTINGS = {"version", "study", "seed", "evaluate", "imported"}
 
 
 def _leaves(prefix: str, value: Any) -> Iterator[tuple[str, str]]:

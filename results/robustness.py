@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from harness.errors import BadInput
 from results import intervals, load, references
 from results.cells import KEY, Cell, random_returns, select
 
@@ -33,8 +34,11 @@ def table(
     bootstrap-two-level: the same, by drawing seeds and then episodes, S > FEW.
     t-episodes-one-model: how precisely the one trained model there is was measured; nothing about the method.
     `boot_low`, `boot_high` are the two-level bootstrap in every case. `episodes` counts those of all seeds together.
+    BadInput where no run evaluates, as in score files of others.
     """
     cells = select(results)
+    if not cells:
+        raise BadInput("None of these runs holds or plans evaluation episodes; `table curves` shows training.")
     boot = intervals.Bootstrap(rng, reps)
     randoms = {task: _random(task, cells, boot) for task in {cell.key["task"] for cell in cells}}
     rows = [row for some in _batches(cells) for row in _rows(some, randoms, boot, confidence, quantile)]

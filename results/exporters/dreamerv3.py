@@ -1,0 +1,63 @@
+"""DreamerV3's log layout: BENCHMARK/dreamproof-TASK-METHOD-SEED/scores.jsonl, which its plot.py reads.
+
+One line {step, episode/score} per training episode, `step` in environment frames; a null stays null. Evaluation episodes
+have no place in this layout and are counted. Ablation and training noise become part of the method's name.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from results.load import Results
+
+
+def write(results: Results, out: Path) -> str:
+    """BadInput where two runs would have the same folder."""
+    from harness.errors import BadInput
+    from results.importers.dreamerv3 import SCORE, STEP
+
+    training = dict(iter(results.episodes[results.episodes.split == "train"].groupby("path")))
+    folders: dict[Path, str] = {}
+    for run in results.runs.to_dict("records"):
+        folder = out / _folder(run)
+        if folder in folders:
+            raise BadInput(f"{run['path']} and {folders[folder]} would both become {folder}: export them one by one.")
+        folders[folder] = run["path"]
+    rows = 0
+    for folder, path in folders.items():
+        if path not in training:
+            continue
+        points = training[path].sort_values(["frames", "episode"])
+        folder.mkdir(parents=True, exist_ok=True)
+        lines = [
+            json.dumps({STEP: _whole(x), SCORE: None if math.isnan(y) else y})
+            for x, y in zip(points.frames, points["return"], strict=True)
+        ]
+        (folder / "scores.jsonl").write_text("".join(line + "\n" for line in lines))
+        rows += len(lines)
+    without = len(folders) - len(training)
+    left = len(results.episodes) - rows
+    text = f"{len(training)} runs, {rows} training episodes"
+    text += f"; left out: {left} evaluation episodes" if left else ""
+    return text + (f"; left out: {without} runs without a training episode" if without else "")
+
+
+def _folder(run: dict[str, Any]) -> Path:
+    """`atari100k/dreamproof-atari_asterix-dreamer-0`; a dash separates, so that names have none."""
+    from results.importers._run import BENCHMARKS
+
+    suite, _, name = run["task"].partition("/")
+    benchmark = next((key for key, (ours, _) in BENCHMARKS.items() if ours == suite), run["study"])
+    prefix = {"atari100k": "atari", "dmc_vision": "dmc"}.get(suite, suite)
+    switched = [part for part in (run["ablation"], run["train_noise"], run["variant"]) if part not in ("none", "clean", "")]
+    parts = (f"{prefix}_{name}" if name else suite, ".".join([run["agent"], *switched]), str(run["train_seed"]))
+    return Path(benchmark) / "-".join(["dreamproof", *(re.sub(r"[^\w.+=:]+", "_", part) for part in parts)])
+
+
+def _whole(value: float) -> float:
+    return int(value) if value == int(value) else float(value)

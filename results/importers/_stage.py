@@ -1,0 +1,119 @@
+"""Run directories of an import, written beside their place and moved there together: all of them or none."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from harness.errors import BadInput
+from results.importers._run import Run
+
+COMPARED = ("config.json", "state.json", "episodes.jsonl")  # provenance names the file, which may have moved
+STATE = {"state": "done", "step": 0, "updates": 0, "attempt": 0, "started": None, "updated": None, "host": ""}
+STATE |= {"job": None, "message": ""}
+# Of every row; what a format does not say is unknown, not zero.
+ROW = {"split": "train", "step": None, "frames": None, "noise": "clean", "policy": "unknown", "episode": None, "seed": None}
+ROW |= {"return": None, "length": None}
+
+
+class Stage:
+    """A temporary folder beside `out`. Leaving the context removes what is left of it."""
+
+    def __init__(self, out: Path):
+        self._out = out
+        self._added: dict[Path, Run] = {}
+        self._known: set[Path] = set()
+        self._digests: dict[str, str] = {}
+
+    def __enter__(self) -> Stage:
+        try:
+            self._out.absolute().parent.mkdir(parents=True, exist_ok=True)
+            prefix = f".{self._out.name}.importing-"
+            self._folder = Path(tempfile.mkdtemp(prefix=prefix, dir=self._out.absolute().parent))
+        except OSError as error:
+            raise BadInput(f"Cannot write {self._out}: {error.strerror}") from None
+        self._folder.chmod(0o755)  # mkdtemp's own mode is private, and the folder may become `out`
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def add(self, run: Run, form: str) -> tuple[str, bool]:
+        """Write a run; its place below `out` and whether it is new there. BadInput where another run has that place."""
+        place = Path(run.config["study"].replace("/", "-")) / run.directory
+        if before := self._added.get(place):
+            raise BadInput(
+                f"{run.file}, {run.where}: a second run of {run}; the first: {before.file}, {before.where}. "
+                "Runs of one task and method are told apart by their seed (or benchmark, --benchmark)."
+            )
+        folder = self._folder / place
+        try:
+            folder.mkdir(parents=True)
+            self._write(folder, run, form)
+        except OSError as error:
+            raise BadInput(f"Cannot write {folder}: {error.strerror}") from None
+        self._added[place] = Run(**{**vars(run), "rows": {}, "state": {}, "settings": {}})
+        if (self._out / place).exists():
+            self._compare(place, folder, run)
+            shutil.rmtree(folder)
+            self._known.add(place)
+        return place.as_posix(), place not in self._known
+
+    def commit(self) -> None:
+        """Move the new runs to their places; the first import in one step."""
+        new = [place for place in self._added if place not in self._known]
+        try:
+            if not self._out.exists():
+                self._folder.rename(self._out)
+                return
+            for place in new:
+                (self._out / place).parent.mkdir(parents=True, exist_ok=True)
+                (self._folder / place).rename(self._out / place)
+        except OSError as error:
+            raise BadInput(f"Cannot write {self._out}: {error.strerror}") from None
+
+    def _write(self, folder: Path, run: Run, form: str) -> None:
+        steps = [step for step in _column(run, "step", 0) if step is not None]
+        state = STATE | {"step": max(steps, default=0)} | run.state
+        source = {"format": form, "file": run.file.name, "sha256": self._digest(run.file), "where": run.where}
+        for name, content in (("config", run.config), ("provenance", {"imported": source}), ("state", state)):
+            (folder / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
+        (folder / "episodes.jsonl").write_text("".join(_lines(run)))
+        if state["state"] == "done":
+            (folder / "done").touch()
+
+    def _compare(self, place: Path, folder: Path, run: Run) -> None:
+        for name in COMPARED:
+            there = self._out / place / name
+            if not there.exists() or there.read_bytes() != (folder / name).read_bytes():
+                raise BadInput(
+                    f"{run.file}, {run.where}: {self._out / place} is there with another {name}. "
+                    "Nothing was imported; delete that directory, or import to another --out or --benchmark."
+                )
+
+    def _digest(self, file: Path) -> str:
+        if str(file) not in self._digests:
+            with open(file, "rb") as stored:
+                self._digests = {str(file): hashlib.file_digest(stored, "sha256").hexdigest()}
+        return self._digests[str(file)]
+
+
+def _column(run: Run, name: str, missing: Any) -> list[Any]:
+    value = run.rows.get(name, missing)
+    return value if isinstance(value, list) else [value] * len(run.rows["return"])
+
+
+def _lines(run: Run) -> list[str]:
+    """The rows as JSON lines. A column is encoded at once: no JSON text holds a raw line break."""
+    columns = ROW | {"episode": list(range(len(run.rows["return"])))} | run.rows
+    texts = [
+        json.dumps(_column(run, name, value), separators=("\n", ":"), allow_nan=False)[1:-1].split("\n")
+        for name, value in columns.items()
+    ]
+    pattern = "{" + ", ".join(json.dumps(name).replace("%", "%%") + ": %s" for name in columns) + "}\n"
+    return [pattern % row for row in zip(*texts, strict=True)] if run.rows["return"] else []

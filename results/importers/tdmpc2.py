@@ -1,0 +1,66 @@
+"""TD-MPC2's result files: METHOD/TASK.csv with the columns step, reward and seed, one evaluation per row.
+
+`step` counts environment steps, action repeat included; `reward` is the mean return of an evaluation, of which the file
+does not say how many episodes it has. The path names method and task (--layout, --method and --task say it otherwise).
+With --benchmark dmc_proprio, `walker-walk` becomes our `dmc/walker_walk`.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from harness.errors import BadInput
+from results.importers._run import BENCHMARKS, Run, Told, whole
+from results.importers._text import lines
+
+FILES = ("*.csv",)
+LAYOUT = "{method}/{task}.csv"
+NAMES = ("step", "reward", "seed")
+
+
+def runs(files: Sequence[Path], told: Told) -> Iterator[Run]:
+    """One run per seed of a file, its rows in the file's order."""
+    for path in files:
+        seeds: dict[str, tuple[list[float], list[float | None]]] = defaultdict(lambda: ([], []))
+        for step, reward, seed in _rows(path):
+            seeds[seed][0].append(step)
+            seeds[seed][1].append(reward)
+        if not seeds:
+            raise BadInput(f"{path}: no row beneath the head.")
+        for seed, (steps, rewards) in seeds.items():
+            names = told.named(path, LAYOUT, seed=seed) | {"seed": seed}
+            frames, repeat = whole(steps), told.frames_per_step(names["benchmark"])
+            rows = {"split": "eval", "step": [int(x // repeat) for x in frames], "frames": frames, "return": rewards}
+            names, spelled = names | {"task": _ours(names["task"], names["benchmark"])}, names["task"]
+            yield Run(path, f"seed {seed}", **names, rows=rows, unit="mean of an evaluation", spelled=spelled)
+
+
+def _ours(task: str, benchmark: str) -> str:
+    known = benchmark in BENCHMARKS and "/" not in task
+    return f"{BENCHMARKS[benchmark][0]}/{task.replace('-', '_')}" if known else task
+
+
+def _rows(path: Path) -> Iterator[tuple[float, float | None, str]]:
+    rows = csv.reader(lines(path))
+    head = [name.strip() for name in next(rows, [])]
+    if sorted(head) != sorted(NAMES):
+        raise BadInput(f"{path}, line 1: columns are {', '.join(head) or 'missing'}; a file has {', '.join(NAMES)}.")
+    for row in rows:
+        if not any(row):
+            continue
+        where = f"{path}, line {rows.line_num}"
+        if len(row) != len(head):
+            raise BadInput(f"{where}: {len(row)} fields, but the head has {len(head)}.")
+        named = {name: text.strip() for name, text in zip(head, row, strict=True)}
+        try:
+            step = float(named["step"])
+            reward = float(named["reward"]) if named["reward"] else math.nan
+        except ValueError:
+            raise BadInput(f"{where}: {','.join(row)!r}; step and reward are numbers.") from None
+        if not (math.isfinite(step) and step >= 0) or not named["seed"]:
+            raise BadInput(f"{where}: {','.join(row)!r}; a row has a step, at least 0, and a seed.")
+        yield step, reward if math.isfinite(reward) else None, named["seed"]
