@@ -120,6 +120,7 @@ def test_the_page_holds_a_table_per_subject_between_its_marks(tmp_path):
     assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
     assert "| task | steps / s | load |\n| --- | --- | --- |\n| dmc/a | 12.3 k | 2 |" in text
     assert "load average up to 2.0" in text
+    assert "![scaling](page-scaling.png)" in _page.page({"scaling": [{"axis": "size", "load_average": 0.0}]}, "page")
     path.write_text("no marks")
     with pytest.raises(BadInput, match="no place for the tables"):
         _page.write(path, "")

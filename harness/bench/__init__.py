@@ -119,7 +119,7 @@ def run(subject: str | None, given: Mapping[str, Any], as_json: bool, out: Path 
         if figure or subject:
             _keep(rows, figure, out.with_suffix(".csv") if subject else out.with_name(f"{out.stem}-{name}.csv"))
     if out and not subject:
-        _page.write(out, _page.page(measured))
+        _page.write(out, _page.page(measured, out.stem))
     return max((row["load_average"] for rows in measured.values() for row in rows), default=0.0)
 
 

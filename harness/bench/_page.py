@@ -33,8 +33,8 @@ def _alone(subject: str, case: Mapping[str, Any]) -> list[Row]:
     return json.loads(done.stdout)
 
 
-def page(measured: Mapping[str, Sequence[Row]]) -> str:
-    """The machine, then a table for every subject, in Markdown."""
+def page(measured: Mapping[str, Sequence[Row]], stem: str = "page") -> str:
+    """The machine, then a table for every subject and its figure, `stem`-`subject`.png, in Markdown."""
     machine = provenance.collect(command=[])
     about = f"{machine['cpu']['model']}, {machine['cpu']['usable']} cores, torch {machine['versions']['torch']}"
     busy = [row["load_average"] for each in measured.values() for row in each if row["load_average"] > bench.BUSY]
@@ -44,6 +44,8 @@ def page(measured: Mapping[str, Sequence[Row]]) -> str:
     for subject, found in measured.items():
         module = plugins.load("harness.bench", subject)
         lines += ["", f"**{subject}** — {plugins.caption(module)}", "", *table(module, found)]
+        if hasattr(module, "FIGURE"):
+            lines += ["", f"![{subject}]({stem}-{subject}.png)"]
     return "\n".join(lines) + "\n"
 
 
