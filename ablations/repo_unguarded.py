@@ -13,7 +13,7 @@ CHANGES = {
         "ceiling": 1e30,
         "warmup": 0,
         "mask_first": False,
-        "dual": {"kind": "adam", "e_folds": 30.0},
+        "dual": {"kind": "adam", "e_folds": 60.0},
     },
 }
 KEEPS = ("act", "loss/recon_*", "loss/reward", "loss/cont", "loss/policy", "loss/value", "loss/replay_value")

@@ -168,7 +168,7 @@ def test_a_run_without_episodes_is_named(tmp_path):
     run(tmp_path, [(100, 10)], [5.0], seed=0)
     run(tmp_path, [], done=False, seed=1)
     figure, table = plots.build("curves", [tmp_path])
-    assert "no training episode yet: dreamer seed 1" in figure.axes[0].texts[0].get_text()
+    assert "no training episode yet: dreamer (seed 1)" in figure.axes[0].texts[0].get_text()
     assert list(table[table.kind == "curve"].of) == [2]
 
 

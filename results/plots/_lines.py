@@ -96,7 +96,8 @@ def _explain(ax: Axes, marks: pd.DataFrame) -> None:
     if (marks.kind == "stopped").any():
         ax.add_line(Line2D([], [], marker="x", ms=4.5, mew=1.1, label=STOPPED, **grey))
     empty = marks[(marks.kind == "stopped") & marks.x.isna()]
-    absent = [f"{mark.series} seed {mark.train_seed}" for mark in empty.itertuples()]
+    seeds = empty.groupby("series", sort=False).train_seed.apply(lambda some: ", ".join(map(str, sorted(some))))
+    absent = [f"{series} (seed {numbers})" for series, numbers in seeds.items()]
     if absent:
         text = textwrap.fill("no training episode yet: " + ", ".join(absent), 60)
         ax.text(0.98, 0.97, text, transform=ax.transAxes, ha="right", va="top", fontsize=style.FONT - 0.5)

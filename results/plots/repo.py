@@ -58,6 +58,7 @@ def paint(drawn: pd.DataFrame) -> Figure:
 
     panels, series = list(drawn.panel.unique()), sorted(drawn.series.unique(), key=lambda text: float(text.split()[1]))
     dashes = dict(zip(sorted(drawn["style"].unique(), key=lambda text: float(text.split()[0])), STYLES, strict=False))
+    dashes = dashes if len(dashes) > 1 else {}
     colours = dict(zip(series, style.COLOURS, strict=False))
     with mpl.rc_context(style.RC):
         figure = Figure(figsize=(max(2, len(panels)) * 2.3, 1.7 * len(SHOWN)), layout="constrained")
@@ -71,11 +72,11 @@ def paint(drawn: pd.DataFrame) -> Figure:
                     ax.plot(line.x, line.value, dashes.get(dash, "-"), color=colours[label], lw=0.9, label=shown)
                 for target in marks.target.unique() if name == "repo/kl" else ():
                     ax.axhline(target, color=colours[f"target {target:g} nats"], lw=0.6, ls=":", label="_target")
-                ax.set_yscale("log")
+                ax.set_yscale("log", nonpositive="mask")
                 ax.grid(axis="y", lw=0.3, alpha=0.6)
             axes[row][0].set_ylabel(SHOWN[name])
         for ax, panel in zip(axes[0], panels, strict=True):
-            ax.set_title(textwrap.fill(panel, 36))
+            ax.set_title(panel.replace(", ", "\n", 1))
         for ax in axes[-1]:
             ax.set_xlabel("gradient updates")
         text = "Means over log intervals of single runs; dotted: the target. The scale is logarithmic, so that a runaway shows."
