@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export MUJOCO_GL ?= egl
 
-.PHONY: setup quickstart test lint evidence clean
+.PHONY: setup quickstart test lint evidence devcluster-up devcluster-down clean
 
 setup: .venv/.installed
 
@@ -34,6 +34,10 @@ evidence: setup
 	$(BIN)/dreamproof run learning
 	$(BIN)/dreamproof plot curves runs/learning $(OFFICIAL:%=--reference %) --out docs/learning.png
 	$(BIN)/dreamproof table curves runs/learning $(OFFICIAL:%=--reference %) --out docs/learning-table.md
+
+# A real SLURM on this machine, for trials and tests. It says which Debian packages are missing.
+devcluster-up devcluster-down: devcluster-%: setup
+	$(BIN)/dreamproof devcluster $*
 
 clean:
 	rm -rf .venv build *.egg-info
