@@ -251,8 +251,11 @@ def work(path: Path, parent: int | None, noises: Sequence[str], episodes: int, *
     on = run.Machine(**machine)
     with Stop(parent) as stop:
         if noises:
-            return pool.EXIT[run.extend(rundir.RunDir(path), on, stop, noises, episodes)]
-        return pool.EXIT[run.execute(rundir.RunDir(path), on, stop)]
+            state = run.extend(rundir.RunDir(path), on, stop, noises, episodes)
+        else:
+            state = run.execute(rundir.RunDir(path), on, stop)
+        stop.ignore()
+        return pool.EXIT[state]
 
 
 def _output_options(function: Callable[..., Any]) -> Callable[..., Any]:

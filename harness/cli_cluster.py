@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -175,9 +176,10 @@ def _local(root: Path, cells: Sequence[Any], needs: dict[str, Any], parallel: in
         click.echo(f"{len(cells)} runs on this machine, in this order:\n" + "\n".join(needs))
         return
     (root / ".jobs").mkdir(parents=True, exist_ok=True)
-    shared = parallel or next(iter(needs.values())).parallel
+    need = next(iter(needs.values()))
+    shared, threads = parallel or need.parallel or max(1, (os.cpu_count() or 1) // need.cpus), need.cpus
     with Claim(root / ".jobs" / "local"):
-        cli._drive(cells, root.parent, parallel=shared, threads=None, device="auto", checkpoint_every=5, again=True)
+        cli._drive(cells, root.parent, parallel=shared, threads=threads, device="auto", checkpoint_every=5, again=True)
 
 
 def _root(study: str, scale: str | None, runs: Path) -> Path:

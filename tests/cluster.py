@@ -102,3 +102,10 @@ def now(*_):
         job, _, reason = line.partition(" ")
         if reason == "BeginTime":
             subprocess.run(["scontrol", "update", f"JobId={job}", "StartTime=now"], capture_output=True)
+
+
+def requeue():
+    """Put every running job back into the queue."""
+    listed = subprocess.run(["squeue", "-h", "-r", "-t", "R", "-o", "%A"], capture_output=True, text=True).stdout
+    for job in listed.split():
+        subprocess.run(["scontrol", "requeue", job], capture_output=True)

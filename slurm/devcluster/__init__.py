@@ -1,8 +1,8 @@
 """A real SLURM on one machine, for tests and trials: munge, slurmctld and two slurmd, all in one directory of their own.
 
 Debian's packages are enough (`apt-get install slurmctld slurmd slurm-client munge`); it needs no systemd and no cgroups.
-Partitions: `low` (default; preempted jobs are requeued), `cancel` (preempted jobs are cancelled after 20 seconds' grace) and
-`high`, which preempts both. `accounting` adds slurmdbd on a MariaDB of its own, so that `sacct` works.
+Partitions: `low` (default; preempted jobs are requeued), `cancel` (preempted jobs are cancelled) and `high`,
+which preempts both. `accounting` adds slurmdbd on a MariaDB of its own, so that `sacct` works.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ JobAcctGatherType=jobacct_gather/none
 {accounting}
 NodeName=n1,n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={n1},{n2} CPUs={cpus} RealMemory={memory} State=UNKNOWN
 PartitionName=low Nodes=n1,n2 Default=YES PriorityTier=1 PreemptMode=REQUEUE GraceTime=0 MaxTime=INFINITE State=UP
-PartitionName=cancel Nodes=n1,n2 PriorityTier=1 PreemptMode=CANCEL GraceTime=20 MaxTime=INFINITE State=UP
+PartitionName=cancel Nodes=n1,n2 PriorityTier=1 PreemptMode=CANCEL GraceTime=0 MaxTime=INFINITE State=UP
 PartitionName=high Nodes=n1,n2 PriorityTier=10 PreemptMode=OFF MaxTime=INFINITE State=UP
 """
 
