@@ -128,7 +128,20 @@ def devcluster(what: str, accounting: bool) -> None:
     click.echo({"up": lambda: devcluster.up(accounting), "down": devcluster.down, "status": devcluster.status}[what]())
 
 
-COMMANDS = (submit, status, logs, cancel, retry, devcluster)
+@click.command()
+@_profile
+@click.option("--json", "as_json", is_flag=True)
+@_runs
+def doctor(profile: Path | None, as_json: bool, runs: Path) -> int:
+    """Python, torch, GPU, rendering, simulators, disk, SLURM, cluster profile: works, does not, how to mend it."""
+    from harness import doctor
+
+    findings = doctor.examine(runs, profile)
+    click.echo(json.dumps([vars(f) for f in findings], indent=1) if as_json else doctor.text(findings))
+    return int(any(finding.state == "broken" for finding in findings))
+
+
+COMMANDS = (submit, status, logs, cancel, retry, devcluster, doctor)
 
 
 def _slurm(

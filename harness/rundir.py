@@ -25,8 +25,7 @@ def write_json(path: Path, value: Any, sync: bool = True) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with open(temporary, "w") as file:
-            json.dump(value, file, indent=1)
-            file.write("\n")
+            file.write(json.dumps(value, indent=1) + "\n")
             file.flush()
             if sync:
                 os.fsync(file.fileno())

@@ -47,6 +47,11 @@ def available() -> bool:
     return shutil.which("sbatch") is not None
 
 
+def configured() -> bool:
+    """Whether this machine knows of a cluster at all."""
+    return "SLURM_CONF" in _environment() or Path("/etc/slurm/slurm.conf").exists()
+
+
 def call(program: str, *arguments: str, timeout: float = 60) -> str:
     """Output of a program of SLURM's. Raises Unreachable with what it said."""
     try:
@@ -58,7 +63,7 @@ def call(program: str, *arguments: str, timeout: float = 60) -> str:
     except subprocess.TimeoutExpired:
         raise Unreachable(f"{program} did not answer within {timeout:.0f} seconds.") from None
     if done.returncode:
-        raise Unreachable(f"{program}: {done.stderr.strip()[-400:] or f'exit status {done.returncode}'}")
+        raise Unreachable(f"{program}: {' '.join(done.stderr.split())[:400] or f'exit status {done.returncode}'}")
     return done.stdout
 
 
