@@ -49,7 +49,7 @@ def up(accounting: bool = False, cpus: int = 4, memory: int = 8000, array: int =
     for name in ("munge", "state", "spool-n1", "spool-n2"):
         (place / name).mkdir(mode=0o755)
     files.write(
-        place, host=socket.gethostname().split(".")[0], user=getpass.getuser(), accounting=accounting,
+        place, port=_free_ports(), host=socket.gethostname().split(".")[0], user=getpass.getuser(), accounting=accounting,
         cpus=cpus, memory=memory, array=array,
     )  # fmt: skip
     _munge(place)
@@ -114,6 +114,24 @@ def _database(place: Path) -> None:
     _run(["sacctmgr", "-i", "add", "cluster", "dev"])
     _run(["sacctmgr", "-i", "add", "account", "main", "cluster=dev"])
     _run(["sacctmgr", "-i", "add", "user", getpass.getuser(), "account=main"])
+
+
+def _free_ports() -> int:
+    """The first of as many free ports in a row as the daemons need: clusters of other folders may be up beside this one."""
+    for first in range(17001, 18000, 10):
+        if all(_free(first + i) for i in range(len(files.PORTS))):
+            return first
+    raise RunFailed("No free ports between 17001 and 18000 for the devcluster's daemons.")
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("", port))
+        except OSError:
+            return False
+    return True
 
 
 def _nodes_ready() -> bool:

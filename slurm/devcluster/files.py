@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-NODES = {"n1": 17003, "n2": 17004}
-PORTS = {"ctld": 17001, "dbd": 17002, "sql": 17005}
+NODES = ("n1", "n2")
+PORTS = ("ctld", "dbd", "sql", *NODES)
 
 SLURM = """\
 ClusterName=dev
@@ -55,6 +55,7 @@ ACCOUNTING = """\
 AccountingStorageType=accounting_storage/slurmdbd
 AccountingStorageHost=127.0.0.1
 AccountingStoragePort={dbd}
+AccountingStoragePass={root}/munge/socket
 """
 
 DBD = """\
@@ -89,9 +90,10 @@ innodb_lock_wait_timeout=900
 """
 
 
-def write(root: Path, *, host: str, user: str, accounting: bool, cpus: int, memory: int, array: int) -> None:
-    """slurm.conf, and for accounting slurmdbd.conf and my.cnf. `memory` in MB per node; all daemons listen on 127.0.0.1."""
-    values = {**PORTS, **NODES, "root": root, "host": host, "user": user, "cpus": cpus, "memory": memory, "array": array}
+def write(root: Path, *, port: int, host: str, user: str, accounting: bool, cpus: int, memory: int, array: int) -> None:
+    """slurm.conf, and for accounting slurmdbd.conf and my.cnf. `memory` in MB per node; daemons take ports from `port` on."""
+    values = {name: port + i for i, name in enumerate(PORTS)}
+    values |= {"root": root, "host": host, "user": user, "cpus": cpus, "memory": memory, "array": array}
     kind = ACCOUNTING.format(**values) if accounting else "AccountingStorageType=accounting_storage/none"
     (root / "slurm.conf").write_text(SLURM.format(**values, accounting=kind))
     if accounting:
