@@ -34,6 +34,7 @@ evidence: setup
 	$(BIN)/dreamproof run learning
 	$(BIN)/dreamproof plot curves runs/learning $(OFFICIAL:%=--reference %) --out docs/learning.png
 	$(BIN)/dreamproof table curves runs/learning $(OFFICIAL:%=--reference %) --out docs/learning-table.md
+	$(BIN)/python tests/campaign.py --seconds 240 --learners 10 --steps 1200 --out docs/campaign.json
 
 # A real SLURM on this machine, for trials and tests. It says which Debian packages are missing.
 devcluster-up devcluster-down: devcluster-%: setup

@@ -38,11 +38,12 @@ def submit(study: str, scale: str | None, runs: Path, dry_run: bool, cluster: st
     from harness import study as studies
 
     loaded, cells = studies.planned(study, scale)
-    root, needs = runs / loaded.name, {cell.run_id: studies.resources(loaded, cell, study) for cell in cells}
+    root, named = runs / loaded.name, {cell.run_id: cell for cell in cells}
+    needs = {name: studies.resources(loaded, cell, study) for name, cell in named.items()}
     if cluster == "local":
         _local(root, cells, needs, options["parallel"], dry_run)
-        return
-    _slurm(root, cells, needs, dry_run, **options)
+    else:
+        _slurm(root, named, needs, dry_run, **options)
 
 
 @click.command()
@@ -145,7 +146,7 @@ COMMANDS = (submit, status, logs, cancel, retry, devcluster, doctor)
 
 
 def _slurm(
-    root: Path, cells: Sequence[Any], needs: dict[str, Any], dry_run: bool, parallel: int | None, profile: Path | None
+    root: Path, cells: dict[str, Any], needs: dict[str, Any], dry_run: bool, parallel: int | None, profile: Path | None
 ) -> None:
     from harness.rundir import RunDir
     from slurm import profile as profiles
@@ -158,8 +159,8 @@ def _slurm(
     else:
 
         def prepare() -> None:
-            for cell in cells:
-                RunDir.create(root / cell.run_id, cell.dump(), sync=False)
+            for name, cell in cells.items():
+                RunDir.create(root / name, cell.dump(), sync=False)
 
         made = submit.submit(root, prepare, needs, cluster, parallel, click.echo)
     click.echo(_outcome(made, len(cells), dry_run), err=True)

@@ -62,7 +62,7 @@ def dreamproof(*arguments, cwd, status=0, environment=None):
         env={**os.environ, "PYTHONPATH": str(ROOT), "MUJOCO_GL": "egl", **(environment or {})},
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=3600,
     )
     assert done.returncode == status, done.stdout + done.stderr
     return done.stdout + done.stderr
