@@ -17,6 +17,7 @@ ACTIVE = {"PENDING", "RUNNING", "COMPLETING", "CONFIGURING", "SUSPENDED", "REQUE
           "STAGE_OUT", "STOPPED", "REQUEUE_FED", "SPECIAL_EXIT"}  # fmt: skip
 WAITING = {"PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT"}
 INHERITED = re.compile(r"SLURM_|SLURMD_|SBATCH_|SRUN_")
+ARRAY = 1001  # SLURM's default for MaxArraySize
 NAMES = 200  # job names in one call
 
 
@@ -108,7 +109,7 @@ def array_limit() -> int:
         match = re.search(r"^MaxArraySize\s*=\s*(\d+)", call("scontrol", "show", "config"), re.M)
     except Unreachable:
         match = None
-    return int(match[1]) if match else 1001
+    return int(match[1]) if match else ARRAY
 
 
 def requeue(job: str) -> bool:

@@ -21,7 +21,10 @@ STUDY = {
     "name": "big",
     "tasks": ["counter/vector", "counter/vector_continuous"],
     "size": "nano",
-    "ablations": "none no_unimix no_free_bits no_symlog no_return_norm no_decoder elu gelu layer_norm gumbel".split(),
+    "ablations": [
+        *("none", "no_unimix", "no_free_bits", "no_symlog", "no_return_norm"),
+        *("no_decoder", "elu", "gelu", "layer_norm", "gumbel"),
+    ],
     "train_noise": ["clean", *(f"state_gaussian:std=0.{i},unit=absolute" for i in range(1, 5))],
     "seeds": 100,
     "steps": 400,
@@ -46,10 +49,9 @@ def main():
             (folder / program).write_text(f'#!/bin/sh\nHERE={folder}\necho {program} >> "$HERE/calls"\n{does}\n')
             (folder / program).chmod(0o755)
         (folder / "big.yaml").write_text(yaml.safe_dump(STUDY))
-        seconds, said = timed(folder, "submit", "big.yaml")
-        print(
-            f"submit: {seconds:.1f} s, {len((folder / 'calls').read_text().splitlines())} calls of SLURM: {said.splitlines()[-1]}"
-        )
+        taken, said = timed(folder, "submit", "big.yaml")
+        calls = len((folder / "calls").read_text().splitlines())
+        print(f"submit: {taken}, {calls} calls of SLURM: {said.splitlines()[-1]}")
         arrays = [json.loads(path.read_text()) for path in folder.glob("runs/big/.jobs/*/array-*.json")]
         lines = [f"{a['job']}|{task}|PENDING|Priority|{a['name']}" for a in arrays for task in range(len(a["tasks"]))]
         (folder / "queue").write_text("\n".join(lines) + "\n")
