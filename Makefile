@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export MUJOCO_GL ?= egl
 
-.PHONY: setup quickstart test lint bench evidence clean
+.PHONY: setup quickstart test lint bench evidence devcluster-up devcluster-down clean
 
 setup: .venv/.installed
 
@@ -38,6 +38,11 @@ evidence: setup
 	$(BIN)/dreamproof run learning
 	$(BIN)/dreamproof plot curves runs/learning $(OFFICIAL:%=--reference %) --out docs/learning.png
 	$(BIN)/dreamproof table curves runs/learning $(OFFICIAL:%=--reference %) --out docs/learning-table.md
+	$(BIN)/python tests/campaign.py --seconds 240 --learners 10 --steps 1200 --out docs/campaign.json
+
+# A real SLURM on this machine, for trials and tests. It says which Debian packages are missing.
+devcluster-up devcluster-down: devcluster-%: setup
+	$(BIN)/dreamproof devcluster $*
 
 clean:
 	rm -rf .venv build *.egg-info

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from harness import cli_cluster
 from harness.errors import BadInput, RunFailed, unknown
 
 KINDS = ("suites", "tasks", "noises", "ablations", "agents", "presets", "sizes", "studies", "tables", "plots")
@@ -54,6 +55,10 @@ class _Verbs(click.Group):
 @click.version_option(package_name="dreamproof")
 def cli() -> None:
     """Robustness studies of world-model agents: train under noise, test under noise, table with honest intervals."""
+
+
+for _command in cli_cluster.COMMANDS:
+    cli.add_command(_command)
 
 
 def _runs_option(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -141,8 +146,8 @@ def run(study: str | None, scale: str | None, task: str | None, runs: Path, chan
         given = [f"--{k.replace('_', '-')}" for k, v in options.items() if v not in (None, ())] + ["--set"] * bool(changes)
         if given:
             raise BadInput(f"{', '.join(given)}: only with --task; a study's file says these things.")
-        loaded = studies.load(study, scale)
-        cells, resources = studies.runs(loaded, study), loaded.resources
+        loaded, cells = studies.planned(study, scale)
+        resources = loaded.resources
     else:
         grid = {"noise": list(options.pop("eval_noise")), "episodes": options.pop("episodes")}
         grid |= {"every": options.pop("every"), "policy": options.pop("policy")}
@@ -247,8 +252,11 @@ def work(path: Path, parent: int | None, noises: Sequence[str], episodes: int, *
     on = run.Machine(**machine)
     with Stop(parent) as stop:
         if noises:
-            return pool.EXIT[run.extend(rundir.RunDir(path), on, stop, noises, episodes)]
-        return pool.EXIT[run.execute(rundir.RunDir(path), on, stop)]
+            state = run.extend(rundir.RunDir(path), on, stop, noises, episodes)
+        else:
+            state = run.execute(rundir.RunDir(path), on, stop)
+        stop.ignore()
+        return pool.EXIT[state]
 
 
 def _output_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -411,7 +419,14 @@ def schema() -> None:
 
 
 def _drive(
-    cells: Sequence[Any], root: Path, *, parallel: int | None, threads: int | None, device: str, checkpoint_every: float
+    cells: Sequence[Any],
+    root: Path,
+    *,
+    parallel: int | None,
+    threads: int | None,
+    device: str,
+    checkpoint_every: float,
+    again: bool = False,
 ) -> None:
     from harness import pool, rundir
     from harness.stop import Stop
@@ -426,7 +441,7 @@ def _drive(
     parallel, threads = _split(parallel, threads, len(todo), device)
     with Stop() as stop:
         arguments = ["--device", device, "--threads", str(threads), "--checkpoint-every", str(checkpoint_every)]
-        ended = pool.drive(todo, parallel=parallel, arguments=arguments, stop=stop)
+        ended = pool.drive(todo, parallel=parallel, arguments=arguments, stop=stop, again=again)
     ended |= dict.fromkeys(diverged, "diverged")
     _summary(folders, ended, bool(stop.asked))
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from harness import config, study
+from harness import config, plugins, study
 from harness.config import RunConfig
 from harness.errors import BadInput
 from harness.rundir import RunDir
@@ -202,10 +202,11 @@ def _cost(runs: Iterable[tuple[_Run, float, bool]]) -> Cost:
 
 
 def _arrays(needs: Iterable[Resources]) -> Iterator[Array]:
-    """One array per kind of resources; what a cluster limits is not known here."""
-    for text, count in Counter(each.model_dump_json() for each in needs).items():
-        resources = Resources.model_validate_json(text)
-        yield Array(tasks=-(-count // resources.pack), runs=count, resources=resources)
+    """Those that `submit` would send: one per kind of resources, cut where the cluster, if there is one, cuts them."""
+    arrays, scheduler = (plugins.load("slurm", name) for name in ("arrays", "scheduler"))
+    limit = scheduler.array_limit() if scheduler.configured() else scheduler.ARRAY
+    for array in arrays.arrays({str(number): each for number, each in enumerate(needs)}, limit):
+        yield Array(tasks=len(array.tasks), runs=sum(map(len, array.tasks)), resources=array.resources)
 
 
 def _added(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
+import os
 import pkgutil
 from types import ModuleType
 
@@ -11,14 +13,12 @@ from harness.errors import unknown
 
 def names(package: str) -> list[str]:
     """The plugs of a package: its modules and sub-packages, sorted, without those that start with an underscore."""
-    path = importlib.import_module(package).__path__
-    return sorted(m.name for m in pkgutil.iter_modules(path) if not m.name.startswith("_"))
+    return [name for name, _ in _plugs(package)]
 
 
 def packages(package: str) -> list[str]:
     """Only the sub-packages of a package, sorted."""
-    path = importlib.import_module(package).__path__
-    return sorted(m.name for m in pkgutil.iter_modules(path) if m.ispkg and not m.name.startswith("_"))
+    return [name for name, is_package in _plugs(package) if is_package]
 
 
 def load(package: str, name: str, what: str | None = None) -> ModuleType:
@@ -31,3 +31,14 @@ def load(package: str, name: str, what: str | None = None) -> ModuleType:
 def caption(module: ModuleType) -> str:
     """The first line of a plug's docstring."""
     return (module.__doc__ or "").strip().split("\n")[0]
+
+
+def _plugs(package: str) -> list[tuple[str, bool]]:
+    path = tuple(importlib.import_module(package).__path__)
+    return _listing(path, tuple(os.stat(folder).st_mtime_ns for folder in path))
+
+
+@functools.lru_cache(maxsize=64)
+def _listing(path: tuple[str, ...], _changed: tuple[int, ...]) -> list[tuple[str, bool]]:
+    """The folders' plugs; read again when a folder has changed, because a grid asks for them thousands of times."""
+    return sorted((m.name, m.ispkg) for m in pkgutil.iter_modules(path) if not m.name.startswith("_"))

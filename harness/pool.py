@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from harness import failures
 from harness.rundir import RunDir
 from harness.stop import Stop
 
@@ -19,11 +20,14 @@ LINE_EVERY = 15.0  # seconds between plain progress lines of one run
 EXIT = {"done": 0, "failed": 1, "diverged": 1, "busy": 3, "preempted": 75}  # of a worker process
 
 
-def drive(runs: Sequence[RunDir], *, parallel: int, arguments: Sequence[str], stop: Stop) -> dict[RunDir, str]:
+def drive(
+    runs: Sequence[RunDir], *, parallel: int, arguments: Sequence[str], stop: Stop, again: bool = False
+) -> dict[RunDir, str]:
     """Run each directory in a process of its own, `parallel` at a time, in order. Returns how each ended.
 
     `arguments` go to every worker (`python -m harness work RUN ...`). A stop is passed on to the workers, which
-    checkpoint; what had not begun stays `queued`.
+    checkpoint; what had not begun stays `queued`. With `again` a run that failed goes to the end of the queue, until it
+    has failed the same way three times (`harness.failures`).
     """
     waiting, going, ended = list(runs), {}, {}
     stopping = False
@@ -44,6 +48,8 @@ def drive(runs: Sequence[RunDir], *, parallel: int, arguments: Sequence[str], st
                     del going[run]
                     ended[run] = _ending(run, code)
                     show.end(run, ended[run])
+                    if again and _again(run, ended[run]):
+                        waiting.append(run)
                 else:
                     show.update(run)
             try:
@@ -53,6 +59,15 @@ def drive(runs: Sequence[RunDir], *, parallel: int, arguments: Sequence[str], st
                     process.kill()
                 raise
     return ended
+
+
+def _again(run: RunDir, state: str) -> bool:
+    """Whether a run that ended like this gets another attempt here (not begun any more where a stop was asked for)."""
+    try:
+        return state == "preempted" or (state == "failed" and failures.note(run, run.state["message"] or "no reason given"))
+    except OSError as error:
+        print(f"{run.path}: failure not recorded: {error}", file=sys.stderr)
+        return False
 
 
 def _start(run: RunDir, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
@@ -71,7 +86,11 @@ def _ending(run: RunDir, code: int) -> str:
     if code == 1 and run.state["state"] in ("failed", "diverged"):
         return run.state["state"]
     why = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
-    run.set_state(state="failed", message=f"worker ended without a word ({why}); log.txt has its last lines")
+    message = f"worker ended without a word ({why}) {failures.where(run)}; log.txt has its last lines"
+    try:
+        run.set_state(state="failed", message=message)
+    except OSError as error:
+        print(f"{run.path}: {message}; state not written: {error}", file=sys.stderr)
     return "failed"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 import os
 import platform
 import subprocess
@@ -19,6 +20,7 @@ from agents.protocol import Space
 from harness.env import Env
 
 ROOT = Path(__file__).resolve().parents[1]
+SNAPSHOT = "snapshot.json"  # in a copy of the code: its commit, whether it differed from it, and the copy's hash
 DISTRIBUTIONS = ("dreamproof", "torch", "numpy", "scipy", "pydantic", "safetensors", "pillow")
 
 
@@ -63,7 +65,12 @@ def versions(distributions: Iterable[str]) -> dict[str, str | None]:
 
 
 def git(root: Path) -> dict[str, Any] | None:
-    """Commit and, where files differ from it or are new, a hash of that; None where `root` is no checkout itself."""
+    """Commit and, where files differ from it or are new, a hash of that; None where `root` is no checkout itself.
+
+    A copy that was made for queued jobs (`slurm/snapshot.py`) knows what it is a copy of.
+    """
+    if (root / SNAPSHOT).is_file():
+        return json.loads((root / SNAPSHOT).read_text())
     # An installed copy may lie inside somebody else's repository, whose commit would say nothing about this program.
     top = _git(root, "rev-parse", "--show-toplevel")
     if top is None or Path(top.decode().strip()).resolve() != root.resolve():

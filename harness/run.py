@@ -11,12 +11,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from harness import adapt, build, checkpoint, config, envs, provenance
+from harness.claim import Busy, Lost
 from harness.config import EvaluateConfig, RunConfig
 from harness.errors import BadInput, RunFailed
 from harness.evaluate import Grid, missing
 from harness.loop import Training
 from harness.recorder import Recorder
-from harness.rundir import Busy, RunDir, write_json
+from harness.rundir import RunDir, write_json
 from harness.schedule import Every
 from harness.stop import Stop
 
@@ -42,7 +43,7 @@ def execute(run: RunDir, machine: Machine, stop: Stop) -> str:
     try:
         with run.claim():
             return _execute_claimed(run, machine, stop)
-    except Busy as error:
+    except (Busy, Lost) as error:
         print(error, file=sys.stderr, flush=True)
         return "busy"
 
@@ -52,6 +53,8 @@ def _execute_claimed(run: RunDir, machine: Machine, stop: Stop) -> str:
     try:
         run.set_state(state="running", attempt=before["attempt"] + 1, started=before.get("started") or round(time.time(), 3))
         state, message = _execute(run, machine, stop)
+    except Lost:
+        raise
     except (BadInput, RunFailed) as error:
         state, message = "failed", str(error)
     except OSError as error:
@@ -174,6 +177,7 @@ def _evaluate(run: RunDir, grid: EvaluateConfig, player: Grid, recorder: Recorde
 def _save(run: RunDir, training: Training, recorder: Recorder, *, replay: bool = True) -> float:
     """Checkpoint; returns the seconds it took. A finished run's model is kept without its replay."""
     begun = time.monotonic()
+    run.keep_claim()
     recorded, offsets = recorder.state()
     checkpoint.save(
         run.path / "checkpoint",

@@ -41,6 +41,12 @@ class Stop:
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
         self._before.clear()
 
+    def ignore(self) -> None:
+        """From now on, and after exit: a late signal must not turn an orderly end into a kill."""
+        for number in self._before:
+            signal.signal(number, signal.SIG_IGN)
+        self._before.clear()
+
     def _handle(self, number: int, _: FrameType | None) -> None:
         self._asked = self._asked or signal.Signals(number).name
         self._interrupts += number == signal.SIGINT

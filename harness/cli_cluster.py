@@ -1,0 +1,212 @@
+"""The verbs of clusters: submit, status, logs, cancel, retry, devcluster, doctor. Parses and dispatches, nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness.errors import BadInput, RunFailed
+
+_study = click.argument("study")
+_scale = click.option("--scale", help="Apply a study's named overrides, e.g. tiny.")
+_runs = click.option(
+    "--runs", default="runs", type=click.Path(path_type=Path), show_default=True, help="Root of the run directories."
+)
+_cluster = click.option("--cluster", type=click.Choice(["slurm", "local"]), default="slurm", show_default=True)
+_parallel = click.option("--parallel", type=click.IntRange(1), help="Runs at a time.  [default: the study's]")
+_profile = click.option(
+    "--profile", type=click.Path(path_type=Path), help="cluster.yaml.  [default: here, or ~/.config/dreamproof]"
+)
+
+
+@click.command()
+@_study
+@_scale
+@_cluster
+@_parallel
+@_profile
+@click.option("--dry-run", is_flag=True, help="Print the exact batch scripts; submit nothing.")
+@_runs
+def submit(study: str, scale: str | None, runs: Path, dry_run: bool, cluster: str, **options: Any) -> None:
+    """Send what is missing of STUDY to a cluster as job arrays. A second call sends nothing twice."""
+    from harness import study as studies
+
+    loaded, cells = studies.planned(study, scale)
+    root, named = runs / loaded.name, {cell.run_id: cell for cell in cells}
+    needs = {name: studies.resources(loaded, cell, study) for name, cell in named.items()}
+    if cluster == "local":
+        _local(root, cells, needs, options["parallel"], dry_run)
+    else:
+        _slurm(root, named, needs, dry_run, **options)
+
+
+@click.command()
+@_study
+@_scale
+@click.option("--watch", is_flag=True, help="Show it again every few seconds, until nothing is left to wait for.")
+@click.option("--every", type=click.FloatRange(0.5), default=10, show_default=True, help="Seconds between looks.")
+@click.option("--json", "as_json", is_flag=True)
+@_runs
+def status(study: str, scale: str | None, watch: bool, every: float, as_json: bool, runs: Path) -> int:
+    """What became of STUDY's runs, from the scheduler and the run directories together. 1 where some failed."""
+    from slurm import show, state
+
+    root = _root(study, scale, runs)
+    while True:
+        seen = state.overview(root)
+        if as_json:
+            click.echo(
+                json.dumps({"runs": show.rows(seen), "advice": show.advice(seen, study), "warning": seen.warning}, indent=1)
+            )
+        else:
+            if watch:
+                click.clear()
+            click.echo(show.text(root, seen, study))
+        if not watch or not any(row.job or row.state == "running" for row in seen.rows):
+            return int(any(row.state in ("failed", "diverged") for row in seen.rows))
+        time.sleep(every)
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("-n", "--lines", type=click.IntRange(1), default=40, show_default=True)
+@click.option("--follow", is_flag=True)
+@_runs
+def logs(run: Path, lines: int, follow: bool, runs: Path) -> None:
+    """The last lines that RUN (a run directory, or its name) and its jobs printed, and why its attempts failed."""
+    from slurm import logs
+
+    folder = logs.find(run, runs)
+    click.echo(logs.text(folder, lines))
+    for line in logs.following(folder) if follow else ():
+        click.echo(line, nl=False)
+
+
+@click.command()
+@_study
+@_scale
+@_runs
+def cancel(study: str, scale: str | None, runs: Path) -> None:
+    """Take STUDY's jobs out of the queue; what runs stops after a checkpoint. `submit` continues it."""
+    from slurm import cancel
+
+    waiting, running = cancel.cancel(_root(study, scale, runs))
+    click.echo(f"{waiting} waiting and {running} running runs cancelled. dreamproof submit {study} continues them.")
+
+
+@click.command()
+@_study
+@_scale
+@click.option("--state", "states", default="failed,timeout", show_default=True, help="Which runs, e.g. failed,diverged.")
+@_cluster
+@_parallel
+@_profile
+@click.option("--dry-run", is_flag=True)
+@_runs
+def retry(study: str, scale: str | None, states: str, runs: Path, **options: Any) -> None:
+    """Give runs of STUDY that were left another three attempts, from their last checkpoint, and submit them."""
+    from slurm import retry
+
+    chosen = retry.retry(_root(study, scale, runs), [s.strip() for s in states.split(",") if s.strip()], options["dry_run"])
+    click.echo(f"{chosen} runs to try again.")
+    if chosen:
+        click.get_current_context().invoke(submit, study=study, scale=scale, runs=runs, **options)
+
+
+@click.command()
+@click.argument("what", type=click.Choice(["up", "down", "status"]))
+@click.option("--accounting", is_flag=True, help="With slurmdbd on a MariaDB of its own, so that sacct works.")
+def devcluster(what: str, accounting: bool) -> None:
+    """A real SLURM on this machine, for trials and tests: munge, slurmctld and two slurmd."""
+    from slurm import devcluster
+
+    click.echo({"up": lambda: devcluster.up(accounting), "down": devcluster.down, "status": devcluster.status}[what]())
+
+
+@click.command()
+@_profile
+@click.option("--json", "as_json", is_flag=True)
+@_runs
+def doctor(profile: Path | None, as_json: bool, runs: Path) -> int:
+    """Python, torch, GPU, rendering, simulators, disk, SLURM, cluster profile: works, does not, how to mend it."""
+    from harness import doctor
+
+    findings = doctor.examine(runs, profile)
+    click.echo(json.dumps([vars(f) for f in findings], indent=1) if as_json else doctor.text(findings))
+    return int(any(finding.state == "broken" for finding in findings))
+
+
+COMMANDS = (submit, status, logs, cancel, retry, devcluster, doctor)
+
+
+def _slurm(
+    root: Path, cells: dict[str, Any], needs: dict[str, Any], dry_run: bool, parallel: int | None, profile: Path | None
+) -> None:
+    from harness.rundir import RunDir
+    from slurm import profile as profiles
+    from slurm import submit
+
+    cluster = profiles.load(profile)
+    if dry_run:
+        made = submit.plan(root, needs, cluster, parallel)
+        click.echo("\n".join(submit.texts(root, made.arrays, cluster)), nl=False)
+    else:
+
+        def prepare() -> None:
+            for name, cell in cells.items():
+                RunDir.create(root / name, cell.dump(), sync=False)
+
+        made = submit.submit(root, prepare, needs, cluster, parallel, click.echo)
+    click.echo(_outcome(made, len(cells), dry_run), err=True)
+
+
+def _outcome(made: Any, cells: int, dry_run: bool) -> str:
+    seen = made.overview
+    stays = [f"{seen.count('done')} done"] if seen.count("done") else []
+    queued = sum(row.job is not None and row.state != "done" for row in seen.rows)
+    stays += [f"{queued} in the queue or running"] if queued else []
+    left = sum(seen.count(state) for state in ("failed", "diverged"))
+    stays += [f"{left} failed (dreamproof retry)"] if left else []
+    stays += (
+        [f"{made.held_back} tasks held back by the submit limit: the same command sends them later"] if made.held_back else []
+    )
+    what = "would be submitted" if dry_run else "submitted"
+    if not made.runs:
+        return f"Nothing to submit: of {cells} runs {', '.join(stays) or 'none is missing'}."
+    return f"{made.runs} of {cells} runs {what} in {len(made.arrays)} arrays" + (f"; {', '.join(stays)}." if stays else ".")
+
+
+def _local(root: Path, cells: Sequence[Any], needs: dict[str, Any], parallel: int | None, dry_run: bool) -> None:
+    from harness import cli
+    from harness.claim import Claim
+
+    if dry_run:
+        click.echo(f"{len(cells)} runs on this machine, in this order:\n" + "\n".join(needs))
+        return
+    (root / ".jobs").mkdir(parents=True, exist_ok=True)
+    need = next(iter(needs.values()))
+    shared, threads = parallel or need.parallel or max(1, (os.cpu_count() or 1) // need.cpus), need.cpus
+    with Claim(root / ".jobs" / "local"):
+        cli._drive(cells, root.parent, parallel=shared, threads=threads, device="auto", checkpoint_every=5, again=True)
+
+
+def _root(study: str, scale: str | None, runs: Path) -> Path:
+    """The folder of a study's runs: of a file, of a shipped study, by the name under --runs, or the folder itself."""
+    from harness import study as studies
+
+    for folder in (Path(study), runs / study):
+        if folder.is_dir() and scale is None:
+            return folder
+    try:
+        root = runs / studies.read_only(study, scale)[0].name
+    except BadInput as error:
+        raise BadInput(f"{error} Or give a folder of runs; {runs}/{study} is none.") from None
+    if not root.is_dir():
+        raise RunFailed(f"Nothing was submitted or run yet: no {root}. Start with: dreamproof submit {study}")
+    return root

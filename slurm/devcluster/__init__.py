@@ -1,0 +1,225 @@
+"""A real SLURM on one machine, for tests and trials: munge, slurmctld and two slurmd, all in one directory of their own.
+
+Debian's packages are enough (`apt-get install slurmctld slurmd slurm-client munge`); it needs no systemd and no cgroups.
+Partitions: `low` (default; preempted jobs are requeued), `cancel` (preempted jobs are cancelled) and `high`,
+which preempts both. `accounting` adds slurmdbd on a MariaDB of its own, so that `sacct` works.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from harness.errors import BadInput, RunFailed
+from slurm.devcluster import files
+
+PACKAGES = {"munged": "munge", "slurmctld": "slurmctld", "slurmd": "slurmd", "sbatch": "slurm-client"}
+ACCOUNTING = {"slurmdbd": "slurmdbd", "mariadbd": "mariadb-server"}
+PATH = "/usr/sbin:/sbin:" + os.environ.get("PATH", "/usr/bin:/bin")
+
+
+def root() -> Path:
+    """Where the devcluster lives: `$DREAMPROOF_DEVCLUSTER`, else a directory of this user's under /tmp."""
+    return Path(os.environ.get("DREAMPROOF_DEVCLUSTER") or f"/tmp/dreamproof-devcluster-{os.getuid()}")
+
+
+def conf() -> Path | None:
+    """slurm.conf of a devcluster that was brought up, else None."""
+    path = root() / "slurm.conf"
+    return path if path.is_file() and path.stat().st_uid == os.getuid() else None
+
+
+def up(accounting: bool = False, cpus: int = 4, memory: int = 8000, array: int = 1001) -> str:
+    """Bring the cluster up, or leave it where it is up already -> a sentence. RunFailed names the log that says why not."""
+    _need(PACKAGES | (ACCOUNTING if accounting else {}))
+    place = root()
+    if conf() and _nodes_ready():
+        if accounting and not (place / "slurmdbd.conf").exists():
+            raise BadInput("The devcluster is up without accounting: bring it down first (dreamproof devcluster down).")
+        return f"up already: export SLURM_CONF={place}/slurm.conf"
+    down()
+    place.mkdir(mode=0o755, parents=True)
+    for name in ("munge", "state", "spool-n1", "spool-n2"):
+        (place / name).mkdir(mode=0o755)
+    files.write(
+        place, port=_free_ports(), host=socket.gethostname().split(".")[0], user=getpass.getuser(), accounting=accounting,
+        cpus=cpus, memory=memory, array=array,
+    )  # fmt: skip
+    _munge(place)
+    if accounting:
+        _database(place)
+    start("slurmctld")
+    for node in files.NODES:
+        start(node)
+    _wait(_nodes_ready, "slurmctld", seconds=60)
+    return f"up: export SLURM_CONF={place}/slurm.conf"
+
+
+def down() -> str:
+    """End every daemon and job of the cluster and remove its directory -> a sentence."""
+    place = root()
+    if not place.exists():
+        return "down already"
+    for name in ("slurmd-n1", "slurmd-n2", "slurmctld", "slurmdbd", "mariadb", "munge/munged"):
+        _end(place / f"{name}.pid", signal.SIGTERM)
+    _end_stepds(place)
+    shutil.rmtree(place)
+    return "down"
+
+
+def status() -> str:
+    """What sinfo says of a cluster that is up -> its nodes; or that there is none."""
+    if conf() is None:
+        return "down"
+    return _run(["sinfo", "-N", "-o", "%N %P %T"], quiet=True).strip() if _nodes_ready() else "up, but its nodes are not ready"
+
+
+def start(daemon: str) -> None:
+    """Start `slurmctld`, `n1` or `n2` of a cluster that has its files. Also for tests that have killed one."""
+    command = ["slurmctld"] if daemon == "slurmctld" else ["slurmd", "-N", daemon]
+    _run([*command, "-f", str(root() / "slurm.conf")])
+
+
+def kill(daemon: str, how: signal.Signals = signal.SIGKILL) -> None:
+    """End `slurmctld`, `n1` or `n2`; jobs of the node go on, as they do where a slurmd dies."""
+    name = daemon if daemon == "slurmctld" else f"slurmd-{daemon}"
+    _end(root() / f"{name}.pid", how)
+
+
+def _munge(place: Path) -> None:
+    key = place / "munge" / "key"
+    key.write_bytes(os.urandom(128))
+    key.chmod(0o400)
+    options = {name: place / "munge" / name for name in ("socket", "pid-file", "log-file", "seed-file")}
+    options |= {"pid-file": place / "munge" / "munged.pid", "key-file": key}
+    _run(["munged", "--force", *(f"--{name}={path}" for name, path in options.items())])
+
+
+def _database(place: Path) -> None:
+    settings = f"--defaults-file={place}/my.cnf"
+    _run(["mariadb-install-db", settings, "--auth-root-authentication-method=normal", "--skip-test-db"])
+    _background(["mariadbd", settings], place / "mariadb.out")
+    client = ["mariadb", f"--socket={place}/mariadb.sock", "--user=root"]
+    _wait(lambda: _works([*client, "-e", "select 1"]), "mariadb", seconds=60)
+    _run([*client, "-e", "create database slurm; grant all on slurm.* to slurm@'127.0.0.1' identified by 'slurm'"])
+    _run(["slurmdbd"])
+    _wait(lambda: _works(["sacctmgr", "-n", "show", "cluster"]), "slurmdbd", seconds=60)
+    _run(["sacctmgr", "-i", "add", "cluster", "dev"])
+    _run(["sacctmgr", "-i", "add", "account", "main", "cluster=dev"])
+    _run(["sacctmgr", "-i", "add", "user", getpass.getuser(), "account=main"])
+
+
+def _free_ports() -> int:
+    """The first of as many free ports in a row as the daemons need: clusters of other folders may be up beside this one."""
+    for first in range(17001, 18000, 10):
+        if all(_free(first + i) for i in range(len(files.PORTS))):
+            return first
+    raise RunFailed("No free ports between 17001 and 18000 for the devcluster's daemons.")
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("", port))
+        except OSError:
+            return False
+    return True
+
+
+def _nodes_ready() -> bool:
+    try:
+        shown = _run(["sinfo", "-h", "-N", "-o", "%N %T"], quiet=True)
+    except RunFailed:
+        return False
+    states = {tuple(line.split()) for line in shown.splitlines()}
+    return {name for name, state in states if state in ("idle", "mixed", "allocated")} == set(files.NODES)
+
+
+def _need(packages: dict[str, str]) -> None:
+    lacking = [package for program, package in packages.items() if not shutil.which(program, path=PATH)]
+    if lacking:
+        raise BadInput(f"The devcluster needs {', '.join(lacking)}: apt-get install {' '.join(lacking)}")
+
+
+def _environment() -> dict[str, str]:
+    place = root()
+    return {**os.environ, "PATH": PATH, "SLURM_CONF": f"{place}/slurm.conf", "SLURMDBD_CONF": f"{place}/slurmdbd.conf"}
+
+
+def _run(command: Sequence[str], quiet: bool = False) -> str:
+    # Daemons detach but would keep a pipe open, so their words go to a file.
+    with open(root() / "commands.log", "a+") as log:
+        at = log.seek(0, os.SEEK_END)
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=_environment(), start_new_session=True
+        )
+        log.seek(at)
+        said = log.read()
+    if done.returncode:
+        hint = "" if quiet else f" ({root()}/commands.log)"
+        raise RunFailed(f"{command[0]} failed with status {done.returncode}: {said.strip()[-300:]}{hint}")
+    return said
+
+
+def _background(command: Sequence[str], log: Path) -> None:
+    with open(log, "w") as file:
+        subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=_environment(), start_new_session=True
+        )
+
+
+def _works(command: Sequence[str]) -> bool:
+    try:
+        _run(command, quiet=True)
+    except RunFailed:
+        return False
+    return True
+
+
+def _wait(ready: Callable[[], bool], what: str, seconds: float) -> None:
+    limit = time.monotonic() + seconds
+    while not ready():
+        if time.monotonic() > limit:
+            raise RunFailed(f"{what} did not come up within {seconds:.0f} seconds: see {root()}/{what}.log")
+        time.sleep(0.25)
+
+
+def _end(pidfile: Path, how: signal.Signals) -> None:
+    try:
+        pid = int(pidfile.read_text())
+        os.kill(pid, how)
+    except (OSError, ValueError):
+        return
+    for _ in range(100):
+        if not _alive(pid):
+            return
+        time.sleep(0.1)
+    os.kill(pid, signal.SIGKILL)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def _end_stepds(place: Path) -> None:
+    """What still runs below the spool directories: a job's step daemon holds them as its working directory or files."""
+    for proc in Path("/proc").glob("[0-9]*"):
+        try:
+            environ = (proc / "environ").read_bytes()
+            if f"SLURM_CONF={place}/slurm.conf".encode() in environ.split(b"\0") and int(proc.name) != os.getpid():
+                name = (proc / "comm").read_text().strip()
+                if name.startswith("slurmstepd") or b"SLURM_JOB_ID=" in environ:
+                    os.kill(int(proc.name), signal.SIGKILL)
+        except (OSError, ValueError):
+            continue

@@ -1,0 +1,36 @@
+"""Another chance for runs that were left."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness import failures
+from harness.errors import unknown
+from harness.rundir import RunDir
+from slurm import state
+
+LEFT = ("failed", "timeout", "diverged", "lost", "preempted", "cancelled")
+
+
+def retry(study: Path, states: Sequence[str], dry_run: bool = False) -> int:
+    """Reset the failures of runs in these states -> how many. They go on from their checkpoint; diverged ones from nothing."""
+    for each in states:
+        if each not in LEFT:
+            raise unknown("state to retry", each, LEFT)
+    chosen = [row for row in state.overview(study).rows if row.state in states and row.job is None]
+    for row in () if dry_run else chosen:
+        run = RunDir(study / row.run)
+        if row.state == "diverged":
+            _clear(run)
+        failures.forget(run)
+    return len(chosen)
+
+
+def _clear(run: RunDir) -> None:
+    """Remove what a diverged attempt left: its checkpoint holds the weights that are lost."""
+    shutil.rmtree(run.path / "checkpoint", ignore_errors=True)
+    for name in ("episodes", "metrics"):
+        (run.path / f"{name}.jsonl").unlink(missing_ok=True)
+    run.set_state(step=0, updates=0)

@@ -1,0 +1,49 @@
+"""A copy of the code for queued jobs: editing the checkout does not change what they will run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from pathlib import Path
+from typing import Any
+
+from harness import provenance
+
+PACKAGES = ("agents", "harness", "ablations", "results", "slurm")
+KINDS = {".py", ".yaml", ".json"}
+
+
+def take(folder: Path) -> Path:
+    """`folder/<hash>` with the packages as they are now; the same code is copied once."""
+    files = sorted(path for package in PACKAGES for path in (provenance.ROOT / package).rglob("*") if path.suffix in KINDS)
+    content = [(path.relative_to(provenance.ROOT), path.read_bytes()) for path in files]
+    digest = hashlib.blake2b(digest_size=8)
+    for name, data in content:
+        digest.update(f"{name}\0{len(data)}\0".encode() + data)
+    place = folder / digest.hexdigest()
+    if not place.exists():
+        _write(place, content)
+    return place
+
+
+def described(place: Path) -> dict[str, Any]:
+    """Commit, difference to it and hash of a copy."""
+    return json.loads((place / provenance.SNAPSHOT).read_text())
+
+
+def _write(place: Path, content: list[tuple[Path, bytes]]) -> None:
+    temporary = place.with_name(f".{place.name}.{uuid.uuid4().hex}")
+    for name, data in content:
+        (temporary / name).parent.mkdir(parents=True, exist_ok=True)
+        (temporary / name).write_bytes(data)
+    commit = provenance.git(provenance.ROOT) or {"commit": None, "dirty": None}
+    (temporary / provenance.SNAPSHOT).write_text(json.dumps(commit | {"snapshot": place.name}))
+    try:
+        os.rename(temporary, place)
+    except OSError:  # somebody else made the same copy meanwhile
+        shutil.rmtree(temporary)
+        if not place.exists():
+            raise

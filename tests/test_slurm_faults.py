@@ -1,0 +1,139 @@
+"""What a cluster does to a grid: preemption, time limits, kills, restarts. All for real, on the devcluster."""
+
+import json
+import os
+import subprocess
+
+import cluster
+import numpy as np
+import pytest
+from cluster import dreamproof, now, until
+
+from harness import checkpoint, rundir
+
+pytestmark = pytest.mark.xdist_group("slurm")
+HIGH = ["sbatch", "-p", "high", "-N", "2", "--exclusive", "-o", "/dev/null"]
+LEARNER = {
+    "agent": "dreamer",
+    "seeds": 1,
+    "steps": 1000,
+    "set": {"env.envs": 1, "train.batch_size": 4, "train.batch_length": 16, "train.ratio": 16, "train.log_every": 100},
+}
+
+
+@pytest.fixture(scope="module")
+def slurm(tmp_path_factory):
+    with cluster.running(tmp_path_factory.mktemp("faults") / "dev"):
+        yield
+
+
+def resources(**changes):
+    return {"resources": {"memory": "500M", "hours": 0.5, **changes}}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The same grid, undisturbed, on this machine."""
+    folder = tmp_path_factory.mktemp("whole")
+    dreamproof("submit", cluster.study(folder, **LEARNER, **resources()), "--cluster", "local", cwd=folder)
+    return rundir.find([folder / "runs"])[0]
+
+
+def timeless(rows):
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+
+
+def same(a, b):
+    for name in ("episodes", "metrics"):
+        assert timeless(a.rows(name)) == timeless(b.rows(name)), name
+    left, right = (checkpoint.load(run.path / "checkpoint").arrays["agent"] for run in (a, b))
+    assert all(np.array_equal(left[k], right[k], equal_nan=left[k].dtype.kind == "f") for k in left)
+
+
+def saved(cwd):
+    return list(cwd.glob("runs/grid/*/checkpoint/step-*"))
+
+
+def training(cwd):
+    """An episode has been played: the run is past its first step."""
+    return any(path.stat().st_size for path in cwd.glob("runs/grid/*/episodes.jsonl"))
+
+
+def the_run(cwd):
+    return rundir.find([cwd / "runs"])[0]
+
+
+def test_preempted_runs_come_back_and_end_like_undisturbed_ones(slurm, whole, tmp_path):
+    """`low` is requeued by SLURM itself; in `cancel` that is not so, and the job submits itself again."""
+    folders = {name: tmp_path / name for name in ("low", "cancel")}
+    for name, folder in folders.items():
+        folder.mkdir()
+        dreamproof("submit", cluster.study(folder, **LEARNER, **resources(partition=name)), cwd=folder)
+    until(lambda: all(map(training, folders.values())), what="training of both")
+    subprocess.run([*HIGH, "--wrap", "sleep 1"], check=True, cwd=tmp_path)
+    until(lambda: now() is None and all(the_run(f).state["attempt"] == 2 for f in folders.values()), what="second attempts")
+    until(lambda: all(cluster.finished(folder, 1) for folder in folders.values()))
+    logs = {name: "".join(p.read_text() for p in folder.glob("runs/grid/.jobs/*/*.log")) for name, folder in folders.items()}
+    assert "SLURM has requeued this task" in logs["low"] and "restart 1" in logs["low"]
+    assert "submitted again as job" in logs["cancel"] and len(list(folders["cancel"].glob("runs/grid/.jobs/*/*.log"))) == 2
+    for folder in folders.values():
+        run = the_run(folder)
+        assert (run.state["state"], run.state["attempt"], run.state.get("failures", [])) == ("done", 2, [])
+        same(whole, run)
+
+
+def test_a_time_limit_is_met_with_a_checkpoint_and_the_run_goes_on(slurm, tmp_path):
+    study = cluster.study(tmp_path, **LEARNER | {"steps": 10_000_000}, **resources(hours=1 / 60))
+    dreamproof("submit", study, cwd=tmp_path)
+    until(lambda: now() is None and the_run(tmp_path).state["attempt"] == 2, what="a second attempt", seconds=240)
+    state = the_run(tmp_path).state
+    assert [failure["kind"] for failure in state["failures"]] == ["time"] and "time limit of 1 minutes after step-" in str(
+        state
+    )
+    assert state["restarts"] == 1 and state["step"] > 0
+    dreamproof("cancel", study, cwd=tmp_path)
+
+
+def test_a_run_that_fails_the_same_way_three_times_is_left_with_its_reason(slurm, tmp_path):
+    study = cluster.study(tmp_path, seeds=1)
+    dreamproof("submit", study, cwd=tmp_path)
+    until(lambda: cluster.finished(tmp_path, 1))
+    run = the_run(tmp_path)
+    for name in ("done", "state.json", "episodes.jsonl"):
+        (run.path / name).unlink()
+    (run.path / "episodes.jsonl").mkdir()  # a bug: nothing can be written there
+    dreamproof("submit", study, cwd=tmp_path)
+    row = until(lambda: [r for r in cluster.rows(tmp_path).values() if r["state"] == "failed" and r["job"] is None])[0]
+    assert row["attempt"] == 3 and "IsADirectoryError" in row["message"] and "3 times in a row" in row["message"]
+    assert "Nothing to submit" in dreamproof("submit", study, cwd=tmp_path)
+    said = dreamproof("status", study, cwd=tmp_path, status=1)
+    assert "dreamproof retry" in said and "1 failed (bug)" in said
+    (run.path / "episodes.jsonl").rmdir()
+    dreamproof("retry", study, cwd=tmp_path)
+    until(lambda: cluster.finished(tmp_path, 1))
+    assert "IsADirectoryError" in dreamproof("logs", run.name, cwd=tmp_path)
+
+
+def test_a_requeued_storm_costs_attempts_but_no_result(slurm, whole, tmp_path):
+    study = cluster.study(tmp_path, **LEARNER, **resources())
+    dreamproof("submit", study, cwd=tmp_path)
+    for attempt in (1, 2):
+        until(lambda n=attempt: now() is None and the_run(tmp_path).state["attempt"] == n and training(tmp_path))
+        cluster.requeue()
+    until(lambda: now() is None and cluster.finished(tmp_path, 1))
+    same(whole, the_run(tmp_path))
+
+
+def test_a_claim_of_a_dead_process_on_another_host_is_taken_over(slurm, tmp_path):
+    study = cluster.study(tmp_path, seeds=1)
+    dreamproof("submit", study, "--cluster", "local", cwd=tmp_path)
+    run = the_run(tmp_path)
+    (run.path / "done").unlink()
+    run.set_state(state="running")
+    gone = {"host": "elsewhere", "pid": 1, "born": "1", "machine": "another", "job": None, "restarts": 0, "token": "abc"}
+    (run.path / "claim").write_text(json.dumps(gone))
+    os.utime(run.path / "claim", (0, 0))
+    assert [row["state"] for row in cluster.rows(tmp_path).values()] == ["lost"]
+    dreamproof("submit", study, cwd=tmp_path)
+    until(lambda: cluster.finished(tmp_path, 1))
+    assert not (run.path / "claim").exists()
