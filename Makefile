@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export MUJOCO_GL ?= egl
 
-.PHONY: setup quickstart test lint bench oracle evidence devcluster-up devcluster-down clean
+.PHONY: setup quickstart test lint bench oracle evidence reproduce devcluster-up devcluster-down clean
 
 setup: .venv/.installed
 
@@ -44,6 +44,7 @@ oracle: setup
 OFFICIAL := $(wildcard ../shared/published/dmc_proprio-dreamerv3.json.gz)
 evidence: setup
 	$(BIN)/dreamproof run learning
+	$(BIN)/dreamproof export stored runs/learning --out results/stored/learning.csv.gz
 	$(BIN)/dreamproof plot curves runs/learning $(OFFICIAL:%=--reference %) --out docs/learning.png
 	$(BIN)/dreamproof table curves runs/learning $(OFFICIAL:%=--reference %) --out docs/learning-table.md
 	$(BIN)/python tests/campaign.py --seconds 240 --learners 10 --steps 1200 --out docs/campaign.json
@@ -51,6 +52,10 @@ evidence: setup
 # A real SLURM on this machine, for trials and tests. It says which Debian packages are missing.
 devcluster-up devcluster-down: devcluster-%: setup
 	$(BIN)/dreamproof devcluster $*
+
+# The docs' figures and tables from results/stored/, in seconds; fails where the stored rows are not those of figures/docs.yaml.
+reproduce: setup
+	$(BIN)/dreamproof reproduce figures/docs.yaml $(OFFICIAL:%=--reference %)
 
 clean:
 	rm -rf .venv .venv-oracle build *.egg-info

@@ -323,11 +323,8 @@ def plot(
     form = form or (out.suffix[1:] if out and out.suffix[1:] in ("png", "pdf", "svg") else "png")
     out = out or Path("figures") / f"{name}.{form}"
     chosen = {"reference": reference} if reference else {}
-    figure, drawn = plots.build(name, list(where), **options, **chosen)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(out, format=form)
-    _write(out.with_suffix(".csv"), drawn.to_csv(index=False))
-    click.echo(f"{name} -> {out} and {out.with_suffix('.csv')}")
+    beside = plots.save(*plots.build(name, list(where), **options, **chosen), out, form)
+    click.echo(f"{name} -> {out} and {beside}")
 
 
 @cli.command("import")
@@ -362,6 +359,26 @@ def export(form: str, where: Sequence[Path], out: Path) -> None:
     from results import exporters
 
     click.echo(f"{exporters.export(form, where, out)} -> {out}")
+
+
+@cli.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False), metavar="FIGURES.yaml")
+@click.option("--data", type=click.Path(path_type=Path), help="Where the runs of the list lie.  [default: beside the list]")
+@click.option("--out", type=click.Path(path_type=Path), help="Where outputs go.  [default: beside the list]")
+@click.option("--available", is_flag=True, help="Leave out, and list, entries whose runs are not there.")
+@_reference_option
+def reproduce(file: Path, data: Path | None, out: Path | None, available: bool, reference: Sequence[Path]) -> None:
+    """Rebuild a list of tables and figures from stored runs: the same runs give the same bytes.
+
+    Prints the hash of each one's data; 1, and nothing written, where it is not the one that the list holds.
+    """
+    from harness import strict_yaml
+    from results import reproduce as lists
+
+    entries = lists.parse(strict_yaml.read(file), str(file))
+    folders = (data or file.parent, out or file.parent)
+    for line in lists.rebuild(entries, *folders, available=available, reference=reference):
+        click.echo(line)
 
 
 @cli.command("verify-switches")

@@ -15,6 +15,7 @@ import pandas as pd
 
 from harness import rundir
 from harness.errors import BadInput
+from results import importers
 
 # What defines a run beside its training seed. `variant` names every other setting in which otherwise equal runs differ.
 AXES = ["study", "task", "agent", "preset", "size", "precision", "steps", "variant", "ablation", "train_noise"]
@@ -38,8 +39,15 @@ class Results:
 
 
 def load(roots: Iterable[Path | str]) -> Results:
-    """Read every run at or below the roots. The order of roots, runs and rows makes no difference."""
-    found = rundir.find(roots)
+    """Read every run at or below the roots. The order of roots, runs and rows makes no difference.
+
+    A root may be a file: a stored table (`export csv`, `stored`) or a DreamerV3 score file, imported for the occasion.
+    """
+    with importers.directories(roots) as folders:
+        return _load(rundir.find(folders))
+
+
+def _load(found: list[rundir.RunDir]) -> Results:
     runs = pd.DataFrame([_describe(run) for run in found])
     runs["variant"] = _variants(runs, [run.config for run in found])
     episodes = _episodes(found)

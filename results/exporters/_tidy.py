@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
+from typing import Any
+
 import pandas as pd
 
 from results.importers.csv import OF_RUN
 from results.load import Results
 
 RUN_NAMES = {"agent": "method", "train_seed": "seed", "policy": "run_policy", "step": "run_step", "updates": "run_updates"}
+# Where and how fast it ran is no part of a result.
+INCIDENTAL = ("run_updates", "attempt", "host", "message", "wall_seconds")
+RESULT = [name for name in OF_RUN if name not in INCIDENTAL]
+RESULT += ["split", "step", "frames", "noise", "policy", "episode", "env_seed", "return", "length"]
 
 
 def table(results: Results) -> pd.DataFrame:
@@ -17,3 +25,26 @@ def table(results: Results) -> pd.DataFrame:
     shared = {"agent", "train_seed", "done", "final_step", *OF_RUN} - {"seed"}
     own = results.episodes[[name for name in results.episodes if name not in shared]]
     return runs.merge(own, on="path", how="left").drop(columns="path")
+
+
+def canonical(results: Results) -> str:
+    """What tables and figures are made from, as CSV with the columns RESULT: the same for the same results, however stored.
+
+    Rows are in the order of `results.load`; whole numbers have no point, what is missing or not finite is empty.
+    """
+    full = table(results)
+    columns = {name: [_text(x) for x in full[name].tolist()] if name in full else "" for name in RESULT}
+    return pd.DataFrame(columns, index=full.index).to_csv(index=False, lineterminator="\n")
+
+
+def digest(results: Results) -> str:
+    """sha256 of `canonical`: the hash of a stored table is that of its uncompressed file."""
+    return hashlib.sha256(canonical(results).encode()).hexdigest()
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return ""
+        return str(int(value)) if value == int(value) else repr(value)
+    return "" if value is None else str(value)

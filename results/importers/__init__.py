@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from fnmatch import fnmatch
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -13,6 +17,8 @@ from harness.errors import BadInput, unknown
 if TYPE_CHECKING:
     from results.importers._run import Told
     from results.importers._summary import Summary
+
+READ_AS_RUNS = ("dreamerv3", "csv")  # formats that say everything in one file
 
 
 def names() -> list[str]:
@@ -44,6 +50,39 @@ def import_files(name: str, paths: Iterable[Path | str], out: Path | str, told: 
             raise BadInput(f"{', '.join(map(str, paths))}: no run in there.")
         stage.commit()
     return summary.close()
+
+
+@contextmanager
+def directories(roots: Iterable[Path | str]) -> Iterator[list[Path]]:
+    """The roots, where files among them are imported into a folder that lives as long as the context.
+
+    BadInput for a file whose name is that of no format in READ_AS_RUNS.
+    """
+    from results.importers._run import Told
+
+    folders, files = [], defaultdict(list)
+    for root in map(Path, roots):
+        if root.is_file():
+            files[_format_of(root)].append(root)
+        else:
+            folders.append(root)
+    if not files:
+        yield folders
+        return
+    with tempfile.TemporaryDirectory(prefix="dreamproof-import-") as temporary:
+        for name, some in files.items():
+            import_files(name, some, Path(temporary) / "runs", Told())
+        yield [*folders, Path(temporary) / "runs"]
+
+
+def _format_of(file: Path) -> str:
+    for name in READ_AS_RUNS:
+        if any(fnmatch(file.name, pattern) for pattern in module(name).FILES):
+            return name
+    raise BadInput(
+        f"{file} is no run directory; a file is BENCHMARK-METHOD.json.gz or a table of `dreamproof export` (.csv, .csv.gz, "
+        ".parquet). `dreamproof import` reads others."
+    )
 
 
 def _files(form: ModuleType, paths: Iterable[Path | str]) -> list[Path]:

@@ -14,10 +14,18 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from results.load import Results
+
 FORMATS = ("png", "pdf", "svg")
+# What matplotlib would write by itself: its version and the time, neither of which is part of a figure.
+METADATA = {
+    "png": {"Software": "dreamproof"},
+    "pdf": {"Creator": "dreamproof", "Producer": "dreamproof", "CreationDate": None},
+    "svg": {"Creator": "dreamproof", "Date": None},
+}
 
 
-def build(name: str, roots: Iterable[Path | str], **options: Any) -> tuple[Figure, pd.DataFrame]:
+def build(name: str, roots: Iterable[Path | str] | Results, **options: Any) -> tuple[Figure, pd.DataFrame]:
     """The figure `name` of every run at or below the roots, and what is drawn in it, one row per mark.
 
     Options as in `results.tables.prepare`, and those of the figure's `compute`.
@@ -30,3 +38,23 @@ def build(name: str, roots: Iterable[Path | str], **options: Any) -> tuple[Figur
         raise BadInput(f"The figure '{name}' takes no option '{option}'.")
     drawn = module.compute(results, rng, **options)
     return module.paint(drawn), drawn
+
+
+def save(figure: Figure, drawn: pd.DataFrame, out: Path, form: str) -> Path:
+    """Write the figure and, beside it, the CSV of what is drawn, whose path is returned. The same figure, the same bytes.
+
+    BadInput where a file cannot be written.
+    """
+    import matplotlib as mpl
+
+    from results import style
+
+    beside = out.with_suffix(".csv")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with mpl.rc_context(style.RC):  # fonts and identifiers are chosen when a file is written
+            figure.savefig(out, format=form, metadata=METADATA[form])
+        beside.write_text(drawn.to_csv(index=False, lineterminator="\n"))
+    except OSError as error:
+        raise BadInput(f"Cannot write {out}: {error.strerror}") from None
+    return beside

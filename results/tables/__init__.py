@@ -50,8 +50,11 @@ class Table:
         return getattr(_formats, form)(self.sheets)
 
 
-def build(name: str, roots: Iterable[Path | str], **options: Any) -> Table:
-    """The table `name` of every run at or below the roots. Options as in `prepare`, and those of the table's `make`."""
+def build(name: str, roots: Iterable[Path | str] | Results, **options: Any) -> Table:
+    """The table `name` of every run at or below the roots, or of loaded ones.
+
+    Options as in `prepare`, and those of the table's `make`.
+    """
     module = plugins.load("results.tables", name)
     results, rng, options = prepare(roots, **options)
     for option in set(options) - set(inspect.signature(module.make).parameters):
@@ -61,7 +64,7 @@ def build(name: str, roots: Iterable[Path | str], **options: Any) -> Table:
 
 
 def prepare(
-    roots: Iterable[Path | str],
+    roots: Iterable[Path | str] | Results,
     *,
     reps: int = 50_000,
     seed: int = 0,
@@ -87,4 +90,5 @@ def prepare(
 
     from results import load
 
-    return load.load(roots), np.random.default_rng(seed), {"reps": reps, "confidence": confidence, **options}
+    results = roots if isinstance(roots, load.Results) else load.load(roots)
+    return results, np.random.default_rng(seed), {"reps": reps, "confidence": confidence, **options}

@@ -1,0 +1,164 @@
+"""A list of tables and figures, rebuilt from stored runs: the same runs give the same bytes, and a hash says if they are."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness import plugins
+from harness.errors import BadInput, RunFailed, unknown
+
+if TYPE_CHECKING:
+    from results.load import Results
+
+VERBS = {"table": ("md", "csv", "tex", "html", "json"), "plot": ("png", "pdf", "svg")}
+NEEDED = ("verb", "name", "runs", "out")
+KEYS = (*NEEDED, "options", "data")
+OPTIONS = {"reps": int, "seed": int, "confidence": float, "final": str, "interval": str, "reference": list}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One table or figure. runs: paths or patterns; data: the expected hash, '' for any; where: for errors."""
+
+    where: str
+    verb: str
+    name: str
+    runs: tuple[str, ...]
+    out: str
+    options: dict[str, Any] = field(default_factory=dict)
+    data: str = ""
+
+    @property
+    def outputs(self) -> list[str]:
+        """The output and, of a figure, the CSV beside it."""
+        return [self.out] + ([str(Path(self.out).with_suffix(".csv"))] if self.verb == "plot" else [])
+
+
+def parse(content: Any, file: str) -> list[Entry]:
+    """The entries of a list that was read from YAML. BadInput names the entry and what it may hold."""
+    if not isinstance(content, list) or not content:
+        raise BadInput(f"{file}: a list of entries {{{', '.join(KEYS)}}}, not {type(content).__name__}.")
+    entries = [_entry(item, f"{file}, entry {number}") for number, item in enumerate(content, 1)]
+    written: dict[str, Entry] = {}
+    for entry in entries:
+        for path in entry.outputs:
+            if path in written:
+                raise BadInput(f"{entry.where}: {path} is written by {written[path].where} already.")
+            written[path] = entry
+    return entries
+
+
+def rebuild(
+    entries: Sequence[Entry], data: Path, out: Path, available: bool = False, reference: Sequence[Path] = ()
+) -> Iterator[str]:
+    """Build and write one entry after the other; a line about each: its output, whether that changed, its data's hash.
+
+    `available`: leave out entries whose runs are not below `data`. `reference` is added to entries named `curves`.
+    RunFailed at the end if the data of an entry are not those of its hash: that entry is not written.
+    """
+    from results import load
+
+    wrong, last = [], ([], None)
+    found = [_runs(entry, data, available) for entry in entries]
+    for entry, runs in zip(entries, found, strict=True):
+        if not runs:
+            yield f"{entry.out}: left out, nothing at {', '.join(entry.runs)}"
+            continue
+        last = last if last[0] == runs else (runs, load.load(runs))  # entries of the same runs follow each other
+        digest, files = _build(entry, last[1], data, reference)
+        if entry.data and digest != entry.data:
+            wrong.append(entry)
+            yield f"{entry.out}: not written, its data are {digest}"
+            continue
+        changed = [_write(out / path, content) for path, content in zip(entry.outputs, files, strict=True)]
+        yield f"{entry.out}: {'written' if any(changed) else 'unchanged'}, data {digest}" + (
+            "" if entry.data else " (unchecked)"
+        )
+    if wrong:
+        raise RunFailed("Other data than the list was made from: " + "; ".join(f"{e.where} expects {e.data}" for e in wrong))
+
+
+def _entry(item: Any, where: str) -> Entry:
+    if not isinstance(item, dict):
+        raise BadInput(f"{where}: an entry holds {', '.join(KEYS)}; got {str(item)[:40]!r}.")
+    for key in item:
+        if key not in KEYS:
+            raise unknown("key", key, KEYS, where)
+    if lacking := [key for key in NEEDED if key not in item]:
+        raise BadInput(f"{where}: lacks {', '.join(lacking)}.")
+    verb, runs = item["verb"], item["runs"]
+    runs = [runs] if isinstance(runs, str) else runs
+    texts = {"name": item["name"], "out": item["out"], "data": item.get("data", "")}
+    for key, text in texts.items():
+        if not isinstance(text, str):
+            raise BadInput(f"{where}: {key} = {text!r}; allowed is text.")
+    if verb not in VERBS:
+        raise unknown("verb", verb, VERBS, where)
+    if texts["name"] not in plugins.names(f"results.{verb}s"):
+        raise unknown(verb, texts["name"], plugins.names(f"results.{verb}s"), where)
+    if not isinstance(runs, list) or not runs or not all(isinstance(run, str) for run in runs):
+        raise BadInput(f"{where}: runs = {runs!r}; allowed is a path or pattern, or a list of them.")
+    if Path(texts["out"]).suffix[1:] not in VERBS[verb]:
+        raise BadInput(f"{where}: out = {texts['out']}; a {verb} ends in {', '.join('.' + form for form in VERBS[verb])}.")
+    return Entry(where, verb, runs=tuple(runs), options=_options(item.get("options", {}), where), **texts)
+
+
+def _options(given: Any, where: str) -> dict[str, Any]:
+    if not isinstance(given, dict):
+        raise BadInput(f"{where}: options = {given!r}; allowed is a mapping of {', '.join(OPTIONS)}.")
+    for name, value in given.items():
+        if name not in OPTIONS:
+            raise unknown("option", name, OPTIONS, where)
+        kinds = (int, float) if OPTIONS[name] is float else OPTIONS[name]
+        if not isinstance(value, kinds) or isinstance(value, bool):
+            raise BadInput(f"{where}: option {name} = {value!r}; allowed is a {OPTIONS[name].__name__}.")
+    return dict(given)
+
+
+def _runs(entry: Entry, data: Path, available: bool) -> list[Path]:
+    """The paths of an entry's runs in order, patterns resolved; [] where some are not there and that is allowed."""
+    found = []
+    for pattern in entry.runs:
+        whole = Path(pattern)
+        base, pattern = (Path(whole.anchor), str(whole.relative_to(whole.anchor))) if whole.anchor else (data, pattern)
+        here = sorted(base.glob(pattern)) if "*" in pattern else [base / pattern] * (base / pattern).exists()
+        if not here and not available:
+            raise BadInput(f"{entry.where}: nothing at {base / pattern}. --data names the folder of the runs.")
+        if not here:
+            return []
+        found += here
+    return found
+
+
+def _build(entry: Entry, results: Results, data: Path, reference: Sequence[Path]) -> tuple[str, list[bytes]]:
+    """The hash of the runs' data, and the bytes of the output and, for a figure, of the CSV beside it."""
+    from results import plots, tables
+    from results.exporters import _tidy
+
+    options = dict(entry.options)
+    if references := [*(data / path for path in options.pop("reference", [])), *(reference if entry.name == "curves" else [])]:
+        options["reference"] = references
+    digest = _tidy.digest(results)
+    form = Path(entry.out).suffix[1:]
+    if entry.verb == "table":
+        return digest, [tables.build(entry.name, results, **options).render(form).encode()]
+    with tempfile.TemporaryDirectory(prefix="dreamproof-figure-") as folder:
+        painted = Path(folder) / f"figure.{form}"
+        beside = plots.save(*plots.build(entry.name, results, **options), painted, form)
+        return digest, [painted.read_bytes(), beside.read_bytes()]
+
+
+def _write(path: Path, content: bytes) -> bool:
+    """Whether the file is another now."""
+    try:
+        if path.exists() and path.read_bytes() == content:
+            return False
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        return True
+    except OSError as error:
+        raise BadInput(f"Cannot write {path}: {error.strerror}") from None
