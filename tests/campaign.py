@@ -36,13 +36,13 @@ SETUP = [
 ]
 
 
-def grid(folder, learners, quick, steps):
-    """A study of runs that learn and of some that are over in a second, each with a time limit of one minute."""
+def grid(folder, learners, quick, steps, minutes):
+    """A study of runs that learn and of some that are over in a second, each with a short time limit."""
     study = cluster.study(
         folder, agent="dreamer", references=["random"], seeds=learners, steps=steps, train_noise=["clean"],
         set={"env.envs": 1, "train.batch_size": 4, "train.batch_length": 16, "train.ratio": 16, "train.log_every": 100},
         evaluate={"noise": ["clean", "state_gaussian:std=0.5,unit=absolute"], "episodes": quick},
-        resources={"memory": "600M", "hours": 1 / 60},
+        resources={"memory": "600M", "hours": minutes / 60},
     )  # fmt: skip
     (folder / "cluster.yaml").write_text(json.dumps({"partition": "low", "setup": SETUP}))
     return study
@@ -131,19 +131,19 @@ def _kill(pids, draw, parent):
 # The campaign
 
 
-def run(cwd, seconds, learners, quick=2, steps=600, seed=0, say=print):
+def run(cwd, seconds, learners, quick=2, steps=600, minutes=1, seed=0, say=print):
     """Disturb a grid for so many seconds, let it finish -> figures. AssertionError where a promise does not hold."""
     assert Path(SKEW).exists(), "needs Debian's faketime"
     draw, hit, begun = random.Random(seed), collections.Counter(), time.monotonic()
     twin, told = cwd / "twin", cwd / "told"
     for folder in (twin, told):
         folder.mkdir()
-    study = grid(twin, learners, quick, steps)
+    study = grid(twin, learners, quick, steps, minutes)
     dreamproof("submit", study, "--cluster", "local", cwd=twin)
     undisturbed = time.monotonic() - begun
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", told], check=True)
     try:
-        grid(told, learners, quick, steps)
+        grid(told, learners, quick, steps, minutes)
         total = len(rundir.find([twin / "runs"]))
         _submit(told, study)
         begun, faults = time.monotonic(), []
