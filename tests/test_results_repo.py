@@ -67,6 +67,15 @@ def test_what_is_wrong_is_flagged(tmp_path, changes, flag):
     assert flag in only(tmp_path)["flags"].split(";")
 
 
+def test_beta_that_still_grows_is_flagged(tmp_path):
+    """Over the last two of eight intervals from 2e-3 to 6e-3, a factor of 3 > e, while K is above its target."""
+    path = planted(tmp_path, late={"repo/kl": 3.1})
+    rows = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+    rows[-1]["repo/beta"] = 6e-3
+    (path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert only(tmp_path)["flags"] == "beta_growing"
+
+
 def test_beta_that_moves_faster_than_its_rate_is_flagged(tmp_path):
     slow = AGENT | {"kl": AGENT["kl"] | {"dual": {"kind": "proportional", "e_folds": 0.5, "limit": 1.0}}}
     planted(tmp_path, agent=slow)  # 0.69 e-folds from 1e-3 to 2e-3

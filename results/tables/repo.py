@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import inf, log
+from math import e, inf, log
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ def _flags(row: dict[str, Any], limit: float, logged: pd.DataFrame, late: pd.Dat
         "beta_outside": row["beta_low"] < row["floor"] / slack or row["beta_high"] > row["ceiling"] * slack,
         "beta_too_fast": row["moved"] > slack * row["e_folds"] * min(limit, 1e9) and limit < inf,
         "loss_above_bound": row["loss_max"] > slack * row["loss_bound"],
+        "beta_growing": row["kl"] > row["target"] and late["repo/beta"].iloc[-1] > e * late["repo/beta"].iloc[0],
         "at_cap": late["repo/beta_at_cap"].mean() > 0.5,
         "above_target": row["kl"] > (1 + NEAR) * row["target"],
         "below_target": row["kl"] < (1 - NEAR) * row["target"],
@@ -130,5 +131,6 @@ def _notes(rows: pd.DataFrame) -> list[str]:
         f"{broken} of {len(rows)} runs left a bound; in {held} the KL ended within {NEAR:.0%} of its target.",
         f"K: KL that is held, nats per step, mean over the last {SETTLED:.0%} of updates. max KL: of a single step; its bound "
         f"is {rows.kl_bound.min():.1f} nats. moved: e-folds of beta from its start at most; e-folds: what a whole run allows "
-        "at a violation of one target. max |loss|: of beta (K - target), over log intervals.",
+        "at a violation of one target. max |loss|: of beta (K - target), over log intervals. beta_growing: by more than a "
+        "factor of e over that last part, with K above its target.",
     ]
