@@ -40,13 +40,20 @@ oracle: setup
 	$(ORACLE) -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-oracle.lock
 	$(ORACLE) -m pytest -m oracle tests/test_torchrl.py
 
-# Slow: about 40 minutes on two cores. The official curve is drawn where its file is at hand (docs/learning.md).
+# Slow: about two and a half hours on two cores. The official curve is drawn where its file is at hand (docs/learning.md).
 OFFICIAL := $(wildcard ../shared/published/dmc_proprio-dreamerv3.json.gz)
 evidence: setup
 	$(BIN)/dreamproof run learning
 	$(BIN)/dreamproof export stored runs/learning --out results/stored/learning.csv.gz
 	$(BIN)/dreamproof plot curves runs/learning $(OFFICIAL:%=--reference %) --out docs/learning.png
 	$(BIN)/dreamproof table curves runs/learning $(OFFICIAL:%=--reference %) --out docs/learning-table.md
+	for study in repo-stress repo-failure; do \
+	  $(BIN)/dreamproof run $$study && \
+	  $(BIN)/dreamproof table repo runs/$$study --out docs/$$study.md && \
+	  $(BIN)/dreamproof plot repo runs/$$study --out docs/$$study.png || exit 1; done
+	$(BIN)/dreamproof run repo-helps
+	$(BIN)/dreamproof table robustness runs/repo-helps --out docs/repo-helps.md
+	$(BIN)/dreamproof plot curves runs/repo-helps --out docs/repo-helps.png
 	$(BIN)/python tests/campaign.py --seconds 240 --learners 10 --steps 1200 --out docs/campaign.json
 
 # A real SLURM on this machine, for trials and tests. It says which Debian packages are missing.
