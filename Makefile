@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export MUJOCO_GL ?= egl
 
-.PHONY: setup quickstart test lint bench evidence clean
+.PHONY: setup quickstart test lint bench oracle evidence clean
 
 setup: .venv/.installed
 
@@ -32,6 +32,14 @@ lint: setup
 bench: setup
 	$(BIN)/dreamproof bench --out docs/performance.md
 
+# Optional: an independent implementation (torchrl) as a second opinion. It lies in an environment of its own on top of .venv.
+ORACLE := .venv-oracle/bin/python
+oracle: setup
+	@test -x $(ORACLE) || $(PYTHON) -m venv .venv-oracle
+	@$(BIN)/python -c 'import site; print(*site.getsitepackages(), sep="\n")' > $$($(ORACLE) -c 'import site; print(site.getsitepackages()[0])')/base.pth
+	$(ORACLE) -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-oracle.lock
+	$(ORACLE) -m pytest -m oracle tests/test_torchrl.py
+
 # Slow: about 40 minutes on two cores. The official curve is drawn where its file is at hand (docs/learning.md).
 OFFICIAL := $(wildcard ../shared/published/dmc_proprio-dreamerv3.json.gz)
 evidence: setup
@@ -40,4 +48,4 @@ evidence: setup
 	$(BIN)/dreamproof table curves runs/learning $(OFFICIAL:%=--reference %) --out docs/learning-table.md
 
 clean:
-	rm -rf .venv build *.egg-info
+	rm -rf .venv .venv-oracle build *.egg-info
