@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -146,3 +151,26 @@ def test_every_preset_learns_at_nano(preset, task):
 def test_every_preset_says_what_it_is():
     assert NOTES.keys() == PRESETS.keys()
     assert "Not expressed" in catalogue.explain("v3-2023")["text"]
+
+
+SHORT = {"train.batch_size": 4, "train.batch_length": 16, "train.start": 64, "train.ratio": 16, "train.log_every": 40}
+
+
+@pytest.mark.parametrize(
+    ("preset", "task", "learned"),
+    [("v2-dmc", "dmc/cartpole_balance", "loss/reward"), ("v2-atari", "atari100k/asterix", "loss/recon_image")],
+)
+def test_the_second_version_trains_on_a_real_task(preset, task, learned, tmp_path):
+    """Ninety updates: everything stays finite, and the world model comes to explain what it saw."""
+    changes = [word for path, value in (SHORT | {"env.envs": 1}).items() for word in ("--set", f"{path}={value}")]
+    asked = ["--task", task, "--preset", preset, "--size", "nano", "--steps", "440", "--episodes", "1", "--threads", "1"]
+    command = [sys.executable, "-m", "harness", "run", *asked, *changes, "--runs", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[1])
+    assert done.returncode == 0, done.stderr
+    (path,) = tmp_path.glob("single/*/metrics.jsonl")
+    rows = [row for row in map(json.loads, path.read_text().splitlines()) if "loss/total" in row]
+    names = [name for name in rows[0] if name.startswith(("loss/", "optimizer/", "behavior/"))]
+    assert len(rows) == 10 and all(row[name] is not None for row in rows for name in names)  # null: not finite
+    assert all(row["optimizer/skipped"] == 0 for row in rows)
+    loss = [row[learned] for row in rows]
+    assert np.mean(loss[-3:]) < 0.5 * np.mean(loss[:3]), loss
