@@ -85,7 +85,7 @@ def test_preempted_runs_come_back_and_end_like_undisturbed_ones(slurm, whole, tm
 def test_a_time_limit_is_met_with_a_checkpoint_and_the_run_goes_on(slurm, tmp_path):
     study = cluster.study(tmp_path, **LEARNER | {"steps": 10_000_000}, **resources(hours=1 / 60))
     dreamproof("submit", study, cwd=tmp_path)
-    until(lambda: now() is None and the_run(tmp_path).state["attempt"] == 2, what="a second attempt", seconds=240)
+    until(lambda: now() is None and the_run(tmp_path).state["attempt"] == 2, what="a second attempt", seconds=600)
     state = the_run(tmp_path).state
     assert [failure["kind"] for failure in state["failures"]] == ["time"] and "time limit of 1 minutes after step-" in str(
         state

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from results.load import Results
 
 SHOWN = {"repo/kl": "K, nats per step", "repo/beta": "beta", "repo/loss": "|beta (K - target)|"}
-COLUMNS = ["panel", "row", "series", "style", "path", "train_seed", "x", "value", "target"]
+MOST_PANELS = 6  # abreast
+COLUMNS = ["panel", "row", "series", "style", "run", "train_seed", "x", "value", "target"]
 
 
 def draw(results: Results, rng: np.random.Generator, **options: object) -> Figure:
@@ -24,7 +25,8 @@ def draw(results: Results, rng: np.random.Generator, **options: object) -> Figur
 def compute(results: Results, rng: np.random.Generator, reps: int = 50_000, confidence: float = 0.95) -> pd.DataFrame:
     """One row per run, log interval and quantity with COLUMNS. Nothing is random here; the options change nothing.
 
-    panel: ablation and training noise; row: one of SHOWN; series: the target; style: the dual's e-folds per run;
+    panel: ablation and training noise, or the noise alone where these are many; row: one of SHOWN; series: the target;
+    style: the dual's e-folds per run;
     x: gradient updates. Raises BadInput where no run has a RePo agent.
     """
     import pandas as pd
@@ -36,12 +38,14 @@ def compute(results: Results, rng: np.random.Generator, reps: int = 50_000, conf
     if not len(logged):
         raise BadInput("None of these runs has metrics of RePo (agent.kl of kind repo).")
     marks = []
-    for run in results.runs[results.runs.path.isin(logged.path)].sort_values("path").to_dict("records"):
+    chosen = results.runs[results.runs.path.isin(logged.path)]
+    names = ["ablation", "train_noise"] if len(chosen.groupby(["ablation", "train_noise"])) <= MOST_PANELS else ["train_noise"]
+    for run in chosen.sort_values("path").to_dict("records"):
         target = metrics.setting(run["path"], "agent", "kl", "target")
         folds = metrics.setting(run["path"], "agent", "kl", "dual", "e_folds")
         own = logged[logged.path == run["path"]]
-        place = {"panel": f"{run['ablation']}, {run['train_noise']}", "series": f"target {target:g} nats"}
-        place |= {"style": f"{folds:g} e-folds", "path": run["path"], "train_seed": run["train_seed"], "target": target}
+        place = {"panel": ", ".join(run[name] for name in names), "series": f"target {target:g} nats"}
+        place |= {"style": f"{folds:g} e-folds", "run": run["run"], "train_seed": run["train_seed"], "target": target}
         for name in SHOWN:
             marks.append(own.assign(**place, row=name, x=own.updates, value=own[name].abs())[COLUMNS])
     return pd.concat(marks, ignore_index=True)
@@ -67,7 +71,7 @@ def paint(drawn: pd.DataFrame) -> Figure:
         for row, name in enumerate(SHOWN):
             for ax, panel in zip(axes[row], panels, strict=True):
                 marks = drawn[(drawn.row == name) & (drawn.panel == panel)]
-                for (label, dash, _), line in marks.groupby(["series", "style", "path"]):
+                for (label, dash, _), line in marks.groupby(["series", "style", "run"]):
                     shown = label + (f", {dash}" if len(dashes) > 1 else "")
                     ax.plot(line.x, line.value, dashes.get(dash, "-"), color=colours[label], lw=0.9, label=shown)
                 for target in marks.target.unique() if name == "repo/kl" else ():
