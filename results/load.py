@@ -14,6 +14,7 @@ import pandas as pd
 
 from harness import rundir
 from harness.errors import BadInput
+from results import benchmarks
 
 # What defines a run beside its training seed. `variant` names every other setting in which otherwise equal runs differ.
 AXES = ["study", "task", "agent", "preset", "size", "precision", "steps", "variant", "ablation", "train_noise"]
@@ -26,8 +27,8 @@ LAST_TRAINING = 10  # training episodes that stand in for a score where there is
 class Results:
     """Everything tables and figures are made from.
 
-    runs: one row per run: AXES, run, path, train_seed, policy, eval_noises, state, done, step, updates, attempt, host,
-    message, wall_seconds (start to last heartbeat), final_step (largest step of an evaluation; -1 for none).
+    runs: one row per run: AXES, benchmark, run, path, train_seed, policy, eval_noises, state, done, step, updates, attempt,
+    host, message, wall_seconds (start to last heartbeat), final_step (largest step of an evaluation; -1 for none).
     episodes: one row per episode: AXES, run, path, train_seed, state, done, final_step and what episodes.jsonl holds,
     with the environment's `seed` as `env_seed` and the run's as `train_seed`; `noise` is what it was played under.
     """
@@ -82,6 +83,7 @@ def _describe(run: rundir.RunDir) -> dict[str, Any]:
             **{key: config[key] for key in ("study", "task", "preset", "size", "precision", "steps")},
             **{key: config[key] for key in ("ablation", "train_noise")},
             "agent": config["agent"]["kind"],
+            "benchmark": benchmarks.of_task(config["task"], config.get("imported", {}).get("benchmark", "")),
             "train_seed": config["seed"],
             "policy": config["evaluate"]["policy"],
             "eval_noises": tuple(config["evaluate"]["noise"]),
@@ -134,7 +136,8 @@ def _variants(runs: pd.DataFrame, configs: list[dict[str, Any]]) -> list[str]:
     return variants
 
 
-_NOT_SETTINGS = {"version", "study", "seed", "evaluate"}  # names, the seed, and what is measured (policy: in each row)
+# Names, the seed, what is measured (policy: in each row), and how an imported run was called where it comes from.
+_NOT_SETTINGS = {"version", "study", "seed", "evaluate", "imported"}
 
 
 def _leaves(prefix: str, value: Any) -> Iterator[tuple[str, str]]:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import zlib
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from results import intervals, load, references
-from results.cells import KEY, Cell, random_returns, select
+from results import intervals, load, measures
+from results.cells import KEY, Cell, select
 
 CONTRACT = ["task", "agent", "ablation", "train_noise", "eval_noise", "seeds", "episodes", "mean", "ci_low", "ci_high"]
 CONTRACT += ["interval", "retention", "retention_low", "retention_high", "flags"]
@@ -36,7 +34,7 @@ def table(
     """
     cells = select(results)
     boot = intervals.Bootstrap(rng, reps)
-    randoms = {task: _random(task, cells, boot) for task in {cell.key["task"] for cell in cells}}
+    randoms = {task: measures.random_play(task, cells) for task in {cell.key["task"] for cell in cells}}
     rows = [row for some in _batches(cells) for row in _rows(some, randoms, boot, confidence, quantile)]
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -51,26 +49,6 @@ def seed_means(results: load.Results) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*KEY, "train_seed", "mean", "episodes"])
 
 
-@dataclass(frozen=True)
-class Random:
-    """What random play scores on a task, with replicates where it was measured, and where the number comes from."""
-
-    mean: float = np.nan
-    source: str = ""
-    replicates: np.ndarray | float = np.nan
-
-
-def _random(task: str, cells: list[Cell], boot: intervals.Bootstrap) -> Random:
-    """Clean evaluations of the random agent among the runs, each seed once; else the stored reference; else NaN."""
-    if seeds := random_returns(task, cells):
-        returns = [seeds[seed][:, None] for seed in sorted(seeds)]
-        # An agent of its own: drawn independently of the models that are compared with it.
-        return Random(float(np.mean([r.mean() for r in returns])), "runs", boot.means(returns, models_key=1)[:, 0])
-    if found := references.stored(task):
-        return Random(*found, replicates=found[0])
-    return Random()
-
-
 def _batches(cells: list[Cell], size: int = 128) -> Iterator[list[Cell]]:
     """Runs of about `size` cells that keep a group, the cells of the same models, together."""
     batch: list[Cell] = []
@@ -83,43 +61,35 @@ def _batches(cells: list[Cell], size: int = 128) -> Iterator[list[Cell]]:
 
 
 def _rows(
-    cells: list[Cell], randoms: dict[str, Random], boot: intervals.Bootstrap, confidence: float, quantile: str
+    cells: list[Cell], randoms: dict[str, measures.Random], boot: intervals.Bootstrap, confidence: float, quantile: str
 ) -> Iterator[dict[str, Any]]:
     cleans = {cell.group: cell for cell in cells if cell.key["eval_noise"] == "clean"}
-    common = {cell.name: _common(cell, cleans.get(cell.group)) for cell in cells}
-    drawn = _draw(boot, cells, cleans, common)
+    drawn = _draw(boot, cells)
     scores = {cell.name: _score(cell, drawn, confidence, quantile) for cell in cells}
     for cell in cells:
         clean, random = cleans.get(cell.group), randoms[cell.key["task"]]
         row = cell.key | scores[cell.name] | dict.fromkeys(["retention", "retention_low", "retention_high"], np.nan)
         if _defined(cell, clean, random, scores):
-            row |= _retention(cell, clean, common[cell.name], random, drawn, confidence)
+            row |= _retention(cell, clean, random, confidence)
         row |= {"random": random.mean, "random_source": random.source, "train_seeds": " ".join(map(str, cell.seeds))}
         yield row | {"final": load.FINAL, "confidence": confidence, "flags": cell.flag_text()}
 
 
-def _common(cell: Cell, clean: Cell | None) -> tuple[int, ...]:
-    """The seeds that were evaluated both with and without noise."""
-    return tuple(seed for seed in cell.seeds if clean and seed in clean.returns)
-
-
-def _draw(
-    boot: intervals.Bootstrap, cells: list[Cell], cleans: dict[tuple, Cell], common: dict[tuple, tuple[int, ...]]
-) -> dict[tuple, np.ndarray]:
-    """Replicates of every (cell, seeds) that is needed, once per layout: numbers of episodes and environment seeds."""
-    wanted = {(cell.name, tuple(cell.seeds)): cell for cell in cells}
-    wanted |= {(c.name, common[cell.name]): c for cell in cells for c in (cell, cleans.get(cell.group)) if c}
-    layouts = defaultdict(dict)
-    for (name, seeds), cell in wanted.items():
-        layout = tuple(cell.env_seeds[seed].tobytes() for seed in seeds)
-        layouts[layout][name, seeds] = [cell.returns[seed] for seed in seeds]
-    layouts.pop((), None)
+def _draw(boot: intervals.Bootstrap, cells: list[Cell]) -> dict[tuple, np.ndarray]:
+    """Replicates of every cell, drawn once for all that have the same numbers of episodes."""
+    alike = defaultdict(list)
+    for cell in cells:
+        alike[tuple(len(cell.returns[seed]) for seed in cell.seeds)].append(cell)
+    alike.pop((), None)
     drawn = {}
-    for layout, members in layouts.items():
-        models = [np.stack(columns, axis=1) for columns in zip(*members.values(), strict=True)]
-        replicates = boot.means(models, episodes_key=zlib.crc32(b"/".join(layout)))
-        drawn |= dict(zip(members, replicates.T, strict=True))
+    for members in alike.values():
+        models = [np.stack(columns, axis=1) for columns in zip(*map(_by_seed, members), strict=True)]
+        drawn |= dict(zip((cell.name for cell in members), boot.means(models).T, strict=True))
     return drawn
+
+
+def _by_seed(cell: Cell) -> list[np.ndarray]:
+    return [cell.returns[seed] for seed in cell.seeds]
 
 
 def _score(cell: Cell, drawn: dict[tuple, np.ndarray], confidence: float, quantile: str) -> dict[str, Any]:
@@ -130,7 +100,7 @@ def _score(cell: Cell, drawn: dict[tuple, np.ndarray], confidence: float, quanti
     name = {0: "", 1: f"{quantile}-episodes-one-model"}.get(S, f"{quantile}-seeds")
     boot = (np.nan, np.nan)
     if episodes > 1:
-        boot = intervals.percentiles(drawn[cell.name, tuple(cell.seeds)], confidence)
+        boot = intervals.percentiles(drawn[cell.name], confidence)
     if S > FEW and quantile == "t":
         (low, high), name = boot, "bootstrap-two-level"
     if low == high:
@@ -139,7 +109,7 @@ def _score(cell: Cell, drawn: dict[tuple, np.ndarray], confidence: float, quanti
     return row | {"boot_low": boot[0], "boot_high": boot[1]}
 
 
-def _defined(cell: Cell, clean: Cell | None, random: Random, scores: dict[tuple, dict]) -> bool:
+def _defined(cell: Cell, clean: Cell | None, random: measures.Random, scores: dict[tuple, dict]) -> bool:
     """Whether retention is; the reasons against it become flags of the cell. Of random play itself it is 0 / 0."""
     if cell.key["agent"] == "random":
         return False
@@ -151,25 +121,20 @@ def _defined(cell: Cell, clean: Cell | None, random: Random, scores: dict[tuple,
     # Also where the clean interval is unknown: then nothing says that there is skill to lose.
     if touches := random.source and not scores[clean.name]["ci_low"] > random.mean:
         cell.flag("clean_touches_random")
-    return bool(random.source) and not touches and bool(_common(cell, clean))
+    return bool(random.source) and not touches and bool(measures.common_seeds([cell, clean]))
 
 
-def _retention(
-    cell: Cell, clean: Cell, seeds: tuple[int, ...], random: Random, drawn: dict[tuple, np.ndarray], confidence: float
-) -> dict[str, float]:
+def _retention(cell: Cell, clean: Cell, random: measures.Random, confidence: float) -> dict[str, float]:
     """(S_noise - S_random) / (S_clean - S_random) over the seeds that have both, paired within each model."""
-    # The random score is uncertain too: where replicates of the advantage reach zero, no share of it can be told.
-    advantage = drawn[clean.name, seeds] - random.replicates
-    if not intervals.percentiles(advantage, confidence)[0] > 0:
+    # The random score is uncertain too: where the advantage over it may be nothing, no share of it can be told.
+    _, advantage, _ = measures.estimate([clean], random, lambda scores, play: scores[0] - play, confidence)
+    if advantage <= 0:
         cell.flag("clean_touches_random")
         return {}
+    seeds = measures.common_seeds([clean, cell])
     if len(seeds) < max(len(cell.seeds), len(clean.seeds)):
         cell.flag("fewer_common_seeds")
-    if any(not np.array_equal(cell.env_seeds[seed], clean.env_seeds[seed]) for seed in seeds):
+    if not measures.paired_episodes([clean, cell], seeds):
         cell.flag("unpaired")
-    noisy_mean, clean_mean = (np.mean([c.returns[seed].mean() for seed in seeds]) for c in (cell, clean))
-    low, high = intervals.ratio_interval(drawn[cell.name, seeds], drawn[clean.name, seeds], random.replicates, confidence)
-    if min(sum(len(c.returns[seed]) for seed in seeds) for c in (cell, clean)) < 2:
-        low = high = np.nan
-    retention = (noisy_mean - random.mean) / (clean_mean - random.mean)
-    return {"retention": retention, "retention_low": low, "retention_high": high}
+    retention = measures.estimate([clean, cell], random, measures.retention, confidence)
+    return dict(zip(["retention", "retention_low", "retention_high"], retention, strict=True))

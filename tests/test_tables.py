@@ -92,7 +92,7 @@ def test_markdown_shows_random_play_and_what_is_not_done(study):
     assert "| random agent (S = 1, n = 3) | 20.00 ± 24.84" in text
     assert "unfinished (1)" in text and "policy sample" in text and "size nano" in text
     assert text.count("**dmc/cartpole_swingup · dreamer · ") == 4  # returns and retention of two ablations
-    assert "paired within each model" in text and "too narrow" in text
+    assert "Student's t on the jackknife over training runs, paired within each model" in text
 
 
 def test_nothing_measured_yet_is_said(tmp_path):
