@@ -51,7 +51,7 @@ def aggregate(
     rows, drawn = [], {}
     for key, runs in scores.strata(scored).items():
         own, common = scored[_of(scored, key)], _row(scored, key, runs) | {"confidence": confidence, "reps": reps}
-        drawn[key] = runs.replicates(aggregates.METRICS, _stream(root, *key), reps) if runs.replicated else None
+        drawn[key] = runs.replicates(aggregates.METRICS, stream(root, *key), reps) if runs.replicated else None
         for metric, of in aggregates.METRICS.items():
             low, high = intervals.percentiles(drawn[key][metric], confidence) if drawn[key] else (np.nan, np.nan)
             number = {"metric": metric, "value": float(runs.estimate(of)), "ci_low": low, "ci_high": high}
@@ -74,7 +74,7 @@ def profiles(
         of = aggregates.profile(taus)
         numbers = {"tau": taus, "fraction": runs.estimate(of), "ci_low": np.nan, "ci_high": np.nan}
         if runs.replicated:
-            drawn = runs.replicates({"": of}, _stream(root, *key), reps)[""]
+            drawn = runs.replicates({"": of}, stream(root, *key), reps)[""]
             numbers["ci_low"], numbers["ci_high"] = intervals.percentiles(drawn.T, confidence)
         row = _row(scored, key, runs) | {"confidence": confidence, "reps": reps}
         parts.append(pd.DataFrame(numbers).assign(**row)[PROFILE])
@@ -94,7 +94,7 @@ def improvements(
         a, b = methods[benchmark, x], methods[benchmark, y]
         low = high = np.nan
         if a.replicated or b.replicated:
-            drawn = improvement.replicates(a, b, _stream(root, benchmark, x, y), reps)
+            drawn = improvement.replicates(a, b, stream(root, benchmark, x, y), reps)
             low, high = intervals.percentiles(drawn, confidence)
         common = {"benchmark": benchmark, "tasks": len(per_task), "confidence": confidence, "reps": reps}
         common["final"] = scored[scored.benchmark == benchmark].final.iloc[0]
@@ -178,5 +178,5 @@ def _root(rng: np.random.Generator) -> int:
     return int(rng.integers(2**63))
 
 
-def _stream(root: int, *names: str) -> np.random.Generator:
+def stream(root: int, *names: str) -> np.random.Generator:
     return np.random.default_rng([root, zlib.crc32("\0".join(names).encode())])

@@ -49,6 +49,13 @@ def paired(x: Sequence[float], y: Sequence[float], confidence: float = 0.95) -> 
     return _t(delta, differences.std(ddof=1) / np.sqrt(n), n - 1, confidence)
 
 
+def mean(some: Sequence[Contrast], confidence: float = 0.95) -> Contrast:
+    """Mean of independent contrasts, as of one question on several tasks; Satterthwaite's degrees of freedom."""
+    variances = np.array([one.se**2 for one in some]) / len(some) ** 2
+    df = variances.sum() ** 2 / (variances**2 / [one.df for one in some]).sum()
+    return _t(float(np.mean([one.delta for one in some])), np.sqrt(variances.sum()), df, confidence)
+
+
 def holm(p: Sequence[float]) -> np.ndarray:
     """Holm's adjusted p of a family (Holm 1979): NaN stays, and is not counted into the family."""
     p = np.asarray(p, float)
@@ -57,6 +64,16 @@ def holm(p: Sequence[float]) -> np.ndarray:
     adjusted = np.full(len(p), np.nan)
     adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1)), 1)
     return adjusted
+
+
+def best(groups: Sequence[Sequence[float]], confidence: float = 0.95) -> int | None:
+    """Place of the highest mean where each of its contrasts with the others is significant after Holm; else None."""
+    known = [np.asarray(group, float) for group in groups]
+    if len(known) < 2 or any(len(group) < 2 for group in known):
+        return None
+    first = int(np.argmax([group.mean() for group in known]))
+    p = [unpaired(known[first], other, confidence).p for place, other in enumerate(known) if place != first]
+    return first if (holm(p) < 1 - confidence).all() else None
 
 
 def equivalence(contrast: Contrast, margin: float) -> float:
