@@ -95,6 +95,11 @@ def finished(cwd, runs, name="grid"):
     return len(list((cwd / "runs" / name).glob("*/done"))) == runs
 
 
+def idle():
+    """Whether the queue is empty: a job stays in it for a moment after its last run is done."""
+    return not subprocess.run(["squeue", "-h"], capture_output=True, text=True, check=True).stdout.strip()
+
+
 def now(*_):
     """Requeued jobs wait two minutes by SLURM's rule; let those of the devcluster start at once."""
     listed = subprocess.run(["squeue", "-h", "-r", "-t", "PD", "-o", "%i %r"], capture_output=True, text=True).stdout
