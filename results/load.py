@@ -15,7 +15,7 @@ import pandas as pd
 
 from harness import rundir
 from harness.errors import BadInput
-from results import importers
+from results import benchmarks, importers
 
 # What defines a run beside its training seed. `variant` names every other setting in which otherwise equal runs differ.
 AXES = ["study", "task", "agent", "preset", "size", "precision", "steps", "variant", "ablation", "train_noise"]
@@ -28,8 +28,8 @@ LAST_TRAINING = 10  # training episodes that stand in for a score where there is
 class Results:
     """Everything tables and figures are made from.
 
-    runs: one row per run: AXES, run, path, train_seed, policy, eval_noises, state, done, step, updates, attempt, host,
-    message, wall_seconds (start to last heartbeat), final_step (largest step of an evaluation; -1 for none).
+    runs: one row per run: AXES, benchmark, run, path, train_seed, policy, eval_noises, state, done, step, updates, attempt,
+    host, message, wall_seconds (start to last heartbeat), final_step (largest step of an evaluation; -1 for none).
     episodes: one row per episode: AXES, run, path, train_seed, state, done, final_step and what episodes.jsonl holds,
     with the environment's `seed` as `env_seed` and the run's as `train_seed`; `noise` is what it was played under.
     """
@@ -91,6 +91,7 @@ def _describe(run: rundir.RunDir) -> dict[str, Any]:
             **{key: config[key] for key in ("study", "task", "preset", "size", "precision", "steps")},
             **{key: config[key] for key in ("ablation", "train_noise")},
             "agent": config["agent"]["kind"],
+            "benchmark": benchmarks.of_task(config["task"], config.get("imported", {}).get("benchmark", "")),
             "train_seed": config["seed"],
             "policy": config["evaluate"]["policy"],
             "eval_noises": tuple(config["evaluate"]["noise"]),

@@ -18,6 +18,6 @@ def stored(task: str, column: str = "random") -> tuple[float, str] | None:
     """Score of a task such as `atari100k/asterix` and the name of the table it stands in; None where there is none."""
     suite, _, game = task.partition("/")
     for name, table in tables().items():
-        if suite in table["suites"] and game in table["scores"]:
+        if suite in table["suites"] and game in table["scores"] and column in table["columns"]:
             return float(table["scores"][game][table["columns"].index(column)]), name
     return None

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import zlib
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -13,13 +11,14 @@ import numpy as np
 import pandas as pd
 
 from harness.errors import BadInput
-from results import intervals, load, references
-from results.cells import KEY, Cell, random_returns, select
+from results import intervals, load, measures
+from results.cells import KEY, Cell, select
+from results.statistics import contrasts
 
 CONTRACT = ["task", "agent", "ablation", "train_noise", "eval_noise", "seeds", "episodes", "mean", "ci_low", "ci_high"]
 CONTRACT += ["interval", "retention", "retention_low", "retention_high", "flags"]
 MORE = ["boot_low", "boot_high", "random", "random_source", "train_seeds", "study", "preset", "size", "precision"]
-MORE += ["steps", "policy", "variant", "final", "confidence"]
+MORE += ["steps", "policy", "variant", "final", "confidence", "best"]
 COLUMNS = CONTRACT + MORE
 FEW = 10  # up to so many seeds Student's t on seed means is used: the bootstrap's percentiles are too narrow there
 
@@ -34,15 +33,16 @@ def table(
     bootstrap-two-level: the same, by drawing seeds and then episodes, S > FEW.
     t-episodes-one-model: how precisely the one trained model there is was measured; nothing about the method.
     `boot_low`, `boot_high` are the two-level bootstrap in every case. `episodes` counts those of all seeds together.
+    best: among the training noises of otherwise one setting, by contrasts that support it.
     BadInput where no run evaluates, as in score files of others.
     """
     cells = select(results)
     if not cells:
         raise BadInput("None of these runs holds or plans evaluation episodes; `table curves` shows training.")
     boot = intervals.Bootstrap(rng, reps)
-    randoms = {task: _random(task, cells, boot) for task in {cell.key["task"] for cell in cells}}
+    randoms = {task: measures.random_play(task, cells) for task in {cell.key["task"] for cell in cells}}
     rows = [row for some in _batches(cells) for row in _rows(some, randoms, boot, confidence, quantile)]
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=COLUMNS).assign(best=_best(cells, confidence))
 
 
 def seed_means(results: load.Results) -> pd.DataFrame:
@@ -55,24 +55,16 @@ def seed_means(results: load.Results) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*KEY, "train_seed", "mean", "episodes"])
 
 
-@dataclass(frozen=True)
-class Random:
-    """What random play scores on a task, with replicates where it was measured, and where the number comes from."""
-
-    mean: float = np.nan
-    source: str = ""
-    replicates: np.ndarray | float = np.nan
-
-
-def _random(task: str, cells: list[Cell], boot: intervals.Bootstrap) -> Random:
-    """Clean evaluations of the random agent among the runs, each seed once; else the stored reference; else NaN."""
-    if seeds := random_returns(task, cells):
-        returns = [seeds[seed][:, None] for seed in sorted(seeds)]
-        # An agent of its own: drawn independently of the models that are compared with it.
-        return Random(float(np.mean([r.mean() for r in returns])), "runs", boot.means(returns, models_key=1)[:, 0])
-    if found := references.stored(task):
-        return Random(*found, replicates=found[0])
-    return Random()
+def _best(cells: list[Cell], confidence: float) -> list[bool]:
+    columns = defaultdict(list)
+    for cell in cells:
+        columns[tuple(cell.key[axis] for axis in KEY if axis not in ("variant", "train_noise"))].append(cell)
+    found = set()
+    for column in columns.values():
+        measured = [cell for cell in column if cell.seeds]
+        place = contrasts.best([cell.seed_means for cell in measured], confidence)
+        found |= set() if place is None else {measured[place].name}
+    return [cell.name in found for cell in cells]
 
 
 def _batches(cells: list[Cell], size: int = 128) -> Iterator[list[Cell]]:
@@ -87,43 +79,35 @@ def _batches(cells: list[Cell], size: int = 128) -> Iterator[list[Cell]]:
 
 
 def _rows(
-    cells: list[Cell], randoms: dict[str, Random], boot: intervals.Bootstrap, confidence: float, quantile: str
+    cells: list[Cell], randoms: dict[str, measures.Random], boot: intervals.Bootstrap, confidence: float, quantile: str
 ) -> Iterator[dict[str, Any]]:
     cleans = {cell.group: cell for cell in cells if cell.key["eval_noise"] == "clean"}
-    common = {cell.name: _common(cell, cleans.get(cell.group)) for cell in cells}
-    drawn = _draw(boot, cells, cleans, common)
+    drawn = _draw(boot, cells)
     scores = {cell.name: _score(cell, drawn, confidence, quantile) for cell in cells}
     for cell in cells:
         clean, random = cleans.get(cell.group), randoms[cell.key["task"]]
         row = cell.key | scores[cell.name] | dict.fromkeys(["retention", "retention_low", "retention_high"], np.nan)
         if _defined(cell, clean, random, scores):
-            row |= _retention(cell, clean, common[cell.name], random, drawn, confidence)
+            row |= _retention(cell, clean, random, confidence)
         row |= {"random": random.mean, "random_source": random.source, "train_seeds": " ".join(map(str, cell.seeds))}
         yield row | {"final": load.FINAL, "confidence": confidence, "flags": cell.flag_text()}
 
 
-def _common(cell: Cell, clean: Cell | None) -> tuple[int, ...]:
-    """The seeds that were evaluated both with and without noise."""
-    return tuple(seed for seed in cell.seeds if clean and seed in clean.returns)
-
-
-def _draw(
-    boot: intervals.Bootstrap, cells: list[Cell], cleans: dict[tuple, Cell], common: dict[tuple, tuple[int, ...]]
-) -> dict[tuple, np.ndarray]:
-    """Replicates of every (cell, seeds) that is needed, once per layout: numbers of episodes and environment seeds."""
-    wanted = {(cell.name, tuple(cell.seeds)): cell for cell in cells}
-    wanted |= {(c.name, common[cell.name]): c for cell in cells for c in (cell, cleans.get(cell.group)) if c}
-    layouts = defaultdict(dict)
-    for (name, seeds), cell in wanted.items():
-        layout = tuple(cell.env_seeds[seed].tobytes() for seed in seeds)
-        layouts[layout][name, seeds] = [cell.returns[seed] for seed in seeds]
-    layouts.pop((), None)
+def _draw(boot: intervals.Bootstrap, cells: list[Cell]) -> dict[tuple, np.ndarray]:
+    """Replicates of every cell, drawn once for all that have the same numbers of episodes."""
+    alike = defaultdict(list)
+    for cell in cells:
+        alike[tuple(len(cell.returns[seed]) for seed in cell.seeds)].append(cell)
+    alike.pop((), None)
     drawn = {}
-    for layout, members in layouts.items():
-        models = [np.stack(columns, axis=1) for columns in zip(*members.values(), strict=True)]
-        replicates = boot.means(models, episodes_key=zlib.crc32(b"/".join(layout)))
-        drawn |= dict(zip(members, replicates.T, strict=True))
+    for members in alike.values():
+        models = [np.stack(columns, axis=1) for columns in zip(*map(_by_seed, members), strict=True)]
+        drawn |= dict(zip((cell.name for cell in members), boot.means(models).T, strict=True))
     return drawn
+
+
+def _by_seed(cell: Cell) -> list[np.ndarray]:
+    return [cell.returns[seed] for seed in cell.seeds]
 
 
 def _score(cell: Cell, drawn: dict[tuple, np.ndarray], confidence: float, quantile: str) -> dict[str, Any]:
@@ -134,7 +118,7 @@ def _score(cell: Cell, drawn: dict[tuple, np.ndarray], confidence: float, quanti
     name = {0: "", 1: f"{quantile}-episodes-one-model"}.get(S, f"{quantile}-seeds")
     boot = (np.nan, np.nan)
     if episodes > 1:
-        boot = intervals.percentiles(drawn[cell.name, tuple(cell.seeds)], confidence)
+        boot = intervals.percentiles(drawn[cell.name], confidence)
     if S > FEW and quantile == "t":
         (low, high), name = boot, "bootstrap-two-level"
     if low == high:
@@ -143,7 +127,7 @@ def _score(cell: Cell, drawn: dict[tuple, np.ndarray], confidence: float, quanti
     return row | {"boot_low": boot[0], "boot_high": boot[1]}
 
 
-def _defined(cell: Cell, clean: Cell | None, random: Random, scores: dict[tuple, dict]) -> bool:
+def _defined(cell: Cell, clean: Cell | None, random: measures.Random, scores: dict[tuple, dict]) -> bool:
     """Whether retention is; the reasons against it become flags of the cell. Of random play itself it is 0 / 0."""
     if cell.key["agent"] == "random":
         return False
@@ -155,25 +139,20 @@ def _defined(cell: Cell, clean: Cell | None, random: Random, scores: dict[tuple,
     # Also where the clean interval is unknown: then nothing says that there is skill to lose.
     if touches := random.source and not scores[clean.name]["ci_low"] > random.mean:
         cell.flag("clean_touches_random")
-    return bool(random.source) and not touches and bool(_common(cell, clean))
+    return bool(random.source) and not touches and bool(measures.common_seeds([cell, clean]))
 
 
-def _retention(
-    cell: Cell, clean: Cell, seeds: tuple[int, ...], random: Random, drawn: dict[tuple, np.ndarray], confidence: float
-) -> dict[str, float]:
+def _retention(cell: Cell, clean: Cell, random: measures.Random, confidence: float) -> dict[str, float]:
     """(S_noise - S_random) / (S_clean - S_random) over the seeds that have both, paired within each model."""
-    # The random score is uncertain too: where replicates of the advantage reach zero, no share of it can be told.
-    advantage = drawn[clean.name, seeds] - random.replicates
-    if not intervals.percentiles(advantage, confidence)[0] > 0:
+    # The random score is uncertain too: where the advantage over it may be nothing, no share of it can be told.
+    _, advantage, _ = measures.estimate([clean], random, lambda scores, play: scores[0] - play, confidence)
+    if advantage <= 0:
         cell.flag("clean_touches_random")
         return {}
+    seeds = measures.common_seeds([clean, cell])
     if len(seeds) < max(len(cell.seeds), len(clean.seeds)):
         cell.flag("fewer_common_seeds")
-    if any(not np.array_equal(cell.env_seeds[seed], clean.env_seeds[seed]) for seed in seeds):
+    if not measures.paired_episodes([clean, cell], seeds):
         cell.flag("unpaired")
-    noisy_mean, clean_mean = (np.mean([c.returns[seed].mean() for seed in seeds]) for c in (cell, clean))
-    low, high = intervals.ratio_interval(drawn[cell.name, seeds], drawn[clean.name, seeds], random.replicates, confidence)
-    if min(sum(len(c.returns[seed]) for seed in seeds) for c in (cell, clean)) < 2:
-        low = high = np.nan
-    retention = (noisy_mean - random.mean) / (clean_mean - random.mean)
-    return {"retention": retention, "retention_low": low, "retention_high": high}
+    retention = measures.estimate([clean, cell], random, measures.retention, confidence)
+    return dict(zip(["retention", "retention_low", "retention_high"], retention, strict=True))

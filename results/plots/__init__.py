@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,13 +29,11 @@ def build(name: str, roots: Iterable[Path | str] | Results, **options: Any) -> t
 
     Options as in `results.tables.prepare`, and those of the figure's `compute`.
     """
-    from results.tables import prepare
+    from results.tables import fitting, prepare
 
     module = plugins.load("results.plots", name)
     results, rng, options = prepare(roots, **options)
-    for option in set(options) - set(inspect.signature(module.compute).parameters):
-        raise BadInput(f"The figure '{name}' takes no option '{option}'.")
-    drawn = module.compute(results, rng, **options)
+    drawn = module.compute(results, rng, **fitting(module.compute, options, f"figure '{name}'"))
     return module.paint(drawn), drawn
 
 

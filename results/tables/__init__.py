@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,18 +17,22 @@ if TYPE_CHECKING:
 
     from results.load import Results
 
+NOTHING = "No run among these has a number for this table."
 FORMATS = ("md", "csv", "tex", "html", "json")
-RULES = ("last checkpoint",)  # final-score rules
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table as it is read: a title, a head, rows of text, and the notes that stand beneath it."""
+    """A table as it is read: a title, a head, rows of text, and the notes that stand beneath it.
+
+    marked: (row, column) of the cells that are best; only where the contrast to every other one supports it.
+    """
 
     title: str
     head: list[str]
     rows: list[list[str]]
     notes: list[str] = field(default_factory=list)
+    marked: frozenset[tuple[int, int]] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -57,10 +61,22 @@ def build(name: str, roots: Iterable[Path | str] | Results, **options: Any) -> T
     """
     module = plugins.load("results.tables", name)
     results, rng, options = prepare(roots, **options)
-    for option in set(options) - set(inspect.signature(module.make).parameters):
-        raise BadInput(f"The table '{name}' takes no option '{option}'.")
-    long = module.make(results, rng, **options)
-    return Table(name, long, module.sheets(long))
+    long = module.make(results, rng, **fitting(module.make, options, f"table '{name}'"))
+    return Table(name, long, module.sheets(long) or [Sheet(plugins.caption(module), ["nothing yet"], [], [NOTHING])])
+
+
+def fitting(function: Callable[..., Any], options: dict[str, Any], what: str) -> dict[str, Any]:
+    """The options that the function of a table or figure takes. BadInput for one that it does not take, beyond the usual.
+
+    A table without a choice of final-score rule goes by the last checkpoint's evaluation.
+    """
+    from results.load import FINAL
+
+    taken = inspect.signature(function).parameters
+    for option, value in options.items():
+        if option not in taken and option not in ("reps", "confidence") and (option, value) != ("final", FINAL):
+            raise BadInput(f"The {what} takes no option '{option}'.")
+    return {option: value for option, value in options.items() if option in taken}
 
 
 def prepare(
@@ -72,13 +88,11 @@ def prepare(
     confidence: float = 0.95,
     **options: Any,
 ) -> tuple[Results, np.random.Generator, dict[str, Any]]:
-    """Loaded runs, the generator and the checked options that every table and figure takes.
+    """Loaded runs, the generator and the checked options that tables and figures take.
 
-    reps: bootstrap replicates; seed: the same data give the same digits; final: the final-score rule, one of RULES;
-    confidence: of every interval.
+    reps: bootstrap replicates; seed: the same data give the same digits; final: the final-score rule, one of
+    `results.finals.NAMES`, default each benchmark's own; confidence: of every interval.
     """
-    if final not in (None, *RULES):
-        raise unknown("final-score rule", final, RULES)
     for what, value, good, allowed in (
         ("reps", reps, reps >= 1, "at least 1"),
         ("seed", seed, seed >= 0, "at least 0"),
@@ -88,7 +102,8 @@ def prepare(
             raise BadInput(f"{what} = {value}: allowed is {allowed}.")
     import numpy as np
 
-    from results import load
+    from results import finals, load
 
+    options |= {"reps": reps, "confidence": confidence} | ({"final": finals.check(final)} if final else {})
     results = roots if isinstance(roots, load.Results) else load.load(roots)
-    return results, np.random.default_rng(seed), {"reps": reps, "confidence": confidence, **options}
+    return results, np.random.default_rng(seed), options

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html as escape
 import json as encode
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def json(long: pd.DataFrame) -> str:
 
 
 def _markdown(sheet: Sheet) -> str:
-    head, *rows = [[cell.replace("|", "\\|") for cell in row] for row in [sheet.head, *sheet.rows]]
+    head, *rows = [[_md(cell) for cell in sheet.head], *_rows(sheet, _md, "**{}**")]
     widths = [max(3, *(len(row[i]) for row in [head, *rows])) for i in range(len(head))]
     rule = ["-" * (width - 1) + ":" if i and _numbers(rows, i) else "-" * width for i, width in enumerate(widths)]
     aligned = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in [head, rule, *rows]]
@@ -61,12 +62,17 @@ def _markdown(sheet: Sheet) -> str:
     return f"**{sheet.title}**\n\n{grid}\n\n" + "\n".join(f"- {note}" for note in sheet.notes)
 
 
+def _md(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
 def _numbers(rows: list[list[str]], column: int) -> bool:
-    return all(row[column][:1].isdigit() or row[column].startswith(("-", "undefined")) for row in rows)
+    texts = [row[column].removeprefix("**") for row in rows]
+    return all(text[:1].isdigit() or text.startswith(("-", "undefined")) for text in texts)
 
 
 def _latex(sheet: Sheet) -> str:
-    lines = [" & ".join(map(_tex, row)) + r" \\" for row in [sheet.head, *sheet.rows]]
+    lines = [" & ".join(row) + r" \\" for row in [[_tex(cell) for cell in sheet.head], *_rows(sheet, _tex, r"\textbf{{{}}}")]]
     caption = _tex(sheet.title) + ". " + " ".join(_tex(note) for note in sheet.notes)
     return "\n".join(
         [
@@ -91,12 +97,22 @@ def _tex(text: str) -> str:
 
 
 def _html(sheet: Sheet) -> str:
-    def row(cells: list[str], tag: str) -> str:
-        return "<tr>" + "".join(f"<{tag}>{escape.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
-
     notes = "".join(f"<li>{escape.escape(note)}</li>" for note in sheet.notes)
-    body = "\n".join(row(cells, "td") for cells in sheet.rows)
+    head = _tag([escape.escape(cell) for cell in sheet.head], "th")
+    body = "\n".join(_tag(row, "td") for row in _rows(sheet, escape.escape, "<strong>{}</strong>"))
     return (
-        f"<table>\n<caption>{escape.escape(sheet.title)}</caption>\n<thead>{row(sheet.head, 'th')}</thead>\n"
+        f"<table>\n<caption>{escape.escape(sheet.title)}</caption>\n<thead>{head}</thead>\n"
         f"<tbody>\n{body}\n</tbody>\n</table>\n<ul>{notes}</ul>\n"
     )
+
+
+def _tag(cells: list[str], tag: str) -> str:
+    return "<tr>" + "".join(f"<{tag}>{cell}</{tag}>" for cell in cells) + "</tr>"
+
+
+def _rows(sheet: Sheet, escaped: Callable[[str], str], mark: str) -> list[list[str]]:
+    """The body's cells, escaped, the best ones inside `mark`."""
+    return [
+        [mark.format(escaped(cell)) if (i, j) in sheet.marked else escaped(cell) for j, cell in enumerate(row)]
+        for i, row in enumerate(sheet.rows)
+    ]

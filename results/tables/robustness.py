@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from results.tables._text import count, legend, letters, marks
+
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
@@ -22,6 +24,7 @@ INTERVALS = {
     "normal-episodes-one-model": "normal quantile over episodes: evaluation precision of one model, no claim about the "
     "method, and too narrow for few episodes",
 }
+BEST = "Bold: the best of its column, different from every other training noise (Welch's t over training runs, Holm)."
 
 
 def make(results: Results, rng: np.random.Generator, reps: int, confidence: float, interval: str = "t") -> pd.DataFrame:
@@ -50,6 +53,7 @@ def sheets(long: pd.DataFrame) -> list[Sheet]:
 
 def _grid(key: dict[str, Any], cells: pd.DataFrame, long: pd.DataFrame) -> Iterator[Sheet]:
     from results import style
+    from results.cells import FLAGS
     from results.tables import Sheet
 
     tested = sorted(cells.eval_noise.unique(), key=style.noise_order)
@@ -57,12 +61,14 @@ def _grid(key: dict[str, Any], cells: pd.DataFrame, long: pd.DataFrame) -> Itera
     head = ["trained with \\ tested with", *tested]
     rows, notes = _returns(key, cells, tested, _random_cells(key, long))
     settings = "Settings: " + ", ".join(f"{name} {key[name]}" for name in GRID[3:]) + "."
-    yield Sheet(f"{title}: return", head, rows, [settings, *notes])
+    marked = _best(cells, tested)
+    notes += [BEST] if marked else []
+    yield Sheet(f"{title}: return", head, rows, [settings, *notes], marked)
     noisy = [noise for noise in tested if noise != "clean"]
     if noisy and cells.retention.notna().any():
-        letters = _letters(cells[cells.eval_noise != "clean"])
-        rows = _rows(cells, noisy, partial(_retention, letters=letters))
-        notes = [settings, _retention_note(cells), *_legend(letters)]
+        named = _letters(cells[cells.eval_noise != "clean"])
+        rows = _rows(cells, noisy, partial(_retention, named=named))
+        notes = [settings, _retention_note(cells), *legend(named, FLAGS)]
         yield Sheet(f"{title}: retention", [head[0], *noisy], rows, notes)
 
 
@@ -74,15 +80,15 @@ def _returns(
 
     from results.cells import FLAGS, ON_RETENTION
 
-    letters = _letters(pd.concat([cells, random]), without=ON_RETENTION)
+    named = _letters(pd.concat([cells, random]), without=ON_RETENTION)
     decimals = 2 if cells["mean"].abs().max() >= 1 or cells["mean"].isna().all() else 4
-    show = partial(_score, decimals=decimals, letters=letters)
+    show = partial(_score, decimals=decimals, named=named)
     rows = _rows(cells, tested, show)
     if len(random):
         shown = {cell["eval_noise"]: show(cell) for cell in random.to_dict("records")}
-        about = f"random agent (S = {_range(random.seeds)}, n = {_range(random.episodes)})"
+        about = f"random agent (S = {count(random.seeds)}, n = {count(random.episodes)})"
         rows.append([about, *(shown.get(noise, "-") for noise in tested)])
-    notes = [*_notes(cells), *_legend(letters)]
+    notes = [*_notes(cells), *legend(named, FLAGS)]
     if cells.retention.isna().all():
         reasons = {flag for text in cells["flags"] for flag in text.split(";")} & set(ON_RETENTION)
         notes += [f"Retention: {FLAGS[name]} ({name})." for name in ON_RETENTION if name in reasons]
@@ -99,22 +105,22 @@ def _rows(cells: pd.DataFrame, tested: list[str], show: Callable[[dict], str]) -
     return rows
 
 
-def _score(cell: dict[str, Any], decimals: int, letters: dict[str, str]) -> str:
+def _best(cells: pd.DataFrame, tested: list[str]) -> frozenset[tuple[int, int]]:
+    rows = enumerate(row for _, row in cells.groupby(["variant", "train_noise"], sort=False))
+    return frozenset((i, 1 + tested.index(noise)) for i, row in rows for noise in row.eval_noise[row.best])
+
+
+def _score(cell: dict[str, Any], decimals: int, named: dict[str, str]) -> str:
     """`950.00 ± 94.21 (a,b)`: mean, half the interval's width (`?` where there is none), the letters of its flags."""
     half = (cell["ci_high"] - cell["ci_low"]) / 2
     width = "?" if half != half else f"{half:.{decimals}f}"
-    return (f"{cell['mean']:.{decimals}f} ± {width}" if cell["seeds"] else "-") + _marks(cell, letters)
+    return (f"{cell['mean']:.{decimals}f} ± {width}" if cell["seeds"] else "-") + marks(cell["flags"], named)
 
 
-def _retention(cell: dict[str, Any], letters: dict[str, str]) -> str:
+def _retention(cell: dict[str, Any], named: dict[str, str]) -> str:
     """`0.70 [0.68, 0.72] (a)`."""
     known = f"{cell['retention']:.2f} [{cell['retention_low']:.2f}, {cell['retention_high']:.2f}]"
-    return (known if cell["retention"] == cell["retention"] else "undefined") + _marks(cell, letters)
-
-
-def _marks(cell: dict[str, Any], letters: dict[str, str]) -> str:
-    marks = [letters[flag] for flag in cell["flags"].split(";") if flag in letters]
-    return f" ({','.join(marks)})" if marks else ""
+    return (known if cell["retention"] == cell["retention"] else "undefined") + marks(cell["flags"], named)
 
 
 def _random_cells(key: dict[str, Any], long: pd.DataFrame) -> pd.DataFrame:
@@ -132,13 +138,8 @@ def _stored_row(key: dict[str, Any], tested: list[str], cells: pd.DataFrame, dec
 
 
 def _letters(cells: pd.DataFrame, without: Iterable[str] = ()) -> dict[str, str]:
-    """Flag -> the letter that marks it in this grid, in order of appearance; `unfinished:2` is a flag of its own."""
-    flags = dict.fromkeys(flag for text in cells["flags"] for flag in text.split(";") if flag)
-    return {flag: _letter(i) for i, flag in enumerate(f for f in flags if f.partition(":")[0] not in without)}
-
-
-def _letter(i: int) -> str:
-    return (_letter(i // 26 - 1) if i >= 26 else "") + chr(ord("a") + i % 26)
+    found = [flag for text in cells["flags"] for flag in text.split(";")]
+    return letters(flag for flag in found if flag.partition(":")[0] not in without)
 
 
 def _notes(cells: pd.DataFrame) -> list[str]:
@@ -150,30 +151,17 @@ def _notes(cells: pd.DataFrame) -> list[str]:
     return notes if len(measured) else [*notes, "Nothing has been measured here yet."]
 
 
-def _legend(letters: dict[str, str]) -> list[str]:
-    from results.cells import FLAGS
-
-    told = [(letter, *flag.partition(":")[::2]) for flag, letter in letters.items()]
-    return [f"({letter}) {name}{f' ({count})' if count else ''}: {FLAGS[name]}." for letter, name, count in told]
-
-
 def _counts(cells: pd.DataFrame) -> str:
     """Training seeds and episodes per cell, as ranges where cells differ."""
-    return f"Training seeds S = {_range(cells.seeds)}, evaluation episodes of all seeds n = {_range(cells.episodes)}."
-
-
-def _range(counts: pd.Series) -> str:
-    if not len(counts):
-        return "0"
-    return str(counts.min()) if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
+    return f"Training seeds S = {count(cells.seeds)}, evaluation episodes of all seeds n = {count(cells.episodes)}."
 
 
 def _retention_note(cells: pd.DataFrame) -> str:
     sources = ", ".join(sorted(set(cells.random_source) - {""}))
-    few = cells.seeds.max() <= 10
+    few = cells.seeds[cells.seeds > 1].min() < 3
     return (
         "Retention: (noisy - random) / (clean - random), the share of the advantage over random play that is left. "
-        f"Random score from: {sources}. {100 * cells.confidence.iloc[0]:g} % percentile interval of the two-level "
-        "bootstrap (seeds, then episodes), paired within each model."
-        + (" With so few seeds it is too narrow: read it as a lower bound of the uncertainty." if few else "")
+        f"Random score from: {sources}. {100 * cells.confidence.iloc[0]:g} % interval: Student's t on the jackknife "
+        "over training runs, paired within each model; of one model, over its episodes, and then no claim about the method."
+        + (" With two seeds it covers about 92 % where 95 % is said." if few else "")
     )

@@ -1,0 +1,182 @@
+"""Methods over all tasks of a benchmark: aggregates, performance profiles, probability of improvement, sensitivity.
+
+Everything starts from normalised run scores (`scores.of_runs`). Intervals are percentiles of a stratified bootstrap of
+training runs, within each task. Streams are keyed by benchmark and method: an interval does not change when another
+method is loaded beside it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import zlib
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from results import benchmarks, finals, intervals, load, scores
+from results.statistics import aggregates, improvement
+from results.statistics.strata import Strata
+
+AGGREGATES = ["benchmark", "method", "metric", "value", "ci_low", "ci_high", "runs", "tasks", "runs_missing", "best"]
+AGGREGATES += ["interval", "confidence", "reps", "final", "normaliser", "flags"]
+IMPROVEMENT = ["benchmark", "x", "y", "probability", "ci_low", "ci_high", "flags", "tasks", "runs_x", "runs_y", "confidence"]
+IMPROVEMENT += ["reps", "final"]
+PROFILE = ["benchmark", "method", "tau", "fraction", "ci_low", "ci_high", "runs", "tasks", "confidence", "reps", "final"]
+PROFILE += ["normaliser", "flags"]
+SENSITIVITY = ["benchmark", "method", "final", "default", "metric", "value", "change", "ci_low", "ci_high", "runs", "tasks"]
+SENSITIVITY += ["runs_missing", "confidence", "reps", "normaliser", "flags"]
+
+BOOTSTRAP = "stratified bootstrap of runs"
+FEW = 6  # runs per task from which on its 95 % intervals cover at least 92 %
+TAUS = np.linspace(0, 2, 81)
+LOWER_IS_BETTER = {"optimality_gap"}
+FLAGS = scores.FLAGS | {
+    "one_run_of_x": "x has one run per task: its seed variance is not in the interval",
+    "one_run_of_y": "y has one run per task: its seed variance is not in the interval",
+    "uncommon_tasks": "tasks that only one of the two has scores for, left out",
+    "best_of_many": "the maximum of many noisy bins: higher than what any of them would score again",
+}
+
+
+def aggregate(
+    results: load.Results, rng: np.random.Generator, reps: int = 50_000, confidence: float = 0.95, final: str | None = None
+) -> pd.DataFrame:
+    """One row per benchmark, method and metric of aggregates.METRICS with AGGREGATES, in that order.
+
+    best: the contrast to every other method of the benchmark excludes no difference, at a confidence that allows for
+    their number. tasks, runs: those that are in the number.
+    """
+    scored, root = scores.of_runs(results, final), _root(rng)
+    rows, drawn = [], {}
+    for key, runs in scores.strata(scored).items():
+        own, common = scored[_of(scored, key)], _row(scored, key, runs) | {"confidence": confidence, "reps": reps}
+        drawn[key] = runs.replicates(aggregates.METRICS, stream(root, *key), reps) if runs.replicated else None
+        for metric, of in aggregates.METRICS.items():
+            low, high = intervals.percentiles(drawn[key][metric], confidence) if drawn[key] else (np.nan, np.nan)
+            number = {"metric": metric, "value": float(runs.estimate(of)), "ci_low": low, "ci_high": high}
+            rows.append(common | number | {"interval": BOOTSTRAP if drawn[key] else "", "runs_missing": _missing(own)})
+    table = pd.DataFrame(rows, columns=AGGREGATES)
+    return table.assign(best=[_best(row, table, drawn, confidence) for row in table.to_dict("records")])
+
+
+def profiles(
+    results: load.Results,
+    rng: np.random.Generator,
+    reps: int = 50_000,
+    confidence: float = 0.95,
+    final: str | None = None,
+    taus: np.ndarray = TAUS,
+) -> pd.DataFrame:
+    """One row per benchmark, method and tau with PROFILE: the share of runs whose normalised score is above tau."""
+    scored, root, parts = scores.of_runs(results, final), _root(rng), []
+    for key, runs in scores.strata(scored).items():
+        of = aggregates.profile(taus)
+        numbers = {"tau": taus, "fraction": runs.estimate(of), "ci_low": np.nan, "ci_high": np.nan}
+        if runs.replicated:
+            drawn = runs.replicates({"": of}, stream(root, *key), reps)[""]
+            numbers["ci_low"], numbers["ci_high"] = intervals.percentiles(drawn.T, confidence)
+        row = _row(scored, key, runs) | {"confidence": confidence, "reps": reps}
+        parts.append(pd.DataFrame(numbers).assign(**row)[PROFILE])
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=PROFILE)
+
+
+def improvements(
+    results: load.Results, rng: np.random.Generator, reps: int = 50_000, confidence: float = 0.95, final: str | None = None
+) -> pd.DataFrame:
+    """One row per benchmark and ordered pair of methods that share a task, with IMPROVEMENT: how often x beats y."""
+    scored, root, rows = scores.of_runs(results, final), _root(rng), []
+    methods = scores.strata(scored)
+    for (benchmark, x), (other, y) in itertools.combinations(sorted(methods), 2):
+        per_task = improvement.per_task(methods[benchmark, x], methods[other, y]) if benchmark == other else {}
+        if not per_task:
+            continue
+        a, b = methods[benchmark, x], methods[benchmark, y]
+        low = high = np.nan
+        if a.replicated or b.replicated:
+            drawn = improvement.replicates(a, b, stream(root, benchmark, x, y), reps)
+            low, high = intervals.percentiles(drawn, confidence)
+        common = {"benchmark": benchmark, "tasks": len(per_task), "confidence": confidence, "reps": reps}
+        common["final"] = scored[scored.benchmark == benchmark].final.iloc[0]
+        p = float(np.mean(list(per_task.values())))
+        rows.append(common | _pair(x, y, a, b) | {"probability": p, "ci_low": low, "ci_high": high})
+        rows.append(common | _pair(y, x, b, a) | {"probability": 1 - p, "ci_low": 1 - high, "ci_high": 1 - low})
+    return pd.DataFrame(rows, columns=IMPROVEMENT).sort_values(["benchmark", "x", "y"], ignore_index=True)
+
+
+def sensitivity(results: load.Results, rng: np.random.Generator, reps: int = 50_000, confidence: float = 0.95) -> pd.DataFrame:
+    """The aggregates under every final-score rule that gives scores: SENSITIVITY, `change` from the default rule.
+
+    default: whether the rule is the one that the other tables use for this benchmark.
+    """
+    default = aggregate(results, np.random.default_rng(0), 1, confidence)
+    usual = {key: rows.set_index("metric") for key, rows in default.groupby(["benchmark", "method"])}
+    seed, parts = _root(rng), []
+    for rule in finals.NAMES:
+        table = aggregate(results, np.random.default_rng(seed), reps, confidence, rule)
+        for key, rows in table.groupby(["benchmark", "method"], sort=False):
+            known = usual.get(key)
+            base = rows.metric.map(known.value) if known is not None else np.nan
+            rule_of = known.final.iloc[0] if known is not None else ""
+            parts.append(rows.assign(change=rows.value - base, default=rule == rule_of))
+    table = pd.concat(parts) if parts else pd.DataFrame(columns=SENSITIVITY)
+    marked = table["flags"].where(~table.final.str.startswith("best"), table["flags"] + ";best_of_many")
+    table = table.assign(flags=marked.str.strip(";"), rule=table.final.map(finals.NAMES.index))
+    return table.sort_values(["benchmark", "method", "rule"], kind="stable", ignore_index=True)[SENSITIVITY]
+
+
+def _row(scored: pd.DataFrame, key: tuple[str, str], runs: Strata) -> dict:
+    own = scored[_of(scored, key)]
+    known = scored[(scored.benchmark == key[0]) & scored.normalized.notna()].task.nunique()
+    row = {"benchmark": key[0], "method": key[1], "runs": len(runs.values), "tasks": len(runs.tasks)}
+    flags = ";".join(_flags(own, runs, known))
+    return row | {"final": own.final.iloc[0], "normaliser": benchmarks.get(key[0]).normaliser, "flags": flags}
+
+
+def _flags(own: pd.DataFrame, runs: Strata, tasks: int) -> Iterator[str]:
+    if not runs.replicated:
+        yield "unreplicated"
+    elif runs.sizes.min() < FEW:
+        yield "few_runs"
+    yield from scores.missing(own)
+    if lacking := tasks - len(runs.tasks):
+        yield f"missing_tasks:{lacking}"
+    if count := int(own.repeats.sum()):
+        yield f"duplicate_seed:{count}"
+
+
+def _pair(x: str, y: str, of_x: Strata, of_y: Strata) -> dict:
+    flags = [name for name, of in (("one_run_of_x", of_x), ("one_run_of_y", of_y)) if not of.replicated]
+    if not (of_x.replicated or of_y.replicated):
+        flags = ["unreplicated"]
+    if uncommon := len(set(of_x.tasks) ^ set(of_y.tasks)):
+        flags.append(f"uncommon_tasks:{uncommon}")
+    return {"x": x, "y": y, "runs_x": len(of_x.values), "runs_y": len(of_y.values), "flags": ";".join(flags)}
+
+
+def _best(row: dict, table: pd.DataFrame, drawn: dict, confidence: float) -> bool:
+    """Whether a method's replicates lie beyond those of every other; Bonferroni's correction for their number."""
+    others = table[(table.benchmark == row["benchmark"]) & (table.metric == row["metric"]) & (table.method != row["method"])]
+    own = drawn[row["benchmark"], row["method"]]
+    replicates = [drawn[row["benchmark"], method] for method in others.method]
+    if own is None or not replicates or any(other is None for other in replicates):
+        return False
+    sign = -1 if row["metric"] in LOWER_IS_BETTER else 1
+    tail = (1 - confidence) / 2 / len(replicates)
+    return all(np.quantile(sign * (own[row["metric"]] - other[row["metric"]]), tail) > 0 for other in replicates)
+
+
+def _missing(own: pd.DataFrame) -> int:
+    return int(own.score.isna().sum())
+
+
+def _of(scored: pd.DataFrame, key: tuple[str, str]) -> pd.Series:
+    return (scored.benchmark == key[0]) & (scored.method == key[1])
+
+
+def _root(rng: np.random.Generator) -> int:
+    return int(rng.integers(2**63))
+
+
+def stream(root: int, *names: str) -> np.random.Generator:
+    return np.random.default_rng([root, zlib.crc32("\0".join(names).encode())])

@@ -1,0 +1,144 @@
+"""What an ablation changes: contrasts with the baseline, task by task and over all tasks, as one corrected family."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from harness.errors import unknown
+from results import benchmarks, cells, load, scores
+from results.statistics import contrasts
+from results.statistics.contrasts import Contrast
+
+SETTING = [axis for axis in (*load.AXES, "policy") if axis not in ("task", "ablation")]
+COLUMNS = ["task", "ablation", "baseline", "metric", "delta", "ci_low", "ci_high", "p", "p_holm", "seeds", "flags"]
+COLUMNS += ["seeds_baseline", "mean", "mean_baseline", "unit", "interval", "p_equivalent", "margin", "family", "confidence"]
+COLUMNS += ["final", *SETTING]
+ALL = "all tasks"
+SCORE = "score"
+FLAGS = {
+    "one_seed": "one training run on a side: no interval, no p, no claim about the ablation",
+    "no_spread": "no spread on either side: no interval, no p",
+    "no_baseline": "no run of the baseline with these settings",
+    "unfinished": "runs that are not done, on both sides",
+    "unequal_seeds": "the two sides have different numbers of training runs",
+    "fewer_tasks": "tasks of the ablation that the mean over tasks lacks, for want of two runs on a side or a normaliser",
+}
+
+
+def table(
+    results: load.Results,
+    confidence: float = 0.95,
+    final: str | None = None,
+    baseline: str | None = None,
+    margin: float | None = None,
+) -> pd.DataFrame:
+    """One row per task, ablation and metric with COLUMNS; delta = ablation minus baseline.
+
+    metric: `score` by the final-score rule; `return, NOISE` of the last checkpoint under an evaluation noise; `loss,
+    NOISE`, what a model loses from clean to that noise. Between models: unpaired, Welch's t over training runs. `all
+    tasks`: the mean over tasks of normalised score differences, their errors independent.
+    p_holm: Holm's correction over `family` rows, all of one metric. margin: share of the baseline's mean; p_equivalent is
+    that of a difference at least as large (two one-sided tests), small where there is no effect that matters.
+    """
+    baseline = baseline or "none"
+    values = pd.concat([_scores(results, final), _under_noise(results)], ignore_index=True)
+    known = sorted(values.ablation.unique())
+    if len(values) and baseline not in known:
+        raise unknown("baseline ablation", baseline, known)
+    rows: list[dict[str, Any]] = []
+    for key, group in values.groupby([*SETTING, "metric"], sort=True):
+        place = dict(zip([*SETTING, "metric"], key, strict=True)) | {"baseline": baseline, "confidence": confidence}
+        for ablation in sorted(set(group.ablation) - {baseline}):
+            sides = group[group.ablation == ablation], group[group.ablation == baseline]
+            rows += [place | {"ablation": ablation} | row for row in _contrasts(*sides, confidence, margin)]
+    out = pd.DataFrame(rows, columns=COLUMNS)
+    out["p_holm"] = out.groupby("metric").p.transform(lambda p: contrasts.holm(p.to_numpy()))
+    out["family"] = out.groupby("metric").p.transform("count")
+    rank = out.assign(first=out.metric != SCORE, all=out.task == ALL)
+    order = rank.sort_values(["agent", "train_noise", "first", "metric", "task", "ablation"], kind="stable").index
+    return out.loc[order].reset_index(drop=True)
+
+
+def _scores(results: load.Results, final: str | None) -> pd.DataFrame:
+    """One row per run: SETTING, task, ablation, metric, value, normalized, done, final."""
+    scored = scores.of_runs(results, final)
+    axes = results.runs.set_index("path")[[axis for axis in (*SETTING, "ablation")]]
+    scored = scored.join(axes, on="path").assign(metric=SCORE, value=scored.score)
+    scored = scored[scored.agent != "random"]
+    return scored[[*SETTING, "task", "ablation", "metric", "value", "normalized", "done", "final"]]
+
+
+def _under_noise(results: load.Results) -> pd.DataFrame:
+    """As `_scores`, for the return under every evaluation noise and for what is lost to it."""
+    rows = []
+    found = {cell.name: cell for cell in cells.select(results) if cell.key["agent"] != "random"}
+    for cell in found.values():
+        noise = cell.key["eval_noise"]
+        clean = found.get((*cell.group, "clean"))
+        if noise == "clean":
+            continue
+        for seed in cell.seeds:
+            row = {axis: cell.key[axis] for axis in (*SETTING, "task", "ablation")} | {"done": True, "final": load.FINAL}
+            value = cell.returns[seed].mean()
+            low, high = benchmarks.get(benchmarks.of_task(cell.key["task"])).ends(cell.key["task"])
+            rows.append(row | {"metric": f"return, {noise}", "value": value, "normalized": (value - low) / (high - low)})
+            if clean and seed in clean.returns:
+                lost = clean.returns[seed].mean() - value
+                rows.append(row | {"metric": f"loss, {noise}", "value": lost, "normalized": lost / (high - low)})
+    columns = [*SETTING, "task", "ablation", "metric", "value", "normalized", "done", "final"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _contrasts(own: pd.DataFrame, base: pd.DataFrame, confidence: float, margin: float | None) -> Iterator[dict[str, Any]]:
+    """One row per task of the ablation, and one over all tasks where it has several."""
+    normalised = []
+    for task, runs in own.groupby("task", sort=True):
+        other = base[base.task == task]
+        x, y = (side.value.dropna().to_numpy() for side in (runs, other))
+        found = contrasts.unpaired(x, y, confidence)
+        row = {"task": task, "unit": "return", "mean": _mean(x), "mean_baseline": _mean(y), "flags": _flags(runs, other)}
+        yield row | _numbers(found, margin and margin * abs(_mean(y))) | _counts(x, y, runs)
+        x, y = (side.normalized.dropna().to_numpy() for side in (runs, other))
+        normalised.append(contrasts.unpaired(x, y, confidence))
+    known = [one for one in normalised if one.df == one.df]
+    if len(normalised) > 1 and known:
+        over_all = contrasts.mean(known, confidence)
+        lacking = len(normalised) - len(known)
+        row = {"task": ALL, "unit": "normalised score", "flags": f"fewer_tasks:{lacking}" if lacking else ""}
+        counts = {"seeds": own.value.count(), "seeds_baseline": base.value.count(), "final": own.final.iloc[0]}
+        yield row | _numbers(over_all, None) | counts
+
+
+def _numbers(found: Contrast, margin: float | None) -> dict[str, Any]:
+    row = {"delta": found.delta, "ci_low": found.low, "ci_high": found.high, "p": found.p}
+    row["interval"] = "welch-t" if found.p == found.p else ""
+    equivalent = contrasts.equivalence(found, margin) if margin and found.p == found.p else np.nan
+    return row | {"margin": margin if margin else np.nan, "p_equivalent": equivalent}
+
+
+def _counts(x: np.ndarray, y: np.ndarray, runs: pd.DataFrame) -> dict[str, Any]:
+    return {"seeds": len(x), "seeds_baseline": len(y), "final": runs.final.iloc[0]}
+
+
+def _flags(runs: pd.DataFrame, base: pd.DataFrame) -> str:
+    counts = runs.value.count(), base.value.count()
+    flags = []
+    if not counts[1]:
+        flags.append("no_baseline")
+    elif min(counts) == 1:
+        flags.append("one_seed")
+    elif runs.value.std() == 0 and base.value.std() == 0:
+        flags.append("no_spread")
+    if waiting := int((~runs.done.astype(bool)).sum() + (~base.done.astype(bool)).sum()):
+        flags.append(f"unfinished:{waiting}")
+    if counts[1] and counts[0] != counts[1]:
+        flags.append("unequal_seeds")
+    return ";".join(flags)
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if len(values) else np.nan

@@ -1,0 +1,165 @@
+"""The final score of every run, by a named rule, normalised; and the scores of tasks that they make."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from results import benchmarks, cells, finals, intervals, load
+from results.statistics import contrasts
+from results.statistics.strata import Strata
+
+COLUMNS = ["benchmark", "task", "method", "runs", "runs_missing", "score", "ci_low", "ci_high", "normalized"]
+COLUMNS += ["normalized_low", "normalized_high", "best", "interval", "confidence", "final", "normaliser", "flags"]
+RUN = ["benchmark", "task", "method", "path", "train_seed", "done", "score", "normalized", "final", "recent"]
+RUN += ["recent_normalized", "repeats"]
+TOLD_APART_BY = ["study", "preset", "size", "precision", "steps", "variant"]  # named only where methods differ in them
+
+FLAGS = {
+    "one_run": "one training run: its seed variance is in no interval, no claim about the method",
+    "few_runs": "a task has fewer than 6 runs: the bootstrap of runs is too narrow there (it covers 90 % with 5, 87 % with 3)",
+    "unreplicated": "no task has two runs: a bootstrap of runs has no spread, so there is no interval",
+    "missing_runs": "runs without a score by this rule, left out: neither zero nor carried forward",
+    "missing_lead": "most runs left out scored above the method's median when last seen: they are not missing at random",
+    "unfinished": "runs that are not done",
+    "missing_tasks": "tasks of the benchmark that this method has no score for, though another has",
+    "duplicate_seed": "several runs of the same setting and seed; one of them is used",
+    "no_normaliser": "no reference scores for these tasks: nothing is normalised, they are in no aggregate",
+    "no_spread": "all runs have the same score, so the interval has no width",
+}
+
+
+def methods(runs: pd.DataFrame) -> pd.Series:
+    """What a run's method is called: agent, ablation and training noise where there are any, and what else differs.
+
+    `study`, `size` and so on are part of the name only where runs of otherwise one method on one task differ in them.
+    """
+    named = ["agent", "ablation", "train_noise"]
+    plain = runs.agent + _unless(runs.ablation, "none") + _unless(runs.train_noise, "clean")
+    same = runs.groupby(["benchmark", "task", *named], dropna=False)
+    for axis in TOLD_APART_BY:
+        differs = (same[axis].transform("nunique") > 1).groupby(plain).transform("any")
+        text = runs[axis].astype(str) if axis == "variant" else axis + "=" + runs[axis].astype(str)
+        plain = plain + (" " + text).where(differs & (runs[axis].astype(str) != ""), "")
+    return plain
+
+
+def _unless(values: pd.Series, default: str) -> pd.Series:
+    return (" " + values.astype(str)).where(values != default, "")
+
+
+def of_runs(results: load.Results, final: str | None = None) -> pd.DataFrame:
+    """One row per run with RUN, each setting and seed once; of `repeats` more of it one is used.
+
+    score: return, NaN where missing; final: the rule; recent: mean of the run's last 10 points, whatever the rule.
+
+    final: one of finals.NAMES. Default, per benchmark: the runs' own evaluation where every run that is done has one,
+    else the benchmark's rule, which is made for training points.
+    """
+    runs, dropped = cells.distinct(results.runs)
+    runs = runs.assign(method=methods(runs))
+    again = dropped.groupby([*load.AXES, "train_seed"]).size().rename("repeats").reset_index()
+    runs = runs.merge(again, how="left").fillna({"repeats": 0})
+    points = training_points(results, runs)
+    parts = [_scored(results, some, points[points.path.isin(some.path)], final) for _, some in runs.groupby("benchmark")]
+    return pd.concat(parts)[RUN].sort_values(["benchmark", "task", "method", "train_seed", "path"], ignore_index=True)
+
+
+def training_points(results: load.Results, runs: pd.DataFrame) -> pd.DataFrame:
+    """Training points with a finite return: path, benchmark, method, task, frames, return; a run's in order of frames."""
+    e = results.episodes
+    e = e[(e.split == "train") & np.isfinite(e["return"])]
+    e = e.assign(frames=e.frames if "frames" in e else e.step).dropna(subset="frames")
+    known = runs[["path", "benchmark", "method"]]
+    points = e[["path", "task", "frames", "return"]].merge(known, on="path")
+    return points.sort_values(["path", "frames", "return"], kind="stable", ignore_index=True)
+
+
+def strata(scored: pd.DataFrame) -> dict[tuple[str, str], Strata]:
+    """(benchmark, method) -> its normalised run scores by task, for methods that have any."""
+    known = scored[scored.normalized.notna()]
+    groups = known.groupby(["benchmark", "method"], sort=True)
+    return {key: Strata.of({task: own.normalized for task, own in some.groupby("task")}) for key, some in groups}
+
+
+def table(results: load.Results, confidence: float = 0.95, final: str | None = None) -> pd.DataFrame:
+    """One row per task and method with COLUMNS: mean over runs of run scores, Student's t interval over runs.
+
+    runs: those in the score; runs_missing: those without one. A single run has no interval. best: of its task, by
+    contrasts that support it.
+    """
+    scored = of_runs(results, final)
+    rows = [_row(key, some, confidence) for key, some in scored.groupby(["benchmark", "task", "method"], sort=True)]
+    return pd.DataFrame(rows, columns=COLUMNS).assign(best=_best(scored, confidence))
+
+
+def _best(scored: pd.DataFrame, confidence: float) -> list[bool]:
+    """Whether a method is the best of its task, by contrasts that support it; in the order of `table`."""
+    found = []
+    for _, runs in scored.groupby(["benchmark", "task"], sort=True):
+        groups = [own.score.dropna().to_numpy() for _, own in runs.groupby("method", sort=True)]
+        measured = [group for group in groups if len(group)]
+        place = contrasts.best(measured, confidence)
+        found += [place is not None and group is measured[place] for group in groups]
+    return found
+
+
+def _row(key: tuple[str, str, str], runs: pd.DataFrame, confidence: float) -> dict:
+    values = runs.score.dropna().to_numpy()
+    benchmark = benchmarks.get(key[0])
+    low, high = benchmark.ends(key[1])
+    score, *ends = intervals.mean_interval(values, confidence)
+    normalized = [(value - low) / (high - low) for value in (score, *ends)]
+    row = dict(zip(["benchmark", "task", "method"], key, strict=True))
+    row |= {"runs": len(values), "runs_missing": len(runs) - len(values), "score": score}
+    row |= dict(
+        zip(["ci_low", "ci_high", "normalized", "normalized_low", "normalized_high"], [*ends, *normalized], strict=True)
+    )
+    row |= {"interval": "t-runs" if len(values) > 1 else "", "confidence": confidence, "final": runs.final.iloc[0]}
+    return row | {"normaliser": benchmark.normaliser, "flags": ";".join(_flags(runs, ends, low != low))}
+
+
+def _flags(runs: pd.DataFrame, ends: list[float], unknown: bool) -> Iterator[str]:
+    known = runs.score.notna()
+    if known.sum() == 1:
+        yield "one_run"
+    yield from missing(runs)
+    if runs.repeats.any():
+        yield f"duplicate_seed:{int(runs.repeats.sum())}"
+    if unknown:
+        yield "no_normaliser"
+    if ends[0] == ends[1]:
+        yield "no_spread"
+
+
+def missing(runs: pd.DataFrame) -> Iterator[str]:
+    """Flags about runs that are in no number: how many, how many lead the others of their task, how many are not done."""
+    if count := int(runs.score.isna().sum()):
+        yield f"missing_runs:{count}"
+        if leading(runs) > count / 2:
+            yield "missing_lead"
+    if count := int((~runs.done).sum()):
+        yield f"unfinished:{count}"
+
+
+def leading(runs: pd.DataFrame) -> int:
+    """Runs of one method without a score whose last points, normalised, are above its median run: high scorers left out."""
+    level = "normalized" if runs.normalized.notna().any() else "score"
+    recent = runs.recent_normalized if level == "normalized" else runs.recent
+    return int((runs.score.isna() & (recent > runs[level].median())).sum())
+
+
+def _scored(results: load.Results, runs: pd.DataFrame, points: pd.DataFrame, final: str | None) -> pd.DataFrame:
+    """The runs of one benchmark with score, normalized, final and recent."""
+    benchmark = benchmarks.get(runs.benchmark.iloc[0])
+    own = load.final_episodes(results)
+    own = own[(own.noise == "clean") & own.path.isin(runs.path)].groupby("path")["return"].mean()
+    rule = final or (load.FINAL if runs[runs.done].path.isin(own.index).all() else benchmark.final)
+    score = runs.path.map(own if rule == load.FINAL else finals.scores(rule, points, benchmark)).astype(float)
+    ends = pd.DataFrame([benchmark.ends(task) for task in runs.task], index=runs.index, columns=["low", "high"])
+    normalized = (score - ends.low) / (ends.high - ends.low)
+    recent = runs.path.map(finals.scores("last 10 points", points, benchmark)).astype(float)
+    ahead = (recent - ends.low) / (ends.high - ends.low)
+    return runs.assign(score=score, normalized=normalized, final=rule, recent=recent, recent_normalized=ahead)
