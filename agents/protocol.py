@@ -111,10 +111,12 @@ class AgentConfig(BaseModel):
         device: str = "auto",
         precision: str = "float32",
         threads: int = 1,
+        compile: bool = False,
     ) -> Agent:
         """A fresh agent.
 
         `updates` are the gradient updates of the whole run, for rates that are meant per run. `device` is "auto" (a GPU
-        where there is one), "cpu" or "cuda"; `threads` are CPU threads.
+        where there is one), "cpu" or "cuda"; `threads` are CPU threads; `compile`: the steps of the model's scans are
+        compiled, which needs a C++ compiler.
         """
         raise NotImplementedError

@@ -22,9 +22,8 @@ def environment(config: RunConfig) -> Env:
 
 
 def agent(config: RunConfig, spec: Spec, *, device: str, threads: int) -> Agent:
-    return config.agent.build(
-        spec, seed=config.seed, updates=updates(config), device=device, precision=config.precision, threads=threads
-    )
+    how = {"device": device, "precision": config.precision, "threads": threads, "compile": config.compile}
+    return config.agent.build(spec, seed=config.seed, updates=updates(config), **how)
 
 
 def updates(config: RunConfig) -> int:

@@ -1,7 +1,7 @@
 """What a study comes to: its cells and what each changes, what is done, what is left and its cost, the arrays to submit.
 
 The state of a run is what its directory says. Cost is measured where comparable runs have finished below the same root
-(same task, agent, size, precision, training ratio, batch and kind of device), and otherwise bounded by `resources.hours`.
+(same task, agent, size, precision, compilation, training ratio, batch and kind of device), and otherwise bounded by `resources.hours`.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ def _place(each: _Run) -> tuple[str, str]:
 def _work(run: RunConfig, needs: Resources) -> Work:
     how = run.train
     shape = (how.ratio, how.batch_size, how.batch_length)
-    return run.task, run.agent.kind, run.size, run.precision, *shape, needs.gpus > 0 and how.ratio > 0
+    return run.task, run.agent.kind, run.size, run.precision, run.compile, *shape, needs.gpus > 0 and how.ratio > 0
 
 
 def _worked(run: RunDir) -> Work | None:
@@ -168,7 +168,7 @@ def _worked(run: RunDir) -> Work | None:
     try:
         content, how = run.config, run.config["train"]
         shape = (how["ratio"], how["batch_size"], how["batch_length"])
-        named = (content["task"], content["agent"]["kind"], content["size"], content["precision"])
+        named = (content["task"], content["agent"]["kind"], content["size"], content["precision"], content.get("compile"))
         return *named, *shape, run.provenance.get("device") == "cuda" and how["ratio"] > 0
     except (BadInput, KeyError, TypeError):
         return None

@@ -225,7 +225,7 @@ def _write_provenance(run: RunDir, parsed: RunConfig, machine: Machine, device: 
         modules=envs.suite(parsed.task).modules, task=parsed.task, env=probe, command=shlex.split(machine.command)
     )
     probe.close()
-    now |= {"device": device, "threads": machine.threads, "precision": parsed.precision}
+    now |= {"device": device, "threads": machine.threads, "precision": parsed.precision, "compile": parsed.compile}
     try:
         before = json.loads(path.read_text())
     except (OSError, ValueError):

@@ -71,6 +71,7 @@ class Study(Model):
         "part taken back, under every noise. Tasks and seeds repeat the whole design",
     )
     precision: Literal["float32", "bfloat16"] = "float32"
+    compile: bool = False
     evaluate: Evaluate = Evaluate()
     resources: Resources = Resources()
     scales: dict[str, dict[str, Any]] = Field(default_factory=dict, description="named overrides of the keys above")
@@ -156,6 +157,7 @@ def single(
     seed: int = 0,
     steps: int | None = None,
     precision: str = "float32",
+    compile: bool = False,
     evaluate: Mapping[str, Any] | None = None,
     changes: Mapping[str, Any] | None = None,
     arms: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
@@ -185,6 +187,7 @@ def single(
             "seed": seed,
             "steps": suite.steps if steps is None else steps,
             "precision": precision,
+            "compile": compile,
             "agent": {"kind": agent},
             "env": {"envs": suite.envs, "options": suite.options},
             "train": {"ratio": suite.ratio},
@@ -254,6 +257,7 @@ def _run(study: Study, task: str, agent: str, ablation: str, train_noise: str, s
         seed=seed,
         steps=steps,
         precision=study.precision,
+        compile=study.compile,
         evaluate=study.evaluate.model_dump() | {"noise": grid},
         changes=changes,
         arms=study.arms,

@@ -27,7 +27,9 @@ from agents.protocol import Space, Spec
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16}
 
 
-def dreamer(config: Config, spec: Spec, *, seed: int, device: str, precision: str, threads: int, updates: int) -> Dreamer:
+def dreamer(
+    config: Config, spec: Spec, *, seed: int, device: str, precision: str, threads: int, compile: bool, updates: int
+) -> Dreamer:
     """The agent, its weights drawn from `seed`; `updates` are those of the whole run."""
     if precision not in PRECISIONS:
         raise ValueError(f"precision '{precision}' is not one of {', '.join(PRECISIONS)}")
@@ -38,6 +40,8 @@ def dreamer(config: Config, spec: Spec, *, seed: int, device: str, precision: st
         torch.manual_seed(seed)
         world, behavior = (module.to(place) for module in modules(config, spec, updates))
         config.trained.freeze(world, behavior)
+        if compile:
+            world.rssm.compile_steps()
         noise = int(torch.randint(2**62, ()))  # the stream of sampling is not the stream of the weights
     return Dreamer(
         world=world,

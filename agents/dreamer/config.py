@@ -138,8 +138,10 @@ class Config(AgentConfig):
         device: str = "auto",
         precision: str = "float32",
         threads: int = 1,
+        compile: bool = False,
     ) -> Agent:
-        return builder.dreamer(self, spec, seed=seed, updates=updates, device=device, precision=precision, threads=threads)
+        how = {"device": device, "precision": precision, "threads": threads, "compile": compile}
+        return builder.dreamer(self, spec, seed=seed, updates=updates, **how)
 
 
 def _size(width: int) -> dict[str, Any]:

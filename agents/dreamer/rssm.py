@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from agents.nn.functional import cast
 from agents.nn.layers import Dense, Linear
 
+Step = Callable[..., tuple[Tensor, ...]]
+
 
 @dataclass(frozen=True)
 class Latents:
@@ -60,6 +62,15 @@ class RSSM(nn.Module):
         super().__init__()
         self.core, self.prior, self.posterior = core, prior, posterior
         self.latent = latent
+        self._compiled = False
+
+    def compile_steps(self) -> None:
+        """From now on learning calls compiled steps: one graph per scan, made once, because a whole scan takes minutes."""
+        self._compiled = True
+
+    def _ready(self, step: Step) -> Step:
+        # Acting meets other numbers of rows, each of which would have to be compiled.
+        return torch.compile(step, dynamic=False) if self._compiled and not torch.is_inference_mode_enabled() else step
 
     def observe(self, start: Latents, embed: Tensor, action: Tensor, first: Tensor, draw: Any) -> Latents:
         """Follow a sequence: embed (B, T, E), previous actions (B, T, A), is_first (B, T) -> latents (B, T, ...).
@@ -67,31 +78,48 @@ class RSSM(nn.Module):
         Where a step is the first of its episode, the state before it and the action before it count as zero.
         """
         keep = (~first).float().unsqueeze(-1)  # (B, T, 1)
-        core, posterior = self.core.ready(), self.posterior.ready()
+        step = self._ready(self._observed())
         inputs = zip(
             self.core.drive(action * keep).unbind(1), self.posterior.drive(embed).unbind(1), keep.unbind(1), strict=True
         )
-        deter, stoch = start.deter, start.stoch.flatten(-2)
+        deter, stoch = start.deter, start.stoch
         deters, stochs, posts = [], [], []
         for act_drive, obs_drive, kept in inputs:
-            deter = core(deter * kept, stoch * kept, act_drive)
-            post = posterior(deter, obs_drive)
-            stoch = self.latent.sample(self.latent.distribution(post), draw)
+            deter, stoch, post = step(deter, stoch, kept, act_drive, obs_drive, draw.ahead(len(deter), self.latent.draws))
             deters.append(deter), stochs.append(stoch), posts.append(post)
-            stoch = stoch.flatten(-2)
         return Latents(torch.stack(deters, 1), torch.stack(stochs, 1), torch.stack(posts, 1))
+
+    def _observed(self) -> Step:
+        core, posterior = self.core.ready(), self.posterior.ready()
+
+        def step(
+            deter: Tensor, stoch: Tensor, kept: Tensor, act_drive: Tensor, obs_drive: Tensor, draw: Any
+        ) -> tuple[Tensor, Tensor, Tensor]:
+            deter = core(deter * kept, stoch.flatten(-2) * kept, act_drive)
+            post = posterior(deter, obs_drive)
+            return deter, self.latent.sample(self.latent.distribution(post), draw), post
+
+        return step
 
     def imagine(self, start: Latents, policy: Callable[[Tensor], Tensor], steps: int, draw: Any) -> tuple[Tensor, Tensor]:
         """Roll the prior forward under `policy` (feat -> action) from N rows -> feat (steps+1, N, F), actions.
 
         The first state is `start`; actions are (steps, N, A), each chosen in the state of the same index.
         """
-        core, state = self.core.ready(), start
+        step, state = self._ready(self._imagined()), start
         feats, actions = [start.feat], []
         for _ in range(steps):
             actions.append(policy(feats[-1]))
-            deter = core(state.deter, state.stoch.flatten(-2), self.core.drive(actions[-1]))
-            stoch = self.latent.sample(self.latent.distribution(self.prior(deter).float()), draw)
-            state = Latents(deter, stoch)
+            drawn = draw.ahead(len(state.deter), self.latent.draws)
+            state = Latents(*step(state.deter, state.stoch, actions[-1], drawn))
             feats.append(state.feat)
         return torch.stack(feats), torch.stack(actions)
+
+    def _imagined(self) -> Step:
+        core = self.core.ready()
+
+        def step(deter: Tensor, stoch: Tensor, action: Tensor, draw: Any) -> tuple[Tensor, Tensor]:
+            deter = core(deter, stoch.flatten(-2), self.core.drive(action))
+            return deter, self.latent.sample(self.latent.distribution(self.prior(deter).float()), draw)
+
+        return step

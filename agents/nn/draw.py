@@ -15,6 +15,10 @@ TINY, BELOW_ONE = 1e-20, 1 - 2**-24
 
 
 class Draw(Protocol):
+    def ahead(self, rows: int, count: int) -> Draw:
+        """For one step of `rows` that takes `count` uniform numbers each: what it will draw is drawn now."""
+        ...
+
     def categorical(self, probs: Tensor) -> Tensor:
         """(..., C) probabilities -> (..., C) one-hot."""
         ...
@@ -38,6 +42,9 @@ class Generated:
     def __init__(self, generator: torch.Generator) -> None:
         self._generator = generator
 
+    def ahead(self, rows: int, count: int) -> Given:
+        return Given(torch.rand(rows, count, generator=self._generator, device=self._generator.device))
+
     def categorical(self, probs: Tensor) -> Tensor:
         return pick(probs, torch.rand(probs.shape[:-1], generator=self._generator, device=probs.device))
 
@@ -54,6 +61,9 @@ class Given:
     def __init__(self, uniforms: Tensor) -> None:
         self._uniforms = uniforms
         self._used = 0
+
+    def ahead(self, rows: int, count: int) -> Given:
+        return self
 
     def _take(self, shape: torch.Size) -> Tensor:
         count = shape[1:].numel()
@@ -75,6 +85,9 @@ class Given:
 
 class Fixed:
     """The likeliest class; half a standard deviation above the mean."""
+
+    def ahead(self, rows: int, count: int) -> Fixed:
+        return self
 
     def categorical(self, probs: Tensor) -> Tensor:
         return one_hot(probs.argmax(-1), probs.shape[-1])

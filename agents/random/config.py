@@ -23,6 +23,7 @@ class Config(AgentConfig):
         device: str = "auto",
         precision: str = "float32",
         threads: int = 1,
+        compile: bool = False,
     ) -> Random:
         return Random(spec)
 

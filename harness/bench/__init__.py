@@ -38,6 +38,7 @@ class Options:
     dtype: Literal["float32", "bfloat16"] = "float32"
     device: str = "auto"
     threads: int = field(default_factory=cores)
+    compile: bool = False
     profile: bool = False
     steps: int = 100_000
     task: str | None = None

@@ -16,11 +16,12 @@ from harness import build, plugins, study
 from harness.bench import Options, Row, spread, timed
 from harness.vector import FLAGS
 
-TAKES = ("size", "obs", "dtype", "device", "threads", "profile")
+TAKES = ("size", "obs", "dtype", "device", "threads", "compile", "profile")
 TABLE = {
     "size": "size",
     "input": "obs",
     "precision": "dtype",
+    "compiled": "compile",
     "s / update": "seconds_per_update",
     "min": "seconds_per_update_min",
     "max": "seconds_per_update_max",
@@ -37,6 +38,8 @@ CASES = (
     {"size": "1m", "dtype": "bfloat16"},
     {"size": "1m", "obs": "vector"},
     {"size": "1m", "obs": "vector", "dtype": "bfloat16"},
+    {"size": "1m", "compile": True},
+    {"size": "1m", "obs": "vector", "compile": True},
     {"size": "12m"},
     {"size": "12m", "dtype": "bfloat16"},
 )
@@ -63,7 +66,7 @@ def measure(options: Options) -> Iterator[Row]:
     times = timed(update, seconds=2.0, warm=0)
     busy = (time.process_time() - busy) / len(times)
     row: Row = {"subject": "train", "size": options.size, "obs": options.obs, "dtype": options.dtype, "device": agent.device}
-    row |= {"threads": options.threads} | spread("seconds_per_update", times)
+    row |= {"compile": options.compile, "threads": options.threads} | spread("seconds_per_update", times)
     row["cpu_seconds_per_update"] = busy  # of all threads together: other work on the machine hardly changes it
     row |= {"peak_memory_bytes": tools.peak_memory(agent.device), "first_update_seconds": first}
     row |= against_peak(tools, update, row["seconds_per_update"], options.dtype, agent.device)
@@ -75,7 +78,7 @@ def measure(options: Options) -> Iterator[Row]:
 def make(options: Options, envs: int = 1) -> Agent:
     """The agent of a size, as a run would build it."""
     changes: dict[str, Any] = {"env.envs": envs}
-    run = study.single("counter/vector", size=options.size, precision=options.dtype, changes=changes)
+    run = study.single("counter/vector", size=options.size, precision=options.dtype, compile=options.compile, changes=changes)
     return build.agent(run, SPECS[options.obs], device=options.device, threads=options.threads)
 
 
