@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -19,6 +20,7 @@ from agents.dreamer.behavior import Behavior
 from agents.dreamer.rssm import Latents
 from agents.dreamer.world_model import Statistics, WorldModel
 from agents.nn.draw import Draw, Generated, Given
+from agents.nn.launch import Work, enter, vector
 from agents.nn.snapshot import check, restore, snapshot
 from agents.protocol import Arrays, Space
 
@@ -51,6 +53,7 @@ class Dreamer:
         reward_transform: Any,
         generator: torch.Generator,
         autocast: Callable[[], AbstractContextManager],
+        launch: Callable[[str, Work, Arrays], Arrays],
         device: torch.device,
         deter: int,
         obs: tuple[str, ...],
@@ -59,12 +62,14 @@ class Dreamer:
         self._loss_weights, self._action, self._obs = dict(weights), action, obs
         self._replay_context, self._reward_transform = replay_context, reward_transform
         self._draw, self._generator = Generated(generator), generator
-        self._autocast, self._device, self.device = autocast, device, device.type
+        self._autocast, self._launch = autocast, launch
+        self._device, self.device = device, device.type
         self._latent = world.rssm.latent
         self._statistics = {
             part: {name: x.to(device) for name, x in values.items()}
             for part, values in (world.statistics() | behavior.statistics()).items()
         }
+        self._measured: tuple[str, ...] = ()  # names of the newest metrics, in order
         self.updates = 0
         self.draws = self._latent.draws + action.draws
         self.stored = {"deter": Space((deter,), "uint16"), "stoch": Space((self._latent.latents,), self._latent.packed)}
@@ -75,38 +80,54 @@ class Dreamer:
         shapes = {"deter": self.stored["deter"].shape, "stoch": self._latent.shape, "action": (self._action.width,)}
         return {key: np.zeros((envs, *shape), np.float32) for key, shape in shapes.items()}
 
-    @torch.inference_mode()
     def act(
         self, carry: Arrays, obs: Arrays, uniforms: np.ndarray, policy: Literal["sample", "mode"] = "sample"
     ) -> tuple[Arrays, np.ndarray, Arrays]:
-        deter, stoch, action = (self._tensor(carry[key]) for key in ("deter", "stoch", "action"))
-        data = {key: self._tensor(obs[key]).unsqueeze(1) for key in (*self._obs, "is_first")}
-        draw = Given(self._tensor(uniforms))
+        arrays = {f"carry/{key}": x for key, x in carry.items()} | {"uniforms": uniforms}
+        arrays |= {f"obs/{key}": obs[key] for key in (*self._obs, "is_first")}
+        made = self._launch(policy, partial(self._acted, policy), arrays)
+        stored = {key: made[f"stored/{key}"] for key in self.stored}
+        return {key: made[f"carry/{key}"] for key in carry}, made["action"], stored
+
+    @torch.inference_mode()
+    def _acted(self, policy: str, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        deter, stoch, action = (given[f"carry/{key}"] for key in ("deter", "stoch", "action"))
+        data = {key: given[f"obs/{key}"].unsqueeze(1) for key in (*self._obs, "is_first")}
+        draw = Given(given["uniforms"])
         with self._autocast():
             sequence = {"obs": data, "prev_action": action.unsqueeze(1), "is_first": data["is_first"]}
             seq = self.world.observe(Latents(deter, stoch), sequence, draw)
             dist = self.behavior.actor(seq.feat[:, 0])
         chosen = {"sample": lambda: dist.sample(draw), "mode": lambda: dist.mode}[policy]()
-        carry = {"deter": seq.deter[:, 0], "stoch": seq.stoch[:, 0], "action": chosen}
-        return _arrays(carry), self._action.leave(chosen).cpu().numpy(), _arrays(self._pack(seq, 0))
+        carried = {"carry/deter": seq.deter[:, 0], "carry/stoch": seq.stoch[:, 0], "carry/action": chosen}
+        stored = {f"stored/{key}": x for key, x in self._pack(seq, 0).items()}
+        return carried | stored | {"action": self._action.leave(chosen)}
 
     # Learn.
 
-    def learn(self, batch: Arrays) -> tuple[dict[str, Tensor], Arrays]:
-        start, data = self.unpack(batch)
-        outcome, ok, counts = self.improve(start, data, self._draw)
-        return outcome.metrics | counts, self._refreshed(outcome.latents, ok, batch)
+    def learn(self, batch: Arrays) -> tuple[dict[str, float], Arrays]:
+        made = self._launch("learn", self._learned, batch)
+        self.updates += 1
+        return dict(zip(self._measured, made.pop("metrics"), strict=True)), made
+
+    def _learned(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        outcome, ok, counts = self.improve(*self._prepared(batch), self._draw)
+        metrics = outcome.metrics | counts
+        self._measured = tuple(metrics)
+        return {"metrics": vector(metrics, self._device), **self._refreshed(outcome.latents, ok, batch)}
 
     def unpack(self, batch: Arrays) -> tuple[Latents, dict[str, Any]]:
         """A batch (B, 1+T, ...) -> the state before the T trained steps, and those steps with the actions before them."""
-        tensors = {key: self._tensor(value) for key, value in batch.items()}
-        deter = tensors["deter"][:, 0].view(torch.bfloat16).float()
-        start = Latents(deter, self._latent.unpack(tensors["stoch"][:, 0]))
-        data = {key: tensors[key][:, 1:] for key in ("is_first", "is_last", "is_terminal")}
+        return self._prepared({key: enter(x).to(self._device) for key, x in batch.items()})
+
+    def _prepared(self, batch: dict[str, Tensor]) -> tuple[Latents, dict[str, Any]]:
+        deter = batch["deter"][:, 0].view(torch.bfloat16).float()
+        start = Latents(deter, self._latent.unpack(batch["stoch"][:, 0]))
+        data = {key: batch[key][:, 1:] for key in ("is_first", "is_last", "is_terminal")}
         data["is_first"] = self._replay_context.first(data["is_first"])
-        data["obs"] = {key: tensors[key][:, 1:] for key in self._obs}
-        data["reward"] = self._reward_transform(tensors["reward"][:, 1:].float())
-        data["prev_action"] = self._action.enter(tensors["action"][:, :-1])
+        data["obs"] = {key: batch[key][:, 1:] for key in self._obs}
+        data["reward"] = self._reward_transform(batch["reward"][:, 1:].float())
+        data["prev_action"] = self._action.enter(batch["action"][:, :-1])
         return start, data
 
     def judge(self, start: Latents, data: dict[str, Any], draw: Draw) -> Outcome:
@@ -132,7 +153,6 @@ class Dreamer:
         outcome.total.backward()
         ok, counts = self.optimizer.step(outcome.total)
         self._commit(ok, outcome.statistics)
-        self.updates += 1
         return outcome, ok, counts
 
     @torch.no_grad()
@@ -145,19 +165,14 @@ class Dreamer:
                 old.copy_(torch.where(ok, new, old))
 
     @torch.no_grad()
-    def _refreshed(self, seq: Latents, ok: Tensor, batch: Arrays) -> Arrays:
+    def _refreshed(self, seq: Latents, ok: Tensor, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The sequence's latents under the weights that have just learned from it; the old ones after a bad batch."""
         new = self._pack(seq, slice(None))
-        return _arrays({key: torch.where(ok, x, self._tensor(batch[key][:, 1:])) for key, x in new.items()})
+        return {key: torch.where(ok, x, batch[key][:, 1:]) for key, x in new.items()}
 
     def _pack(self, seq: Latents, at: Any) -> dict[str, Tensor]:
         deter = seq.deter[:, at].to(torch.bfloat16).view(torch.int16)
         return {"deter": deter, "stoch": self._latent.pack(seq.stoch[:, at])}
-
-    def _tensor(self, array: np.ndarray) -> Tensor:
-        # torch has no arithmetic on uint16: the bits of a bfloat16 travel as int16.
-        array = array.view(np.int16) if array.dtype == np.uint16 else array
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
 
     # Store.
 
@@ -189,8 +204,3 @@ class Dreamer:
         for part, values in self._statistics.items():
             tensors |= {f"{part}/{name}": x for name, x in values.items()}
         return tensors
-
-
-def _arrays(tensors: Mapping[str, Tensor]) -> Arrays:
-    arrays = {key: x.cpu().numpy() for key, x in tensors.items()}
-    return {key: x.view(np.uint16) if x.dtype == np.int16 else x for key, x in arrays.items()}

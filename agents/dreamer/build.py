@@ -20,6 +20,7 @@ from agents.dreamer.encoder import Encoder, ImageEncoder, OneHot, Squash, Vector
 from agents.dreamer.rssm import RSSM, Posterior
 from agents.dreamer.world_model import WorldModel
 from agents.nn.dists import Bernoulli, BoundedNormal, Categorical, Index, Squared
+from agents.nn.launch import Direct, Recorded
 from agents.nn.layers import MLP, Dense, Head, Linear, Pair
 from agents.nn.memory import keep_blocks
 from agents.protocol import Space, Spec
@@ -43,6 +44,7 @@ def dreamer(
         if compile:
             world.rssm.compile_steps()
         noise = int(torch.randint(2**62, ()))  # the stream of sampling is not the stream of the weights
+    generator = torch.Generator(place).manual_seed(noise)
     return Dreamer(
         world=world,
         behavior=behavior,
@@ -51,8 +53,9 @@ def dreamer(
         action=action_of(spec),
         replay_context=config.replay_context,
         reward_transform=config.reward_transform,
-        generator=torch.Generator(place).manual_seed(noise),
+        generator=generator,
         autocast=partial(torch.autocast, place.type, dtype=dtype, enabled=dtype is not None),
+        launch=Recorded(place, generator) if place.type == "cuda" else Direct(),
         device=place,
         deter=config.deter,
         obs=tuple(sorted(spec.obs)),

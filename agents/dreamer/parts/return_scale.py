@@ -30,7 +30,7 @@ class Percentiles(Part):
 
     def update(self, state: dict[str, Any], returns: Any) -> dict[str, Any]:
         """The state after seeing `returns` (any shape); pure."""
-        at = torch.tensor([self.low / 100, self.high / 100], device=returns.device)
+        at = torch.linspace(self.low / 100, self.high / 100, 2, device=returns.device)
         low, high = torch.quantile(returns.detach().float().flatten(), at)
         return {"low": state["low"].lerp(low, self.rate), "high": state["high"].lerp(high, self.rate)}
 
