@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+
 from agents.lazy import Lazy
 
 torch = Lazy("torch")
+COMPILER = os.environ.get("CXX") or "g++"
 
 
 def resolve(device: str) -> str:
@@ -14,3 +18,11 @@ def resolve(device: str) -> str:
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError("device 'cuda': torch finds no GPU here. Use --device cpu or auto, or install a torch with CUDA.")
     return device
+
+
+def check_compiler(device: str) -> None:
+    """ValueError where compiled steps are asked for on a CPU and there is no C++ compiler."""
+    if device == "cpu" and not shutil.which(COMPILER):
+        raise ValueError(
+            f"compile: torch needs a C++ compiler, and there is no '{COMPILER}' here (apt-get install g++, or CXX)."
+        )

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from agents.protocol import Agent, Spec
-from harness import envs, noise
+from harness import envs, noise, plugins
 from harness.config import RunConfig
 from harness.env import Env
+from harness.errors import BadInput
 from harness.evaluate import Grid, Lists
 from harness.loop import Interaction, Training
 from harness.recorder import Recorder
@@ -24,6 +25,16 @@ def environment(config: RunConfig) -> Env:
 def agent(config: RunConfig, spec: Spec, *, device: str, threads: int) -> Agent:
     how = {"device": device, "precision": config.precision, "threads": threads, "compile": config.compile}
     return config.agent.build(spec, seed=config.seed, updates=updates(config), **how)
+
+
+def check_device(device: str, *, compile: bool = False) -> None:
+    """BadInput before anything starts where the device, or the compiler, that was asked for is not there."""
+    try:
+        if device == "cuda" or compile:  # only then, because it takes a second to ask
+            place = plugins.load("agents", "device")
+            place.check_compiler(place.resolve(device)) if compile else place.resolve(device)
+    except ValueError as error:
+        raise BadInput(str(error)) from None
 
 
 def updates(config: RunConfig) -> int:

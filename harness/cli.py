@@ -183,10 +183,10 @@ def evaluate(
     where: Sequence[Path], noises: Sequence[str], episodes: int, parallel: int | None, threads: int | None, device: str
 ) -> None:
     """More noise cells from stored checkpoints. Rows that exist already are not computed again."""
-    from harness import envs, noise, pool, rundir
+    from harness import build, envs, noise, pool, rundir
     from harness.stop import Stop
 
-    _check_device(device)
+    build.check_device(device)
     runs = rundir.find(where)
     canonical = [str(noise.parse(text)) for text in noises]
     for each in runs:
@@ -447,10 +447,10 @@ def _drive(
     checkpoint_every: float,
     again: bool = False,
 ) -> None:
-    from harness import pool, rundir
+    from harness import build, pool, rundir
     from harness.stop import Stop
 
-    _check_device(device)
+    build.check_device(device, compile=any(cell.compile for cell in cells))
     folders = [rundir.RunDir.create(root / cell.study / cell.run_id, cell.dump()) for cell in cells]
     done = [folder for folder in folders if folder.done]
     diverged = [folder for folder in folders if not folder.done and folder.state["state"] == "diverged"]
@@ -463,17 +463,6 @@ def _drive(
         ended = pool.drive(todo, parallel=parallel, arguments=arguments, stop=stop, again=again)
     ended |= dict.fromkeys(diverged, "diverged")
     _summary(folders, ended, bool(stop.asked))
-
-
-def _check_device(device: str) -> None:
-    """BadInput before anything starts where the device that was asked for is not there."""
-    if device == "cuda":  # only now, because it takes a second to ask
-        from harness import plugins
-
-        try:
-            plugins.load("agents", "device").resolve(device)
-        except ValueError as error:
-            raise BadInput(str(error)) from None
 
 
 def _split(parallel: int | None, threads: int | None, runs: int, device: str) -> tuple[int, int]:

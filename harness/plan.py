@@ -1,7 +1,8 @@
 """What a study comes to: its cells and what each changes, what is done, what is left and its cost, the arrays to submit.
 
 The state of a run is what its directory says. Cost is measured where comparable runs have finished below the same root
-(same task, agent, size, precision, compilation, training ratio, batch and kind of device), and otherwise bounded by `resources.hours`.
+(same task, agent, size, precision, compilation, training ratio, batch and kind of device), and otherwise bounded by
+`resources.hours`.
 """
 
 from __future__ import annotations

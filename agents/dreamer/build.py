@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from agents.device import resolve
+from agents.device import check_compiler, resolve
 from agents.dreamer.actions import Continuous, Discrete
 from agents.dreamer.agent import Dreamer
 from agents.dreamer.behavior import Behavior
@@ -42,6 +42,7 @@ def dreamer(
         world, behavior = (module.to(place) for module in modules(config, spec, updates))
         config.trained.freeze(world, behavior)
         if compile:
+            check_compiler(place.type)
             world.rssm.compile_steps()
         noise = int(torch.randint(2**62, ()))  # the stream of sampling is not the stream of the weights
     generator = torch.Generator(place).manual_seed(noise)

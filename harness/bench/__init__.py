@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from harness import envs, plugins, study
-from harness.errors import BadInput, unknown
+from harness import build, envs, plugins, study
+from harness.errors import unknown
 
 Row = dict[str, Any]
 BUSY = 0.5  # load average before measuring from which other work spoils the figures
@@ -64,11 +64,7 @@ def _check(options: Options) -> None:
     study.single("counter/vector", size=options.size)
     if options.task is not None:
         envs.check(options.task)
-    try:
-        if options.device == "cuda":  # only now, because it takes a second to ask
-            plugins.load("agents", "device").resolve(options.device)
-    except ValueError as error:
-        raise BadInput(str(error)) from None
+    build.check_device(options.device, compile=options.compile)
 
 
 def load_average() -> float:

@@ -26,7 +26,7 @@ class Zeros(Part):
 
     def first(self, is_first: Any) -> Any:
         first = is_first.clone()
-        first[:, 0] = True
+        first[:, 0].fill_(True)
         return first
 
 

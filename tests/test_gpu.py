@@ -1,0 +1,80 @@
+"""On a GPU: the same results as on a CPU, and nothing inside an update waits. Collected where there is one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from test_agents import SPECS, build, observe, sample
+
+from agents.nn import launch
+
+CALLS = launch.EAGER + 3  # some run as they are, one is recorded, some are replayed
+
+
+@pytest.mark.parametrize("name", sorted(SPECS))
+def test_learning_and_acting_as_on_the_cpu(name):
+    spec, rng = SPECS[name], np.random.default_rng(0)
+    agents = {device: build("dreamer", spec, device=device) for device in ("cpu", "cuda")}
+    agents["cuda"].load(without_generator(agents["cpu"].state()) | generator(agents["cuda"]))
+    batch = sample(spec, agents["cpu"], rng)
+    judged = {device: judge(agent, batch) for device, agent in agents.items()}
+    for name, value in judged["cpu"].items():
+        assert judged["cuda"][name] == pytest.approx(value, rel=1e-3, abs=1e-3), name
+    for _ in range(CALLS):
+        seen, uniforms = observe(spec, 2, rng), rng.random((2, agents["cpu"].draws))
+        cpu, cuda = (agent.act(agent.initial(2), seen, uniforms, "mode") for agent in agents.values())
+        assert np.allclose(cpu[1], cuda[1], atol=1e-3)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_recorded_update_is_the_update(precision):
+    """Replayed and unrecorded from the same state, with the same stream of random numbers."""
+    spec, rng = SPECS["both-discrete"], np.random.default_rng(0)
+    recorded, plain = (build("dreamer", spec, device="cuda", precision=precision) for _ in range(2))
+    plain._launch = unrecorded
+    batches = [sample(spec, plain, rng) for _ in range(CALLS)]
+    for batch in batches:
+        (metrics, stored), (other, other_stored) = recorded.learn(batch), plain.learn(batch)
+        for name, value in metrics.items():
+            assert other[name] == pytest.approx(value, rel=1e-3, abs=1e-4), name
+        assert all(np.array_equal(stored[key], other_stored[key]) for key in ("stoch",))
+    state = recorded.state()
+    recorded.load(state)
+    again = build("dreamer", spec, device="cuda", precision=precision)
+    again.load(state)
+    after = [float(agent.learn(batches[0])[0]["loss/total"]) for agent in (recorded, again)]
+    assert after[0] == pytest.approx(after[1], rel=1e-3)
+
+
+def test_nothing_inside_an_update_waits():
+    spec, rng = SPECS["both-continuous"], np.random.default_rng(0)
+    agent = build("dreamer", spec, device="cuda")
+    batch = {key: launch.enter(x).cuda() for key, x in sample(spec, agent, rng).items()}
+    agent._learned(batch)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        agent._learned(batch)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+def unrecorded(name, work, arrays):
+    made = work({key: launch.enter(x).cuda() for key, x in arrays.items()})
+    return {key: launch.leave(x.cpu().numpy()) for key, x in made.items()}
+
+
+def judge(agent, batch):
+    """Losses without random numbers: likeliest classes and fixed places in every distribution."""
+    from agents.nn.draw import Fixed
+
+    outcome = agent.judge(*agent.unpack(batch), Fixed())
+    return {name: float(loss.mean()) for name, loss in outcome.losses.items()}
+
+
+def generator(agent):
+    return {"generator": agent.state()["generator"]}
+
+
+def without_generator(state):
+    return {key: value for key, value in state.items() if key != "generator"}
