@@ -323,6 +323,18 @@ def plot(
     click.echo(f"{name} -> {out} and {beside}")
 
 
+@cli.command()
+@click.argument("where", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUNS...")
+@click.option("--json", "as_json", is_flag=True)
+def check(where: Sequence[Path], as_json: bool) -> int:
+    """Sanity checks on results (run directories, stored tables, score files, tables of means). 1 where there is a problem."""
+    from results import check as checks
+
+    found = checks.check(where)
+    click.echo(json.dumps(checks.rows(found), indent=1) if as_json else checks.text(found, where))
+    return int(any(finding.level == checks.PROBLEM for finding in found))
+
+
 @cli.command("import")
 @click.argument("form", metavar="FORMAT")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
