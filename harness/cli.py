@@ -286,22 +286,18 @@ def _reference_option(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.argument("where", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUNS...")
 @click.option("--format", "form", type=click.Choice(["md", "csv", "tex", "html", "json"]), default="md", show_default=True)
 @click.option("--interval", type=click.Choice(["t", "normal"]), help="Half widths from t (default) or 1.96 standard errors.")
+@click.option("--baseline", help="Ablation that others are compared with (ablations, measures).  [default: none]")
+@click.option(
+    "--margin", type=click.FloatRange(0, min_open=True), help="Share of the baseline's mean that matters (ablations)."
+)
 @_reference_option
 @_output_options
-def table(
-    name: str,
-    where: Sequence[Path],
-    form: str,
-    out: Path | None,
-    interval: str | None,
-    reference: Sequence[Path],
-    **options: Any,
-) -> None:
+def table(name: str, where: Sequence[Path], form: str, out: Path | None, **options: Any) -> None:
     """A comparison table from stored runs (`dreamproof list tables`). csv and json are the long form."""
     from results import tables
 
-    chosen = ({"interval": interval} if interval else {}) | ({"reference": reference} if reference else {})
-    text = tables.build(name, list(where), **options, **chosen).render(form)
+    chosen = {option: value for option, value in options.items() if value not in (None, ())}
+    text = tables.build(name, list(where), **chosen).render(form)
     if out is None:
         click.echo(text, nl=False)
     else:
@@ -326,6 +322,18 @@ def plot(
     chosen = {"reference": reference} if reference else {}
     beside = plots.save(*plots.build(name, list(where), **options, **chosen), out, form)
     click.echo(f"{name} -> {out} and {beside}")
+
+
+@cli.command()
+@click.argument("where", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUNS...")
+@click.option("--json", "as_json", is_flag=True)
+def check(where: Sequence[Path], as_json: bool) -> int:
+    """Sanity checks on results (run directories, stored tables, score files, tables of means). 1 where there is a problem."""
+    from results import check as checks
+
+    found = checks.check(where)
+    click.echo(json.dumps(checks.rows(found), indent=1) if as_json else checks.text(found, where))
+    return int(any(finding.level == checks.PROBLEM for finding in found))
 
 
 @cli.command("import")

@@ -13,10 +13,11 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
+from scipy import special
 
 from results import benchmarks, finals, intervals, load, scores
 from results.statistics import aggregates, improvement
-from results.statistics.strata import Strata
+from results.statistics.strata import Statistic, Strata
 
 AGGREGATES = ["benchmark", "method", "metric", "value", "ci_low", "ci_high", "runs", "tasks", "runs_missing", "best"]
 AGGREGATES += ["interval", "confidence", "reps", "final", "normaliser", "flags"]
@@ -35,6 +36,8 @@ FLAGS = scores.FLAGS | {
     "one_run_of_x": "x has one run per task: its seed variance is not in the interval",
     "one_run_of_y": "y has one run per task: its seed variance is not in the interval",
     "uncommon_tasks": "tasks that only one of the two has scores for, left out",
+    "one_run_tasks": "tasks with one run, whose seed variance is in no interval",
+    "no_width": "on every task all pairs of runs fall the same way, so the interval has no width",
     "best_of_many": "the maximum of many noisy bins: higher than what any of them would score again",
 }
 
@@ -44,12 +47,12 @@ def aggregate(
 ) -> pd.DataFrame:
     """One row per benchmark, method and metric of aggregates.METRICS with AGGREGATES, in that order.
 
-    best: the contrast to every other method of the benchmark excludes no difference, at a confidence that allows for
-    their number. tasks, runs: those that are in the number.
+    best: above every other method of the benchmark (`exceeds`), at a confidence that allows for their number.
+    tasks, runs: those that are in the number.
     """
     scored, root = scores.of_runs(results, final), _root(rng)
-    rows, drawn = [], {}
-    for key, runs in scores.strata(scored).items():
+    rows, drawn, methods = [], {}, scores.strata(scored)
+    for key, runs in methods.items():
         own, common = scored[_of(scored, key)], _row(scored, key, runs) | {"confidence": confidence, "reps": reps}
         drawn[key] = runs.replicates(aggregates.METRICS, stream(root, *key), reps) if runs.replicated else None
         for metric, of in aggregates.METRICS.items():
@@ -57,7 +60,7 @@ def aggregate(
             number = {"metric": metric, "value": float(runs.estimate(of)), "ci_low": low, "ci_high": high}
             rows.append(common | number | {"interval": BOOTSTRAP if drawn[key] else "", "runs_missing": _missing(own)})
     table = pd.DataFrame(rows, columns=AGGREGATES)
-    return table.assign(best=[_best(row, table, drawn, confidence) for row in table.to_dict("records")])
+    return table.assign(best=[_best(row, table, methods, drawn, confidence) for row in table.to_dict("records")])
 
 
 def profiles(
@@ -99,8 +102,9 @@ def improvements(
         common = {"benchmark": benchmark, "tasks": len(per_task), "confidence": confidence, "reps": reps}
         common["final"] = scored[scored.benchmark == benchmark].final.iloc[0]
         p = float(np.mean(list(per_task.values())))
-        rows.append(common | _pair(x, y, a, b) | {"probability": p, "ci_low": low, "ci_high": high})
-        rows.append(common | _pair(y, x, b, a) | {"probability": 1 - p, "ci_low": 1 - high, "ci_high": 1 - low})
+        told = ["no_width"] if low == high else []
+        rows.append(common | _pair(x, y, a, b, told) | {"probability": p, "ci_low": low, "ci_high": high})
+        rows.append(common | _pair(y, x, b, a, told) | {"probability": 1 - p, "ci_low": 1 - high, "ci_high": 1 - low})
     return pd.DataFrame(rows, columns=IMPROVEMENT).sort_values(["benchmark", "x", "y"], ignore_index=True)
 
 
@@ -136,8 +140,11 @@ def _row(scored: pd.DataFrame, key: tuple[str, str], runs: Strata) -> dict:
 def _flags(own: pd.DataFrame, runs: Strata, tasks: int) -> Iterator[str]:
     if not runs.replicated:
         yield "unreplicated"
-    elif runs.sizes.min() < FEW:
-        yield "few_runs"
+    else:
+        if runs.sizes.min() < FEW:
+            yield "few_runs"
+        if alone := int((runs.sizes == 1).sum()):
+            yield f"one_run_tasks:{alone}"
     yield from scores.missing(own)
     if lacking := tasks - len(runs.tasks):
         yield f"missing_tasks:{lacking}"
@@ -145,25 +152,48 @@ def _flags(own: pd.DataFrame, runs: Strata, tasks: int) -> Iterator[str]:
         yield f"duplicate_seed:{count}"
 
 
-def _pair(x: str, y: str, of_x: Strata, of_y: Strata) -> dict:
+def _pair(x: str, y: str, of_x: Strata, of_y: Strata, told: list[str]) -> dict:
     flags = [name for name, of in (("one_run_of_x", of_x), ("one_run_of_y", of_y)) if not of.replicated]
     if not (of_x.replicated or of_y.replicated):
         flags = ["unreplicated"]
+    elif min(*of_x.sizes, *of_y.sizes) < FEW:
+        flags.append("few_runs")
     if uncommon := len(set(of_x.tasks) ^ set(of_y.tasks)):
         flags.append(f"uncommon_tasks:{uncommon}")
-    return {"x": x, "y": y, "runs_x": len(of_x.values), "runs_y": len(of_y.values), "flags": ";".join(flags)}
+    return {"x": x, "y": y, "runs_x": len(of_x.values), "runs_y": len(of_y.values), "flags": ";".join(flags + told)}
 
 
-def _best(row: dict, table: pd.DataFrame, drawn: dict, confidence: float) -> bool:
-    """Whether a method's replicates lie beyond those of every other; Bonferroni's correction for their number."""
-    others = table[(table.benchmark == row["benchmark"]) & (table.metric == row["metric"]) & (table.method != row["method"])]
-    own = drawn[row["benchmark"], row["method"]]
-    replicates = [drawn[row["benchmark"], method] for method in others.method]
-    if own is None or not replicates or any(other is None for other in replicates):
+def exceeds(x: Strata, y: Strata, of: Statistic, drawn_x: np.ndarray, drawn_y: np.ndarray, tail: float) -> bool:
+    """Whether a statistic of x is above that of y: both measured, and no more than `tail` of their difference below zero.
+
+    Few runs make a bootstrap too narrow: the distance from the estimate to the quantile is stretched by sqrt(n / (n - 1)),
+    n runs in the smallest task that has several, and from the normal's quantile to that of Student's t.
+    """
+    if not (x.replicated and y.replicated):
         return False
-    sign = -1 if row["metric"] in LOWER_IS_BETTER else 1
-    tail = (1 - confidence) / 2 / len(replicates)
-    return all(np.quantile(sign * (own[row["metric"]] - other[row["metric"]]), tail) > 0 for other in replicates)
+    sizes = np.concatenate([x.sizes, y.sizes])
+    n = sizes[sizes > 1].min()
+    stretch = np.sqrt(n / (n - 1)) * special.stdtrit((sizes - 1).sum(), 1 - tail) / special.ndtri(1 - tail)
+    estimate = float(x.estimate(of) - y.estimate(of))
+    return estimate > stretch * (estimate - np.quantile(drawn_x - drawn_y, tail))
+
+
+def _best(row: dict, table: pd.DataFrame, methods: dict, drawn: dict, confidence: float) -> bool:
+    benchmark, own, metric = row["benchmark"], row["method"], row["metric"]
+    others = set(table.method[table.benchmark == benchmark]) - {own}
+    if not others or any(drawn[benchmark, method] is None for method in (own, *others)):
+        return False
+    tail = (1 - confidence) / 2 / len(others)  # Bonferroni's correction for their number
+    pairs = ((other, own) if metric in LOWER_IS_BETTER else (own, other) for other in others)
+    return all(
+        exceeds(
+            *(methods[benchmark, one] for one in pair),
+            aggregates.METRICS[metric],
+            *(drawn[benchmark, one][metric] for one in pair),
+            tail,
+        )
+        for pair in pairs
+    )
 
 
 def _missing(own: pd.DataFrame) -> int:

@@ -44,10 +44,11 @@ def load(roots: Iterable[Path | str]) -> Results:
     A root may be a file: a stored table (`export csv`, `stored`) or a DreamerV3 score file, imported for the occasion.
     """
     with importers.directories(roots) as folders:
-        return _load(rundir.find(folders))
+        return read(rundir.find(folders))
 
 
-def _load(found: list[rundir.RunDir]) -> Results:
+def read(found: list[rundir.RunDir]) -> Results:
+    """As `load`, of run directories."""
     runs = pd.DataFrame([_describe(run) for run in found])
     runs["variant"] = _variants(runs, [run.config for run in found])
     episodes = _episodes(found)

@@ -18,6 +18,7 @@ VERBS = {"table": ("md", "csv", "tex", "html", "json"), "plot": ("png", "pdf", "
 NEEDED = ("verb", "name", "runs", "out")
 KEYS = (*NEEDED, "options", "data")
 OPTIONS = {"reps": int, "seed": int, "confidence": float, "final": str, "interval": str, "reference": list}
+OPTIONS |= {"baseline": str, "margin": float}
 
 
 @dataclass(frozen=True)

@@ -112,20 +112,26 @@ def test_latex_is_escaped_and_uses_booktabs(study):
     assert not any(body[i - 1] != "\\" for i, character in enumerate(body) if character in "%_")
 
 
+class Tags(html.parser.HTMLParser):
+    """Tags that are open; an end that is not that of the last one fails."""
+
+    def __init__(self):
+        super().__init__()
+        self.opened = []
+
+    def handle_starttag(self, tag, attrs):
+        self.opened.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.opened.pop() == tag
+
+
 def test_html_is_well_formed(study):
-    opened = []
-
-    class Parser(html.parser.HTMLParser):
-        def handle_starttag(self, tag, attrs):
-            opened.append(tag)
-
-        def handle_endtag(self, tag):
-            assert opened.pop() == tag
-
     write_run(study, {"clean": [1.0]}, study="<b>&")
     text = tables.build("robustness", [study], reps=200).render("html")
-    Parser().feed(text)
-    assert not opened and "&lt;b&gt;&amp;" in text and "±" in text
+    parser = Tags()
+    parser.feed(text)
+    assert not parser.opened and "&lt;b&gt;&amp;" in text and "±" in text
 
 
 def test_runs_table(study):

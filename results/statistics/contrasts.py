@@ -30,14 +30,19 @@ def unpaired(x: Sequence[float], y: Sequence[float], confidence: float = 0.95) -
 
     It is a statement about methods only where every value is a training run of its own.
     """
-    x, y = np.asarray(x, float), np.asarray(y, float)
-    delta = _mean(x) - _mean(y)
-    if min(len(x), len(y)) < 2:
+    return of_summaries(_summary(x), _summary(y), confidence)
+
+
+def of_summaries(x: tuple[float, float, int], y: tuple[float, float, int], confidence: float = 0.95) -> Contrast:
+    """As `unpaired`, from the mean, standard deviation (ddof 1) and number of the values on each side."""
+    (mean_x, sd_x, n_x), (mean_y, sd_y, n_y) = x, y
+    delta = mean_x - mean_y
+    if min(n_x, n_y) < 2:
         return _unknown(delta)
-    a, b = x.var(ddof=1) / len(x), y.var(ddof=1) / len(y)
+    a, b = sd_x**2 / n_x, sd_y**2 / n_y
     if a + b == 0:
         return _unknown(delta)
-    return _t(delta, np.sqrt(a + b), (a + b) ** 2 / (a**2 / (len(x) - 1) + b**2 / (len(y) - 1)), confidence)
+    return _t(delta, np.sqrt(a + b), (a + b) ** 2 / (a**2 / (n_x - 1) + b**2 / (n_y - 1)), confidence)
 
 
 def paired(x: Sequence[float], y: Sequence[float], confidence: float = 0.95) -> Contrast:
@@ -95,6 +100,11 @@ def _t(delta: float, se: float, df: float, confidence: float) -> Contrast:
 
 def _unknown(delta: float) -> Contrast:
     return Contrast(float(delta), *[float("nan")] * 5)
+
+
+def _summary(values: Sequence[float]) -> tuple[float, float, int]:
+    values = np.asarray(values, float)
+    return _mean(values), float(values.std(ddof=1)) if len(values) > 1 else float("nan"), len(values)
 
 
 def _mean(values: np.ndarray) -> float:

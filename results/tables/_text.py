@@ -10,15 +10,15 @@ if TYPE_CHECKING:
 
 
 def number(value: float, decimals: int = 2) -> str:
-    """`1.25`; `-` where there is none."""
-    return "-" if value != value else f"{value:.{decimals}f}"
+    """`1.25`; `-` where there is none; zero has no sign."""
+    return "-" if value != value else f"{value:z.{decimals}f}"
 
 
 def ranged(value: float, low: float, high: float, decimals: int = 2) -> str:
     """`1.25 [1.19, 1.31]`; without the brackets where there is no interval; an unknown end is `?`."""
     if value != value:
         return "-"
-    ends = ", ".join("?" if end != end else f"{end:.{decimals}f}" for end in (low, high))
+    ends = ", ".join("?" if end != end else number(end, decimals) for end in (low, high))
     return number(value, decimals) + (f" [{ends}]" if low == low or high == high else "")
 
 

@@ -56,8 +56,8 @@ def _notes(key: dict, rows: pd.DataFrame, named: dict[str, str]) -> Iterator[str
     from results.effects import FLAGS
 
     yield (
-        f"Unit: {listed(rows.unit)}. n: `runs`, training runs of the ablation and of the baseline ({count(rows.seeds)}). "
-        f"Final-score rule: {listed(rows.final)}."
+        f"Unit: {listed(rows.unit)}. n: `runs`, training runs of the ablation ({count(rows.seeds)}) and of the baseline "
+        f"({count(rows.seeds_baseline)}). Final-score rule: {listed(rows.final)}."
     )
     yield "Settings: " + ", ".join(f"{name} {key[name]}" for name in SHEET[3:] if key[name] != "") + "."
     yield (

@@ -52,5 +52,8 @@ def _notes(rows: pd.DataFrame, named: dict[str, str], marked: bool) -> Iterator[
         yield bootstrap(rows)
     yield "Mean, median, capped mean: of task means. IQM, optimality gap: of all runs pooled; task-balanced: tasks weigh alike."
     if marked:
-        yield "Bold: the best of its column, its difference to every other method excludes zero (same bootstrap, Bonferroni)."
+        yield (
+            "Bold: the best of its column: its difference to every other method excludes zero (same bootstrap, widened for "
+            "few runs, Bonferroni)."
+        )
     yield from legend(named, FLAGS)

@@ -41,11 +41,14 @@ def sheets(long: pd.DataFrame) -> list[Sheet]:
 
 
 def _notes(rows: pd.DataFrame, named: dict[str, str]) -> Iterator[str]:
+    from results.load import FINAL
     from results.spread import FLAGS
 
     yield (
         f"Unit: return. n = {count(rows.seeds)} training runs, {count(rows.episodes)} episodes of all runs together. "
         f"Final-score rule: {listed(rows.final)}."
     )
+    if (rows.final != FINAL).any():
+        yield "Episodes: training points where there is no evaluation by that rule; the mean of a bin counts as one episode."
     yield "ICC: the training runs' share of the variance. Design effect: episodes of one run worth one independent episode."
     yield from legend(named, FLAGS)
