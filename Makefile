@@ -52,6 +52,7 @@ evidence: setup
 	  $(BIN)/dreamproof table repo runs/$$study --out docs/$$study.md && \
 	  $(BIN)/dreamproof plot repo runs/$$study --out docs/$$study.png || exit 1; done
 	$(BIN)/dreamproof run repo-helps
+	$(BIN)/dreamproof export stored runs/repo-helps --out results/stored/repo-helps.csv.gz
 	$(BIN)/dreamproof table robustness runs/repo-helps --out docs/repo-helps.md
 	$(BIN)/dreamproof plot curves runs/repo-helps --out docs/repo-helps.png
 	$(BIN)/python tests/campaign.py --seconds 240 --learners 10 --steps 1200 --out docs/campaign.json

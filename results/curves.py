@@ -116,6 +116,17 @@ def random_score(task: str, found: Iterable[cells.Cell]) -> tuple[float, str]:
     return references.stored(task) or (np.nan, "")
 
 
+def concerns(path: Path | str, tasks: Iterable[str]) -> bool:
+    """Whether a reference file has one of these tasks."""
+    return bool(set(tasks) & set(_reference(path).task))
+
+
+def _reference(path: Path | str) -> pd.DataFrame:
+    protocol = dreamerv3.benchmark(path)
+    table = dreamerv3.read(path).rename(columns={"x": "frames", "y": "return"})
+    return table.assign(task=[dreamerv3.suite_task(task, protocol) for task in table.task])
+
+
 def stored(paths: Iterable[Path | str], tasks: Iterable[str]) -> pd.DataFrame:
     """Points of reference files on our tasks: task (as ours), label, file, seed, frames, return (NaN: a null).
 
@@ -123,12 +134,10 @@ def stored(paths: Iterable[Path | str], tasks: Iterable[str]) -> pd.DataFrame:
     """
     tables, tasks = [], set(tasks)
     for path in paths:
-        protocol = dreamerv3.benchmark(path)
-        table = dreamerv3.read(path).rename(columns={"x": "frames", "y": "return"})
-        table["task"] = [dreamerv3.suite_task(task, protocol) for task in table.task]
+        table = _reference(path)
         if not tasks & set(table.task):
             raise BadInput(f"{path} has no task of these runs ({', '.join(sorted(tasks))}), but {', '.join(_some(table))}.")
-        label = table.method + f" ({protocol} protocol)"
+        label = table.method + f" ({dreamerv3.benchmark(path)} protocol)"
         tables.append(table[table.task.isin(tasks)].assign(label=label, file=Path(path).name))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["task", "label", "file"])
 

@@ -58,7 +58,8 @@ def rebuild(
 ) -> Iterator[str]:
     """Build and write one entry after the other; a line about each: its output, whether that changed, its data's hash.
 
-    `available`: leave out entries whose runs are not below `data`. `reference` is added to entries named `curves`.
+    `available`: leave out entries whose runs are not below `data`. `reference` is added to entries named `curves` that have
+    a task of it.
     RunFailed at the end if the data of an entry are not those of its hash: that entry is not written.
     """
     from results import load
@@ -137,11 +138,12 @@ def _runs(entry: Entry, data: Path, available: bool) -> list[Path]:
 
 def _build(entry: Entry, results: Results, data: Path, reference: Sequence[Path]) -> tuple[str, list[bytes]]:
     """The hash of the runs' data, and the bytes of the output and, for a figure, of the CSV beside it."""
-    from results import plots, tables
+    from results import curves, plots, tables
     from results.exporters import _tidy
 
     options = dict(entry.options)
-    if references := [*(data / path for path in options.pop("reference", [])), *(reference if entry.name == "curves" else [])]:
+    more = [path for path in reference if entry.name == "curves" and curves.concerns(path, results.runs.task)]
+    if references := [*(data / path for path in options.pop("reference", [])), *more]:
         options["reference"] = references
     digest = _tidy.digest(results)
     form = Path(entry.out).suffix[1:]
