@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export MUJOCO_GL ?= egl
 
-.PHONY: setup quickstart test lint bench oracle evidence reproduce devcluster-up devcluster-down clean
+.PHONY: setup quickstart test lint bench oracle peers evidence reproduce devcluster-up devcluster-down clean
 
 setup: .venv/.installed
 
@@ -40,6 +40,19 @@ oracle: setup
 	$(ORACLE) -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-oracle.lock
 	$(ORACLE) -m pytest -m oracle tests/test_torchrl.py
 
+# Optional: public peers beside ours, their code cloned and called, each in an environment of its own. About 12 minutes.
+PEERS := .peers
+peers: setup
+	@mkdir -p $(PEERS)
+	@test -d $(PEERS)/r2dreamer || { git clone --quiet https://github.com/NM512/r2dreamer $(PEERS)/r2dreamer && git -C $(PEERS)/r2dreamer checkout --quiet 546e4fab8146ea4b14e1d7726bbc1a8a1d50322f; }
+	@test -d $(PEERS)/dreamerv3 || { git clone --quiet https://github.com/danijar/dreamerv3 $(PEERS)/dreamerv3 && git -C $(PEERS)/dreamerv3 checkout --quiet e3f02248693a79dc8b0ebd62c93683888ddaccfe; }
+	@test -x $(PEERS)/torch/bin/python || $(PYTHON) -m venv $(PEERS)/torch
+	@$(BIN)/python -c 'import site; print(*site.getsitepackages(), sep="\n")' > $$($(PEERS)/torch/bin/python -c 'import site; print(site.getsitepackages()[0])')/base.pth
+	$(PEERS)/torch/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-peers-torch.lock
+	@test -x $(PEERS)/jax/bin/python || $(PYTHON) -m venv $(PEERS)/jax
+	$(PEERS)/jax/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-peers-jax.lock
+	$(BIN)/python tests/peers.py
+
 # Slow: about two and a half hours on two cores. The official curve is drawn where its file is at hand (docs/learning.md).
 OFFICIAL := $(wildcard ../shared/published/dmc_proprio-dreamerv3.json.gz)
 evidence: setup
@@ -66,4 +79,4 @@ reproduce: setup
 	$(BIN)/dreamproof reproduce figures/docs.yaml $(OFFICIAL:%=--reference %)
 
 clean:
-	rm -rf .venv .venv-oracle build *.egg-info
+	rm -rf .venv .venv-oracle .peers build *.egg-info
