@@ -196,3 +196,9 @@ def test_jackknife_of_a_ratio_is_the_delta_method_for_many_units():
     half = stats.t(399).ppf(0.975) * influence.std(ddof=1) / 20
     assert (high - low) / 2 == pytest.approx(half, rel=5e-3)
     assert value == pytest.approx(0.6, abs=0.01)
+
+
+def test_nothing_is_best_by_two_runs():
+    """However far apart: of two pairs of runs drawn alike, five in a hundred look so."""
+    assert contrasts.best([[1.0, 1.01], [5.0, 5.01]]) is None
+    assert contrasts.best([[1.0, 1.01, 0.99], [5.0, 5.01, 5.02]]) == 1

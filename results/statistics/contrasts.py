@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
+FEWEST = 3  # training runs of everything compared, for something to be marked as best
+
 
 @dataclass(frozen=True)
 class Contrast:
@@ -72,9 +74,12 @@ def holm(p: Sequence[float]) -> np.ndarray:
 
 
 def best(groups: Sequence[Sequence[float]], confidence: float = 0.95) -> int | None:
-    """Place of the highest mean where each of its contrasts with the others is significant after Holm; else None."""
+    """Place of the highest mean where each of its contrasts with the others is significant after Holm; else None.
+
+    None also where a group has fewer than FEWEST values: by chance alone two lie close together too often to mark on them.
+    """
     known = [np.asarray(group, float) for group in groups]
-    if len(known) < 2 or any(len(group) < 2 for group in known):
+    if len(known) < 2 or any(len(group) < FEWEST for group in known):
         return None
     first = int(np.argmax([group.mean() for group in known]))
     p = [unpaired(known[first], other, confidence).p for place, other in enumerate(known) if place != first]
