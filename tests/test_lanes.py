@@ -150,9 +150,14 @@ def waited_for(what):
 def gates(tmp_path, monkeypatch):
     """Two such simulators in a process each, and the file they wait for."""
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parent.parent)]))
-    vector = LaneProcesses([partial(gated, tmp_path / "go")] * 2, Gate.spec, draws=1, processes=2)
-    yield vector, tmp_path / "go"
-    vector.close()
+    made = []
+
+    def start():
+        made.append(LaneProcesses([partial(gated, tmp_path / "go")] * 2, Gate.spec, draws=1, processes=2))
+        return made[0], tmp_path / "go"
+
+    yield start
+    made[0].close()
 
 
 def children(pid):
@@ -169,7 +174,7 @@ def children(pid):
 
 
 def test_the_step_goes_on_while_this_process_does_something_else(gates):
-    vector, go = gates
+    vector, go = gates()
     before = vector.seen()
     vector.advance(np.zeros(2, np.int32))  # would wait for ever if it waited
     go.touch()
@@ -178,8 +183,8 @@ def test_the_step_goes_on_while_this_process_does_something_else(gates):
     assert before["is_first"].all() and not after["is_first"].any()
 
 
-def test_what_fails_there_is_raised_here(capfd, gates):
-    vector, go = gates
+def test_what_fails_there_is_raised_here(gates, capfd):
+    vector, go = gates()
     go.write_text("1 / 0")
     vector.advance(np.zeros(2, np.int32))
     with pytest.raises(RunFailed, match="ZeroDivisionError in an environment: division by zero"):
@@ -188,26 +193,26 @@ def test_what_fails_there_is_raised_here(capfd, gates):
 
 
 def test_a_failure_that_has_a_message_keeps_it(gates):
-    vector, go = gates
+    vector, go = gates()
     go.write_text("from harness.errors import RunFailed; raise RunFailed('the lamp of the renderer is broken')")
     vector.advance(np.zeros(2, np.int32))
-    with pytest.raises(RunFailed, match="^the lamp of the renderer is broken$"):
+    with pytest.raises(RunFailed, match=r"^the lamp of the renderer is broken$"):
         vector.ended()
 
 
 def test_a_process_that_is_killed_is_missed_and_named(gates):
-    vector, _ = gates
+    vector, go = gates()
     vector.seen()
     victim = children(os.getpid())[-1]
     vector.advance(np.zeros(2, np.int32))
     os.kill(victim, signal.SIGKILL)
     with pytest.raises(RunFailed, match=r"environments 1 to 1 ended without a word \(killed by SIGKILL\)"):
-        gates[1].touch()
+        go.touch()
         vector.uniforms(1)
 
 
 def test_closing_leaves_no_process_behind(gates):
-    vector, go = gates
+    vector, go = gates()
     go.touch()
     before = children(os.getpid())
     assert len(before) >= 2

@@ -1,4 +1,4 @@
-"""Environments: policy steps per second on one core, beside those of the bare simulator, which observes nothing."""
+"""Environments: policy steps per second, alone beside the bare simulator, which observes nothing; several in processes."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 
 from agents.protocol import Space
-from harness import envs
+from harness import build, envs, study
 from harness.bench import Options, Row, spread, timed
 from harness.env import Env
 
 TAKES = ("task",)
 TABLE = {
     "task": "task",
+    "environments": "envs",
+    "processes": "env_workers",
     "steps / s": "steps_per_second",
     "bare simulator, steps / s": "bare_steps_per_second",
     "share": "share_of_bare",
@@ -23,12 +25,14 @@ TABLE = {
 CASES = ({},)
 TASKS = ("atari100k/pong", "atari100k/asterix", "dmc/walker_walk", "dmc/cartpole_swingup", "dmc_vision/walker_walk")
 STEPS = 200  # per measurement
+JOINED = ("atari100k/pong", "dmc/walker_walk")  # those of the selection that are also measured several at a time
+ENVS, WORKERS = 8, (0, 1, 2)  # environments then, and processes that they are in
 
 
 def measure(options: Options) -> Iterator[Row]:
     for task in [options.task] if options.task else TASKS:
         env = envs.make(task)
-        row: Row = {"subject": "env", "task": task}
+        row: Row = {"subject": "env", "task": task, "envs": 1, "env_workers": 0}
         row |= spread("seconds_per_step", _seconds(env, _step))
         row["steps_per_second"] = 1 / row["seconds_per_step"]
         if hasattr(env, "bare"):
@@ -36,6 +40,30 @@ def measure(options: Options) -> Iterator[Row]:
             row["share_of_bare"] = row["steps_per_second"] / row["bare_steps_per_second"]
         env.close()
         yield row
+    for task in [options.task] if options.task else JOINED:
+        for workers in WORKERS:
+            row = {"subject": "env", "task": task, "envs": ENVS, "env_workers": workers}
+            row |= spread("seconds_per_step", _seconds_joined(task, workers))
+            yield row | {"steps_per_second": 1 / row["seconds_per_step"]}
+
+
+def _seconds_joined(task: str, workers: int) -> list[float]:
+    """Seconds per step of one of `ENVS` environments, from the actions of all to what all show."""
+    spec, rng = envs.make(task).spec, np.random.default_rng(0)
+    run = study.single(task, size="nano", changes={"env.envs": ENVS})
+    vector = build.training_vector(run, spec, draws=1, processes=workers)
+    actions = [np.stack([_action(spec.action, rng) for _ in range(ENVS)]) for _ in range(STEPS)]
+
+    def play() -> None:
+        for action in actions:
+            vector.advance(action)
+            vector.seen()
+            vector.uniforms(1)
+            vector.ended()
+
+    times = [seconds / STEPS / ENVS for seconds in timed(play, least=5)]
+    vector.close()
+    return times
 
 
 def _seconds(env: Env, step: Callable[[Env, np.ndarray], bool]) -> list[float]:
