@@ -88,7 +88,7 @@ def test_ales_own_vector_environment_pools_alike_and_resizes_otherwise(game):
     sizes = ((210, 160), (64, 64))
     large, small = (AtariVectorEnv(game, 1, img_height=h, img_width=w, **options) for h, w in sizes)
     large.reset(seed=0), small.reset(seed=0), env.reset(0)
-    pooled = []
+    pooled, apart = [], []
     env.native = lambda frame: pooled.append(frame) or frame
     for action in np.random.default_rng(0).integers(env.spec.action.classes, size=150):
         step = env.step(action)
@@ -96,8 +96,10 @@ def test_ales_own_vector_environment_pools_alike_and_resizes_otherwise(game):
             frames, rewards, terminated, *_ = theirs.step(np.array([action]))
             assert np.array_equal(frames[0, 0], ours) == alike
             assert (rewards[0], terminated[0]) == (step.reward, step.terminated)
+        apart.append(np.abs(frames[0, 0].astype(int) - step.obs["image"]))
         if step.terminated:
             break
+    assert 0.09 <= np.mean(np.array(apart) > 0) <= 0.54 and 40 <= np.max(apart) <= 53
 
 
 def test_the_protocols_are_the_published_ones():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,6 +20,7 @@ TABLE = {
     "environments": "envs",
     "processes": "env_workers",
     "steps / s": "steps_per_second",
+    "s to begin a step": "seconds_to_begin",
     "bare simulator, steps / s": "bare_steps_per_second",
     "share": "share_of_bare",
     "load": "load_average",
@@ -26,7 +29,7 @@ CASES = ({},)
 TASKS = ("atari100k/pong", "atari100k/asterix", "dmc/walker_walk", "dmc/cartpole_swingup", "dmc_vision/walker_walk")
 STEPS = 200  # per measurement
 JOINED = ("atari100k/pong", "dmc/walker_walk")  # those of the selection that are also measured several at a time
-ENVS, WORKERS = 8, (0, 1, 2)  # environments then, and processes that they are in
+JOINS = ((1, 0), (1, 1), (8, 0), (8, 1), (8, 2))  # environments then, and processes that they are in
 
 
 def measure(options: Options) -> Iterator[Row]:
@@ -41,29 +44,30 @@ def measure(options: Options) -> Iterator[Row]:
         env.close()
         yield row
     for task in [options.task] if options.task else JOINED:
-        for workers in WORKERS:
-            row = {"subject": "env", "task": task, "envs": ENVS, "env_workers": workers}
-            row |= spread("seconds_per_step", _seconds_joined(task, workers))
-            yield row | {"steps_per_second": 1 / row["seconds_per_step"]}
+        for number, workers in JOINS:
+            row = {"subject": "env", "task": task, "envs": number, "env_workers": workers}
+            yield row | _joined(task, number, workers)
 
 
-def _seconds_joined(task: str, workers: int) -> list[float]:
-    """Seconds per step of one of `ENVS` environments, from the actions of all to what all show."""
+def _joined(task: str, number: int, workers: int) -> Row:
+    """A step of one of `number` environments, from the actions of all to what all show; to begin one is all that a loop
+    waits for that has other things to do meanwhile."""
     spec, rng = envs.make(task).spec, np.random.default_rng(0)
-    run = study.single(task, size="nano", changes={"env.envs": ENVS})
+    run = study.single(task, size="nano", changes={"env.envs": number})
     vector = build.training_vector(run, spec, draws=1, processes=workers)
-    actions = [np.stack([_action(spec.action, rng) for _ in range(ENVS)]) for _ in range(STEPS)]
+    actions = [np.stack([_action(spec.action, rng) for _ in range(number)]) for _ in range(STEPS // number)]
+    begun = []
 
     def play() -> None:
         for action in actions:
+            before = time.perf_counter()
             vector.advance(action)
-            vector.seen()
-            vector.uniforms(1)
-            vector.ended()
+            begun.append(time.perf_counter() - before)
+            vector.seen(), vector.uniforms(1), vector.ended()
 
-    times = [seconds / STEPS / ENVS for seconds in timed(play, least=5)]
+    row = spread("seconds_per_step", [seconds / STEPS for seconds in timed(play, least=10)])
     vector.close()
-    return times
+    return row | {"steps_per_second": 1 / row["seconds_per_step"], "seconds_to_begin": statistics.median(begun)}
 
 
 def _seconds(env: Env, step: Callable[[Env, np.ndarray], bool]) -> list[float]:
