@@ -300,3 +300,21 @@ def test_a_signal_to_the_whole_group_still_ends_in_a_checkpoint(name, tmp_path):
     assert process.returncode == 1 and "same command continues" in output
     assert run.state["state"] == "preempted" and checkpoint.load(run.path / "checkpoint").step == run.state["step"]
     assert "Traceback" not in (run.path / "log.txt").read_text() and all(map(gone, lanes)) and before == 1
+
+
+def test_a_study_says_how_many_and_the_command_line_has_the_last_word(tmp_path):
+    (tmp_path / "study.yaml").write_text("""
+name: grid
+agent: random
+tasks: [counter/vector]
+steps: 80
+set: {env.envs: 2}
+evaluate: {episodes: 1}
+resources: {env_workers: 2}
+""")
+    found = []
+    for more in ([], ["--env-workers", 1]):
+        dreamproof("run", "study.yaml", "--runs", f"runs{len(found)}", *more, cwd=tmp_path)
+        found.append(the_run(tmp_path / f"runs{len(found)}").provenance["env_workers"])
+    dreamproof("submit", "study.yaml", "--cluster", "local", "--runs", "local", cwd=tmp_path)
+    assert [*found, the_run(tmp_path / "local").provenance["env_workers"]] == [2, 1, 2]
