@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 from agents.protocol import Agent, Spec
 from harness import envs, noise, plugins
@@ -10,7 +12,9 @@ from harness.config import RunConfig
 from harness.env import Env
 from harness.errors import BadInput
 from harness.evaluate import Grid, Lists
+from harness.lanes import LaneProcesses
 from harness.loop import Interaction, Training
+from harness.noise import Noise
 from harness.recorder import Recorder
 from harness.replay import Replay
 from harness.rundir import RunDir
@@ -42,14 +46,20 @@ def updates(config: RunConfig) -> int:
     return max(1, int(config.steps * config.train.ratio / (config.train.batch_size * config.train.batch_length)))
 
 
-def training_vector(config: RunConfig, environments: Sequence[Env]) -> Vector:
-    """One lane per environment, each with an endless list of training episodes."""
+def training_vector(config: RunConfig, spec: Spec, *, draws: int, processes: int) -> Vector | LaneProcesses:
+    """One lane per environment, each with an endless list of training episodes; in this process where `processes` is 0."""
     described = noise.parse(config.train_noise).bind(config.task)
+    makes = [
+        partial(_training_lane, config.task, config.env.options, described, partial(Episode.training, config.seed, index))
+        for index in range(config.env.envs)
+    ]
+    if processes:
+        return LaneProcesses(makes, spec, draws=draws, processes=processes)
+    return Vector([make() for make in makes], spec)
 
-    def lane(index: int, env: Env) -> Lane:
-        return Lane(env, described, lambda number: Episode.training(config.seed, index, number))
 
-    return Vector([lane(i, env) for i, env in enumerate(environments)], environments[0].spec)
+def _training_lane(task: str, options: Mapping[str, Any], described: Noise, episode_at: Callable[[int], Episode]) -> Lane:
+    return Lane(envs.make(task, **options), described, episode_at)
 
 
 def evaluation(config: RunConfig, agent: Agent) -> Grid:
@@ -89,7 +99,7 @@ def replay(config: RunConfig, spec: Spec, agent: Agent) -> Replay:
     )
 
 
-def training(config: RunConfig, vector: Vector, agent: Agent, recorder: Recorder) -> Training:
+def training(config: RunConfig, vector: Vector | LaneProcesses, agent: Agent, recorder: Recorder) -> Training:
     size, length = config.train.batch_size, config.train.batch_length
     return Training(
         interaction=Interaction(vector, agent),

@@ -81,6 +81,17 @@ def _machine_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+def _training_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    every = "Seconds, at least; more where it costs."
+    workers = "Processes in which training environments step while the agent learns.  [default: 1 on a GPU, else 0]"
+    for option in (
+        click.option("--env-workers", type=click.IntRange(0), help=workers),
+        click.option("--checkpoint-every", type=float, default=5, show_default=True, help=every),
+    ):
+        function = option(function)
+    return function
+
+
 @cli.command("list")
 @click.argument("kind", required=False)
 @click.option("--json", "as_json", is_flag=True)
@@ -131,7 +142,7 @@ def explain(name: str, task: str | None, as_json: bool) -> None:
 @click.option("--compile", is_flag=True, default=None, help="Compile the model's steps: faster, and rounded differently.")
 @click.option("--set", "changes", multiple=True, metavar="PATH=VALUE", help="Dotted override, e.g. agent.horizon=15.")
 @_machine_options
-@click.option("--checkpoint-every", type=float, default=5, show_default=True, help="Seconds, at least; more where it costs.")
+@_training_options
 @_runs_option
 def run(study: str | None, scale: str | None, task: str | None, runs: Path, changes: Sequence[str], **options: Any) -> None:
     """Run a STUDY (a YAML file or the name of a shipped one), or a single --task, on this machine.
@@ -140,7 +151,7 @@ def run(study: str | None, scale: str | None, task: str | None, runs: Path, chan
     """
     from harness import study as studies
 
-    machine = {name: options.pop(name) for name in ("parallel", "threads", "device", "checkpoint_every")}
+    machine = {name: options.pop(name) for name in ("parallel", "threads", "device", "env_workers", "checkpoint_every")}
     if (study is None) == (task is None):
         raise BadInput("run takes either a STUDY or --task SUITE/TASK.")
     if study is not None:
@@ -156,7 +167,8 @@ def run(study: str | None, scale: str | None, task: str | None, runs: Path, chan
         given = {k: v for k, v in options.items() if v is not None}
         evaluate = {k: v for k, v in grid.items() if v not in (None, [])}
         cells, resources = [studies.single(task, evaluate=evaluate, changes=_changes(changes), **given)], None
-    machine["parallel"] = machine["parallel"] or (resources.parallel if resources else None)
+    for name in ("parallel", "env_workers") if resources else ():
+        machine[name] = getattr(resources, name) if machine[name] is None else machine[name]
     _drive(cells, runs, **machine)
 
 
@@ -210,7 +222,7 @@ def evaluate(
 @click.option("--episodes", type=click.IntRange(1), default=None, help="Episodes per noise.  [default: the source's]")
 @click.option("--set", "changes", multiple=True, metavar="PATH=VALUE", help="Dotted override, e.g. agent.kl.target=10.")
 @_machine_options
-@click.option("--checkpoint-every", type=float, default=5, show_default=True, help="Seconds, at least; more where it costs.")
+@_training_options
 def adapt(
     where: Sequence[Path],
     noise: str,
@@ -240,6 +252,7 @@ def adapt(
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--device", default="auto")
 @click.option("--threads", type=int, default=1)
+@click.option("--env-workers", type=int)
 @click.option("--checkpoint-every", type=float, default=5)
 @click.option("--parent", type=int)
 @click.option("--command", default="")
@@ -452,6 +465,7 @@ def _drive(
     parallel: int | None,
     threads: int | None,
     device: str,
+    env_workers: int | None,
     checkpoint_every: float,
     again: bool = False,
 ) -> None:
@@ -468,6 +482,7 @@ def _drive(
     parallel, threads = _split(parallel, threads, len(todo), device)
     with Stop() as stop:
         arguments = ["--device", device, "--threads", str(threads), "--checkpoint-every", str(checkpoint_every)]
+        arguments += [] if env_workers is None else ["--env-workers", str(env_workers)]
         ended = pool.drive(todo, parallel=parallel, arguments=arguments, stop=stop, again=again)
     ended |= dict.fromkeys(diverged, "diverged")
     _summary(folders, ended, bool(stop.asked))

@@ -193,7 +193,8 @@ def _local(root: Path, cells: Sequence[Any], needs: dict[str, Any], parallel: in
     need = next(iter(needs.values()))
     shared, threads = parallel or need.parallel or max(1, (os.cpu_count() or 1) // need.cpus), need.cpus
     with Claim(root / ".jobs" / "local"):
-        cli._drive(cells, root.parent, parallel=shared, threads=threads, device="auto", checkpoint_every=5, again=True)
+        given = {"threads": threads, "device": "auto", "env_workers": need.env_workers, "checkpoint_every": 5}
+        cli._drive(cells, root.parent, parallel=shared, again=True, **given)
 
 
 def _root(study: str, scale: str | None, runs: Path) -> Path:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from agents.protocol import Agent, Arrays
+from harness.lanes import LaneProcesses
 from harness.recorder import Recorder
 from harness.replay import Replay
 from harness.rng import Key
@@ -25,9 +26,12 @@ class Tick:
 
 
 class Interaction:
-    """An agent in its environments. `tick` acts once everywhere and leaves the environments at their next observation."""
+    """An agent in its environments. `tick` acts once everywhere and leaves the environments at their next observation.
 
-    def __init__(self, vector: Vector, agent: Agent, policy: Literal["sample", "mode"] = "sample"):
+    Lanes in processes of their own are on their way there while the caller goes on.
+    """
+
+    def __init__(self, vector: Vector | LaneProcesses, agent: Agent, policy: Literal["sample", "mode"] = "sample"):
         self.vector, self._agent, self._policy = vector, agent, policy
         self._carry = agent.initial(len(vector))
 

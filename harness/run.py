@@ -9,10 +9,12 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from harness import adapt, build, checkpoint, config, envs, provenance
 from harness.claim import Busy, Lost
 from harness.config import EvaluateConfig, RunConfig
+from harness.env import Env
 from harness.errors import BadInput, RunFailed
 from harness.evaluate import Grid, missing
 from harness.loop import Training
@@ -34,8 +36,13 @@ class Machine:
 
     device: str = "auto"
     threads: int = 1
+    env_workers: int | None = None  # processes in which environments step; None: one where learning is on a GPU, else none
     checkpoint_every: float = 5.0  # seconds, at least
     command: str = ""  # what the user typed
+
+    def workers(self, device: str) -> int:
+        """Processes for environments where learning is on `device`."""
+        return int(device == "cuda") if self.env_workers is None else self.env_workers
 
 
 def execute(run: RunDir, machine: Machine, stop: Stop) -> str:
@@ -92,14 +99,19 @@ def extend(run: RunDir, machine: Machine, stop: Stop, noises: Sequence[str], epi
 
 def _execute(run: RunDir, machine: Machine, stop: Stop) -> tuple[str, str]:
     parsed = config.parse(run.config, str(run.path))
-    environments = [build.environment(parsed) for _ in range(parsed.env.envs)]
-    agent = build.agent(parsed, environments[0].spec, device=machine.device, threads=machine.threads)
+    probe = build.environment(parsed)
+    agent = build.agent(parsed, probe.spec, device=machine.device, threads=machine.threads)
+    workers = machine.workers(agent.device)
+    vector = build.training_vector(parsed, probe.spec, draws=agent.draws, processes=workers)
     recorder = build.recorder(parsed, run)
-    training = build.training(parsed, build.training_vector(parsed, environments), agent, recorder)
+    training = build.training(parsed, vector, agent, recorder)
     memory = training.replay.most_bytes(parsed.steps)
     print(f"The replay will hold at most {memory / 1e9:.2f} GB in memory.", file=sys.stderr, flush=True)
     _restore(run, training, recorder, parsed.source)
-    _write_provenance(run, parsed, machine, agent.device)
+    ran_on = {"device": agent.device, "threads": machine.threads, "env_workers": workers}
+    ran_on |= {"precision": parsed.precision, "compile": parsed.compile}
+    _write_provenance(run, parsed, probe, machine.command, ran_on)
+    probe.close()
     player = build.evaluation(parsed, agent)
 
     def evaluate(step: int) -> bool:
@@ -217,15 +229,11 @@ def _whole_rows(run: RunDir) -> int:
     return content.rfind(b"\n") + 1
 
 
-def _write_provenance(run: RunDir, parsed: RunConfig, machine: Machine, device: str) -> None:
+def _write_provenance(run: RunDir, parsed: RunConfig, probe: Env, command: str, ran_on: dict[str, Any]) -> None:
     """Where and with what this run was made; later attempts on other versions are listed under `resumed`."""
     path = run.path / "provenance.json"
-    probe = build.environment(parsed)
-    now = provenance.collect(
-        modules=envs.suite(parsed.task).modules, task=parsed.task, env=probe, command=shlex.split(machine.command)
-    )
-    probe.close()
-    now |= {"device": device, "threads": machine.threads, "precision": parsed.precision, "compile": parsed.compile}
+    modules = envs.suite(parsed.task).modules
+    now = provenance.collect(modules=modules, task=parsed.task, env=probe, command=shlex.split(command)) | ran_on
     try:
         before = json.loads(path.read_text())
     except (OSError, ValueError):

@@ -38,6 +38,7 @@ class Resources(Model):
 
     gpus: int = Field(0, ge=0)
     cpus: int = Field(1, ge=1)
+    env_workers: int | None = Field(None, ge=0, description="as --env-workers of run")
     memory: str = Field("4G", pattern=r"^\d+[KMGT]?$")
     hours: float = Field(12, gt=0)
     pack: int = Field(1, ge=1)

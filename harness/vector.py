@@ -150,10 +150,10 @@ class Lane:
 
 
 class Vector:
-    """Lanes side by side; arrays are (E, ...)."""
+    """Lanes side by side, numbered from `first`; arrays are (E, ...)."""
 
-    def __init__(self, lanes: Sequence[Lane], spec: Spec):
-        self.lanes, self.spec = list(lanes), spec
+    def __init__(self, lanes: Sequence[Lane], spec: Spec, first: int = 0):
+        self.lanes, self.spec, self._first = list(lanes), spec, first
 
     def __len__(self) -> int:
         return len(self.lanes)
@@ -179,10 +179,10 @@ class Vector:
             lane.advance(action)
 
     def state(self) -> Arrays:
-        return {f"{i}/{k}": v for i, lane in enumerate(self.lanes) for k, v in lane.state().items()}
+        return {f"{i}/{k}": v for i, lane in enumerate(self.lanes, self._first) for k, v in lane.state().items()}
 
     def load(self, state: Arrays) -> None:
-        for i, lane in enumerate(self.lanes):
+        for i, lane in enumerate(self.lanes, self._first):
             lane.load({k: state[f"{i}/{k}"] for k in ("count", "actions", "digest")})
 
     def close(self) -> None:

@@ -38,6 +38,7 @@ class Sent:
     warning: int
     cpus: int
     tasks: tuple[tuple[str, ...], ...]
+    env_workers: int | None = None
 
     @property
     def script(self) -> Path:

@@ -88,7 +88,7 @@ def _send(study: Path, made: Plan, profile: Profile, say: Callable[[str], None])
     for number, array in enumerate(made.arrays):
         sent = submission.Sent(
             folder, number, f"{study.name}-{tag}-{number}", None, array.minutes,
-            arrays.warning_seconds(array.minutes, profile), array.resources.cpus, array.tasks,
+            arrays.warning_seconds(array.minutes, profile), array.resources.cpus, array.tasks, array.resources.env_workers,
         )  # fmt: skip
         sent.script.write_text(arrays.script(array, name=sent.name, folder=folder, number=number, profile=profile, code=code))
         sent.write()

@@ -34,6 +34,7 @@ def main(folder: Path, number: int, task: int) -> int:
 def _drive(runs: list[RunDir], sent: Sent, stop: Stop) -> dict[RunDir, str]:
     """Run what is not done. A run that another process holds is waited for until that process is proven dead or alive."""
     arguments, ended, since = ["--threads", str(sent.cpus)], {}, time.monotonic()
+    arguments += [] if sent.env_workers is None else ["--env-workers", str(sent.env_workers)]
     todo = [run for run in runs if not _finished(run)]
     while todo and not stop.asked:
         for run in todo:

@@ -84,11 +84,22 @@ def test_other_subjects_measure_beside_their_limit(tmp_path):
     for subject, options, figures in (
         ("act", {"size": "nano", "obs": "vector", "threads": 1}, ("seconds_per_act", "floor_seconds")),
         ("replay", {"size": "nano", "obs": "vector", "steps": 300}, ("seconds_per_sample", "copy_seconds")),
-        ("env", {"task": "dmc/cartpole_balance"}, ("steps_per_second", "bare_steps_per_second")),
         ("noise", {"task": "dmc/cartpole_balance"}, ("seconds_per_observation", "copy_seconds")),
     ):
         rows = list(bench.measure(subject, options))
         assert rows and all(row["subject"] == subject and row[name] > 0 for row in rows for name in figures)
+
+
+def test_environments_are_measured_alone_beside_the_simulator_and_together_in_processes():
+    alone, *joined = bench.measure("env", {"task": "dmc/cartpole_balance"})
+    assert alone["share_of_bare"] == pytest.approx(alone["steps_per_second"] / alone["bare_steps_per_second"])
+    assert [(row["envs"], row["env_workers"]) for row in joined] == [(1, 0), (1, 1), (8, 0), (8, 1), (8, 2)]
+
+
+def test_the_loop_counts_the_updates_that_the_train_ratio_asks_for(monkeypatch):
+    monkeypatch.setattr(plugins.load("harness.bench", "loop"), "WORKERS", (1,))
+    (row,) = bench.measure("loop", {"task": "counter/vector", "size": "nano", "threads": 1})
+    assert row["env_workers"] == 1 and row["updates_per_tick"] == 4 * 64 / 1024
 
 
 def test_a_replay_step_takes_its_raw_bytes():

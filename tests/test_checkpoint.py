@@ -126,6 +126,51 @@ def test_a_second_checkpoint_adds_new_chunks_only(tmp_path):
     assert (len(before), len(after)) == (2, 5) and after.items() >= before.items()
 
 
+@pytest.mark.parametrize("ticks", [160, 1600])
+def test_a_checkpoint_of_a_grown_replay_writes_what_is_new_and_no_more(ticks, tmp_path):
+    replay = fill(new_replay(), ticks)
+    save(tmp_path, 1, replay)
+    before = {path.stat().st_ino for path in tmp_path.rglob("*")}
+    replay.refresh(np.array([3, 50]), {"deter": np.ones((2, 4, 4), np.uint16)})
+    save(tmp_path, 2, fill(replay, 20))
+    written = {path.name: path.stat().st_size for path in tmp_path.rglob("*.safetensors") if path.stat().st_ino not in before}
+    fixed, latent = 8 * 8 * 3 + 1 + 1, 2 * 4  # bytes of a step
+    new_chunk, last = 16 * (fixed + latent), 4 * (fixed + latent)
+    refreshed = 2 * 4 * (latent + 4)  # and the number of each row
+    content = 1000 * 4 + new_chunk + last + refreshed
+    assert len(written) == 4  # weights, a chunk, latents, the unfinished chunk
+    assert content <= sum(written.values()) <= content + 4 * 400  # and a header each, however long the replay is
+
+
+def test_a_replay_stored_before_latents_had_files_of_their_own_still_loads(tmp_path):
+    """Until then every checkpoint held all latents, beside the last chunk: 40 ticks are two full chunks and 8 ticks."""
+    replay, shared = fill(new_replay(), 40), tmp_path / "replay"
+    rows = steps_of(replay)
+    old, names = tmp_path / "old", {}
+    old.mkdir(), shared.mkdir()
+    for number in range(2):
+        name = f"chunk-{number:06d}-0badcafe.safetensors"
+        part = {key: rows[key][16 * number : 16 * number + 16] for key in SPACES if key != "deter"}
+        names[number] = (name, files.write(shared / name, part))
+    moving = {f"{number}/deter": rows["deter"][16 * number : 16 * number + 16] for number in range(2)}
+    files.write(old / "replay.safetensors", moving | {f"2/{key}": rows[key][32:] for key in SPACES})
+    state = {"declared": replay._declared(), "ticks": 40, "queue": list(replay._queue), "files": names}
+    (old / "replay.json").write_text(json.dumps(state))
+    restored, again = new_replay(), new_replay()
+    restored.load(old, shared)
+    save(tmp_path, 1, restored)
+    checkpoint.load(tmp_path).restore_replay(again)
+    for each in (restored, again):
+        assert all(np.array_equal(array, rows[key]) for key, array in steps_of(each).items()) and each._queue == replay._queue
+
+
+def steps_of(replay):
+    """Every step (T, 1, ...) as it was added."""
+    out = {key: np.empty((replay._ticks, *space.shape), space.dtype) for key, space in SPACES.items()}
+    replay._chunks.read(0, 0, out, replay._ticks)
+    return {key: array[:, None] for key, array in out.items()}
+
+
 def test_chunks_that_no_checkpoint_names_are_removed(tmp_path):
     replay = Replay(SPACES, latents=["deter"], envs=1, capacity=20, length=5, chunk=16)
     for step in range(6):

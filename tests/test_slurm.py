@@ -38,7 +38,8 @@ def test_up_twice_is_up_once_and_down_leaves_nothing(slurm):
 
 
 def test_a_grid_runs_once_and_a_second_submission_says_so(slurm, tmp_path):
-    study = cluster.study(tmp_path, seeds=5, resources={"memory": "100M", "hours": 0.2, "pack": 2, "parallel": 4})
+    resources = {"memory": "100M", "hours": 0.2, "pack": 2, "parallel": 4, "env_workers": 1}
+    study = cluster.study(tmp_path, seeds=5, resources=resources)
     assert "5 of 5 runs submitted in 1 arrays" in dreamproof("submit", study, cwd=tmp_path)
     assert "Nothing to submit" in dreamproof("submit", study, cwd=tmp_path)
     until(lambda: cluster.finished(tmp_path, 5))
@@ -47,6 +48,7 @@ def test_a_grid_runs_once_and_a_second_submission_says_so(slurm, tmp_path):
     assert len(list((tmp_path / "runs/grid/.jobs").glob("2*"))) == 1
     runs = rundir.find([tmp_path / "runs"])
     assert [run.state["attempt"] for run in runs] == [1] * 5
+    assert [run.provenance["env_workers"] for run in runs] == [1] * 5
     tasks = json.loads(next((tmp_path / "runs/grid/.jobs").glob("*/array-0.json")).read_text())["tasks"]
     assert [len(task) for task in tasks] == [2, 2, 1]
     assert all(run.state["job"].split("_")[0].isdigit() for run in runs)
