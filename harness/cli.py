@@ -339,6 +339,19 @@ def plot(
 
 @cli.command()
 @click.argument("where", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUNS...")
+@click.option("--baseline", help="Ablation that others are compared with.  [default: none]")
+@_output_options
+def report(where: Sequence[Path], out: Path | None, **options: Any) -> None:
+    """One self-contained page of stored runs: summary, warnings, figures, tables, what was run and where it comes from."""
+    from results import report as pages
+
+    out = out or Path("report.html")
+    _write(out, pages.build(where, **options))
+    click.echo(f"report -> {out}")
+
+
+@cli.command()
+@click.argument("where", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUNS...")
 @click.option("--json", "as_json", is_flag=True)
 def check(where: Sequence[Path], as_json: bool) -> int:
     """Sanity checks on results (run directories, stored tables, score files, tables of means). 1 where there is a problem."""

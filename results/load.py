@@ -132,9 +132,7 @@ def _variants(runs: pd.DataFrame, configs: list[dict[str, Any]]) -> list[str]:
 
     Without it two runs that differ in, say, `agent.horizon` would be averaged as if they were two seeds of one method.
     """
-    leaves = [dict(_leaves("", config)) for config in configs]
-    for own in leaves:  # of seed s adapts the source's seed s: what differs between adaptations is the source without it
-        own["source"] = _SEED.sub("", own.get("source", "null"))
+    leaves = [settings(config) for config in configs]
     groups = defaultdict(list)
     for index, key in enumerate(runs[[a for a in AXES if a != "variant"]].itertuples(index=False, name=None)):
         groups[key].append(index)
@@ -150,6 +148,14 @@ def _variants(runs: pd.DataFrame, configs: list[dict[str, Any]]) -> list[str]:
 _SEED = re.compile(r"\.s\d+-[0-9a-f]{8}(?=\"|$)")
 # Names, the seed, what is measured (policy: in each row), and how an imported run was called where it comes from.
 _NOT_SETTINGS = {"version", "study", "seed", "evaluate", "imported"}
+
+
+def settings(config: dict[str, Any]) -> dict[str, str]:
+    """Dotted path -> value (JSON) of every setting of a run's configuration, without names, its seed and what is measured."""
+    own = dict(_leaves("", config))
+    # Of seed s adapts the source's seed s: what differs between adaptations is the source without it.
+    own["source"] = _SEED.sub("", own.get("source", "null"))
+    return own
 
 
 def _leaves(prefix: str, value: Any) -> Iterator[tuple[str, str]]:

@@ -29,7 +29,7 @@ THIRD = {
     "agents": {"torch", "numpy", "pydantic"},
     "harness": {"numpy", "pydantic", "yaml", "click", "rich", "safetensors"},
     "ablations": set(),
-    "results": {"numpy", "scipy", "pandas", "matplotlib", "seaborn", "yaml"},
+    "results": {"numpy", "scipy", "pandas", "matplotlib", "seaborn", "yaml", "jinja2"},
     "slurm": {"submitit", "pydantic"},
 }
 SHOWS = {("cli.py", "results"), ("cli_cluster.py", "slurm")}  # the verbs that show results and drive clusters

@@ -37,11 +37,15 @@ class Finding:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What checks look at. results: None where only tables of means were given; provenance: run's path -> its content."""
+    """What checks look at. results: None where only tables of means were given.
+
+    provenance, configs: run's path -> the content of its file.
+    """
 
     results: Results | None
     provenance: dict[str, dict[str, Any]] = field(default_factory=dict)
     means: Sequence[Means] = ()
+    configs: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @cached_property
     def scored(self) -> pd.DataFrame:
@@ -61,7 +65,11 @@ class Evidence:
 
 def check(roots: Iterable[Path | str]) -> list[Finding]:
     """Everything that is found in the runs at or below the roots and in tables of means (CSV), problems first."""
-    evidence = read(roots)
+    return findings(read(roots))
+
+
+def findings(evidence: Evidence) -> list[Finding]:
+    """As `check`, of what has been read."""
     found = []
     for name in plugins.names(__name__):
         found += plugins.load(__name__, name).find(evidence)
@@ -82,7 +90,8 @@ def read(roots: Iterable[Path | str]) -> Evidence:
     with importers.directories(others) as folders:
         found = rundir.find(folders)
         provenance = {str(run.path.resolve()): run.provenance for run in found}
-        return Evidence(load.read(found), provenance, [_means.read(path) for path in means])
+        configs = {str(run.path.resolve()): run.config for run in found}
+        return Evidence(load.read(found), provenance, [_means.read(path) for path in means], configs)
 
 
 def text(found: Sequence[Finding], roots: Iterable[Path | str]) -> str:

@@ -32,6 +32,8 @@ def _contents(episodes: pd.DataFrame) -> Iterator[tuple[str, bytes]]:
     table = pd.DataFrame({"path": known.path, "frames": frames.astype(float), "value": known["return"]})
     table["noise"] = pd.factorize(known.split + known.noise, sort=True)[0].astype(float)
     table = table.sort_values(["path", "noise", "frames", "value"])
+    if table.empty:
+        return
     columns = table[["noise", "frames", "value"]].to_numpy(float)
     starts = np.flatnonzero(~table.path.duplicated().to_numpy())
     for path, rows in zip(table.path.iloc[starts], np.split(columns, starts[1:]), strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,13 +28,15 @@ METADATA = {
 def build(name: str, roots: Iterable[Path | str] | Results, **options: Any) -> tuple[Figure, pd.DataFrame]:
     """The figure `name` of every run at or below the roots, and what is drawn in it, one row per mark.
 
-    Options as in `results.tables.prepare`, and those of the figure's `compute`.
+    Options as in `results.tables.prepare`, and those of the figure's `compute`. BadInput where there is nothing to draw.
     """
     from results.tables import fitting, prepare
 
     module = plugins.load("results.plots", name)
     results, rng, options = prepare(roots, **options)
     drawn = module.compute(results, rng, **fitting(module.compute, options, f"figure '{name}'"))
+    if drawn.empty:
+        raise BadInput(f"No run among these has anything for the figure '{name}'.")
     return module.paint(drawn), drawn
 
 
@@ -42,16 +45,23 @@ def save(figure: Figure, drawn: pd.DataFrame, out: Path, form: str) -> Path:
 
     BadInput where a file cannot be written.
     """
-    import matplotlib as mpl
-
-    from results import style
-
     beside = out.with_suffix(".csv")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        with mpl.rc_context(style.RC):  # fonts and identifiers are chosen when a file is written
-            figure.savefig(out, format=form, metadata=METADATA[form])
+        out.write_bytes(encode(figure, form))
         beside.write_text(drawn.to_csv(index=False, lineterminator="\n"))
     except OSError as error:
         raise BadInput(f"Cannot write {out}: {error.strerror}") from None
     return beside
+
+
+def encode(figure: Figure, form: str) -> bytes:
+    """The figure as a file's content. The same figure, the same bytes."""
+    import matplotlib as mpl
+
+    from results import style
+
+    content = io.BytesIO()
+    with mpl.rc_context(style.RC):  # fonts and identifiers are chosen when a file is written
+        figure.savefig(content, format=form, metadata=METADATA[form])
+    return content.getvalue()
