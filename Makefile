@@ -20,6 +20,7 @@ quickstart: setup
 	$(BIN)/dreamproof run quickstart
 	$(BIN)/dreamproof table robustness runs/quickstart
 	$(BIN)/dreamproof plot robustness runs/quickstart --out figures/quickstart.png
+	$(BIN)/dreamproof report runs/quickstart --out figures/quickstart.html
 
 test: setup
 	$(BIN)/python -m pytest -n auto --dist loadgroup

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from results import scores
 from results.check import PROBLEM, Finding, listed
-from results.effects import SCORE
 from results.load import Results
 from results.tables._text import chance, count, ranged
 
@@ -48,7 +47,7 @@ def limits(results: Results, findings: Sequence[Finding]) -> list[Line]:
     if alone:
         lines.append(
             Line(
-                f"{len(alone)} of {len(seeds)} pairs of method and task have one training run ({listed(alone)}): their "
+                f"One training run for {len(alone)} of {_many(len(seeds), 'pair')} of method and task ({listed(alone)}): their "
                 "numbers describe those models, and support no claim about a method.",
                 "warnings",
             )
@@ -90,12 +89,20 @@ def _setting(cells: pd.DataFrame) -> str:
     if len(noisy):
         worst = noisy.loc[noisy["mean"].idxmin()] if noisy["mean"].notna().any() else noisy.iloc[0]
         kept = ranged(worst.retention, worst.retention_low, worst.retention_high)
-        parts.append(f"{_score(worst)} under {worst.eval_noise}, the lowest of {_many(len(noisy), 'noise')}, with retention ")
-        parts[-1] += kept if worst.retention == worst.retention else "undefined"
+        least = f", the lowest of {len(noisy)} noises" if len(noisy) > 1 else ""
+        kept = kept if worst.retention == worst.retention else "undefined"
+        parts.append(f"{_score(worst)} under {worst.eval_noise}{least}, with retention {kept}")
     name = " · ".join(str(first[axis]) for axis in ("task", "agent", "ablation"))
     text = f"{name}, trained with {first.train_noise}" + (f" [{first.variant}]" if first.variant else "")
-    unit = f"{_many(int(first.seeds), 'training run')}, {_many(int(first.episodes), 'episode')}"
-    return f"{text}: {'; '.join(parts)} ({unit}{'; one model, no claim about the method' if first.seeds == 1 else ''})."
+    unit = f"training runs: {count(cells.seeds)}, episodes: {count(cells.episodes)}"
+    unit += "; one model, no claim about the method" if cells.seeds.max() == 1 else ""
+    return f"{text}: {'; '.join(parts)} ({unit}{_flags(cells['flags'])})."
+
+
+def _flags(texts: Iterable[str]) -> str:
+    """`; flagged few_runs, missing_runs:8`: what they mean stands under the table; '' where there are none."""
+    named = sorted({flag for text in texts for flag in text.split(";") if flag and flag != "one_seed"})
+    return f"; flagged {', '.join(named)}" if named else ""
 
 
 def _score(cell: pd.Series) -> str:
@@ -120,23 +127,20 @@ def _gains(long: pd.DataFrame, confidence: float) -> Iterator[str]:
 
 
 def _ablations(long: pd.DataFrame, confidence: float) -> Iterator[str]:
-    """Per metric: how many contrasts hold after Holm's correction, and which."""
-    for metric, rows in long.groupby("metric", sort=False):
-        known = rows[rows.p_holm.notna()]
-        if metric != SCORE and not len(known):
-            continue
-        clear = known[known.p_holm < 1 - confidence]
-        others = len(rows) - len(known)
-        yield (
-            f"Ablations, {metric}: {len(clear)} of {_many(len(known), 'contrast')} with the base ({rows.baseline.iloc[0]}) "
-            f"differ from 0 after Holm's correction" + (f"; {others} more have no p." if others else ".")
-        )
-        told = [
-            f"{row.ablation} on {row.task}, trained with {row.train_noise}: "
-            f"{ranged(row.delta, row.ci_low, row.ci_high, 2 if row.unit == 'return' else 3)}, p (Holm) {chance(row.p_holm)}."
-            for row in clear.itertuples()
-        ]
-        yield from _first(told)
+    """Which contrasts hold after Holm's correction within their metric, and how many do not."""
+    known, base = long[long.p_holm.notna()], long.baseline.iloc[0]
+    clear = known[known.p_holm < 1 - confidence]
+    counted = ", ".join(f"{n} of {metric}" for metric, n in known.metric.value_counts(sort=False).items())
+    yield (
+        f"Ablations against the base ({base}): {len(clear)} of {_many(len(known), 'contrast')} differ from 0 after Holm's "
+        f"correction within each metric" + (f" ({counted})" if counted else "") + f"; {len(long) - len(known)} have no p."
+    )
+    told = [
+        f"{row.ablation} on {row.task}, trained with {row.train_noise}, {row.metric}: "
+        f"{ranged(row.delta, row.ci_low, row.ci_high, 2 if row.unit == 'return' else 3)}, p (Holm) {chance(row.p_holm)}."
+        for row in clear.itertuples()
+    ]
+    yield from _first(told)
 
 
 def _aggregates(long: pd.DataFrame, confidence: float) -> Iterator[str]:
@@ -145,7 +149,7 @@ def _aggregates(long: pd.DataFrame, confidence: float) -> Iterator[str]:
         ordered = rows.sort_values(["value", "method"], ascending=[False, True])
         told = [
             f"{row.method} {ranged(row.value, row.ci_low, row.ci_high, 3)} ({_many(row.runs, 'run')} on "
-            f"{_many(row.tasks, 'task')})" + ("" if row.interval else ", without an interval")
+            f"{_many(row.tasks, 'task')}{'' if row.interval else '; no interval'}{_flags([row.flags])})"
             for row in ordered.itertuples()
         ]
         text = f"{benchmark}, interquartile mean of scores normalised by {rows.normaliser.iloc[0]}: "
