@@ -14,7 +14,7 @@ from test_importers import RECORD, write
 from test_results import PUBLISHED, published, write_run
 
 from harness.cli import cli
-from results import check, report, tables
+from results import check, exporters, report, tables
 
 NOISE = "gaussian:sigma=10"
 SMALL = ["--reps", "200"]
@@ -180,6 +180,13 @@ def test_scores_of_others(tmp_path):
     assert "interquartile mean of scores normalised by min and max" in words
     assert "dreamerv3 0.698 (16 runs on 16 tasks; no interval; flagged unreplicated)" in words
     assert "One training run for 16 of 16 pairs of method and task" in words
+
+
+def test_what_imported_runs_do_not_say_is_not_called_nothing(tmp_path, study):
+    exporters.export("stored", [study], tmp_path / "s.csv.gz")
+    seen = page(tmp_path, tmp_path / "s.csv.gz")
+    assert next(row for row in seen.rows if row[0].startswith("dreamer · repo"))[1:] == ["nothing that is recorded"]
+    assert "8 runs are imported; of those, settings that the files do not hold are not known." in seen.text("design")
 
 
 def test_runs_without_any_score(tmp_path):

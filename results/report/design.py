@@ -41,13 +41,17 @@ class Arm:
 
 @dataclass(frozen=True)
 class Design:
-    """axes: (name, values). base: the arm that others are compared with; settings: its own, on its first task."""
+    """axes: (name, values). base: the arm that others are compared with; settings: its own, on its first task.
+
+    imported: how many runs come from files that hold results and not every setting.
+    """
 
     study: str
     axes: list[tuple[str, str]]
     base: str
     arms: list[Arm]
     settings: list[tuple[str, str]]
+    imported: int
 
 
 def of(evidence: Evidence) -> list[Design]:
@@ -61,7 +65,8 @@ def _design(study: str, runs: pd.DataFrame, evidence: Evidence) -> Design:
     settings = {path: load.settings(config) for path, config in evidence.configs.items()}
     told = [Arm(name, _caption(own), len(own), list(_changes(own, arms[base], settings))) for name, own in arms.items()]
     first = settings[arms[base].path.iloc[0]]
-    return Design(study, list(_axes(runs, evidence)), base, told, sorted(_shown(first).items()))
+    imported = sum("imported" in evidence.configs[path] for path in runs.path)
+    return Design(study, list(_axes(runs, evidence)), base, told, sorted(_shown(first).items()), imported)
 
 
 def _arms(runs: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
