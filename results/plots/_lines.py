@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 from matplotlib.transforms import ScaledTranslation
 
 from results import style
+from results.tables._text import count
 
 SPARSE = (0, (1.5, 1.5))  # where runs are missing
 FINAL, STOPPED = "final evaluation, clean", "run that is not done"
@@ -23,21 +25,21 @@ def panel(ax: Axes, marks: pd.DataFrame, title: str, looks: dict[str, tuple[str,
         seed = seed.sort_values("x")
         ax.plot(seed.x, seed["mean"], color=looks[series][0], lw=0.4, alpha=0.4, label=f"_seed {series}")
     for series, line in marks[marks.kind == "curve"].groupby("series", sort=False):
-        _band(ax, line.sort_values("x"), looks[series][0])
-        _mean_line(ax, line, looks[series][0], str(series), 1.3)
+        band(ax, line.sort_values("x"), looks[series][0])
+        mean_line(ax, line, looks[series][0], str(series), 1.3)
     for series, ends in marks[(marks.kind == "stopped") & marks.x.notna()].groupby("series", sort=False):
         ax.plot(ends.x, ends["mean"], "x", color=looks[series][0], ms=4.5, mew=1.1, zorder=4, label=f"_stopped {series}")
     for series, line in marks[marks.kind == "random"].groupby("series", sort=False):
         ax.plot(line.x, line["mean"], "--", color=style.REFERENCE, lw=0.8, dashes=(5, 3), label=series, zorder=1.6)
     for series, line in marks[(marks.kind == "reference") & marks.x.notna()].groupby("series", sort=False):
-        _mean_line(ax, line, looks[series][0], str(series), 1.0, zorder=1.5)
+        mean_line(ax, line, looks[series][0], str(series), 1.0, zorder=1.5)
     _frame(ax, marks, task)
     _final(ax, marks[marks.kind == "final"], looks)
     ax.set_title(textwrap.fill(title, 52))
     _explain(ax, marks)
 
 
-def _mean_line(ax: Axes, line: pd.DataFrame, colour: str, label: str, width: float, zorder: float = 3) -> None:
+def mean_line(ax: Axes, line: pd.DataFrame, colour: str, label: str, width: float, zorder: float = 3) -> None:
     """Solid between neighbouring bins that hold every run, dashed with hollow points where runs are missing."""
     line = line[line["mean"].notna()].sort_values("x")
     full = (line.mark == "").to_numpy()
@@ -54,7 +56,7 @@ def _broken(line: pd.DataFrame, breaks: np.ndarray) -> tuple[np.ndarray, np.ndar
     return np.insert(line.x.to_numpy(float), at, np.nan), np.insert(line["mean"].to_numpy(float), at, np.nan)
 
 
-def _band(ax: Axes, line: pd.DataFrame, colour: str) -> None:
+def band(ax: Axes, line: pd.DataFrame, colour: str) -> None:
     """The interval over training runs where there are two or more; it ends where there are not."""
     ax.fill_between(line.x, line.ci_low, line.ci_high, color=colour, alpha=0.15, lw=0)
 
@@ -103,14 +105,30 @@ def _explain(ax: Axes, marks: pd.DataFrame) -> None:
         ax.text(0.98, 0.97, text, transform=ax.transAxes, ha="right", va="top", fontsize=style.FONT - 0.5)
 
 
-def caption(drawn: pd.DataFrame, columns: int) -> str:
-    """What the marks mean: the unit, the bin rule, the interval's meaning, what is incomplete and where references end."""
+def shrink(axes: Sequence[Axes], columns: int) -> None:
+    """Labels for small panels: fewer ticks, the quantities only at the left and, for x, in the caption."""
+    for i, ax in enumerate(axes):
+        name = ax.get_title().partition("/")[2] or ax.get_title()
+        ax.set_title(textwrap.fill(name.replace("_", "_ "), 20).replace("_ ", "_"))  # broken after an underscore
+        ax.set(xlabel="", ylabel="return" if i % columns == 0 else "")
+        ax.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
+        ax.yaxis.set_major_locator(MaxNLocator(4))
+
+
+def caption(drawn: pd.DataFrame, columns: int, axis: bool = False) -> str:
+    """What the marks mean: the unit, the bin rule, the interval's meaning, what is incomplete and where references end.
+
+    axis: say what x is, where no panel does.
+    """
     text = [
         "Return of training episodes, played under the training noise while learning: per training run the mean of the "
         "episodes that ended in each bin (left, right] of environment frames (faint), placed at their mean frame; thick: "
         "the mean over runs. A bin counts only runs with an episode in it."
     ]
+    text += [f"x: {'; '.join(drawn.axis.unique())}."] if axis else []
     curve = drawn[drawn.kind == "curve"]
+    if len(curve):
+        text += [f"n = {count(curve.of)} training runs per line."]
     names = dict.fromkeys(note.partition("; ")[0] for note in curve.note)
     if over := [name for name in names if name.endswith("t-seeds")]:
         text += [f"Bands and bars: {', '.join(over)} interval, over training runs; cut at the frame where wider."]
