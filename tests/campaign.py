@@ -53,12 +53,12 @@ def grid(folder, learners, quick, steps, minutes):
 
 def kill_run(cwd, draw):
     """kill -9 of one run's process, as the kernel does when memory runs out."""
-    return _kill(_claims(cwd), draw, parent=False)
+    return _kill(cwd, draw, parent=False)
 
 
 def kill_job(cwd, draw):
     """kill -9 of a job's own process and of its run."""
-    return _kill(_claims(cwd), draw, parent=True)
+    return _kill(cwd, draw, parent=True)
 
 
 def restart_slurmd(cwd, draw):
@@ -96,36 +96,32 @@ def full_disk(cwd, draw):
 
 
 def torn_line(cwd, draw):
-    """Half a row at the end of a file whose run is not at work, as a lost node leaves it."""
-    idle = [
-        run for run in rundir.find([cwd / "runs"]) if not (run.path / "claim").exists() and run.state["step"] and not run.done
-    ]
-    if not idle:
+    """A job that is killed in the middle of a row: half of one at the end of a file, as a lost node leaves it."""
+    folder = _kill(cwd, draw, parent=True)
+    if not folder or (folder / "done").exists():
         return False
-    with open(draw.choice(idle).path / "episodes.jsonl", "a") as file:
+    with open(folder / f"{draw.choice(['episodes', 'metrics'])}.jsonl", "a") as file:
         file.write('{"split": "train", "st')
 
 
 FAULTS = (kill_run, kill_job, restart_slurmd, restart_slurmctld, preempt, requeue_storm, full_disk, torn_line)
 
 
-def _claims(cwd):
-    found = []
+def _kill(cwd, draw, parent):
+    """kill -9 of a run that has a claim, and of its job -> its folder; False where there was none."""
+    claims = {}
     for path in cwd.glob("runs/grid/*/claim"):
         with contextlib.suppress(OSError, ValueError):
-            found.append(json.loads(path.read_text())["pid"])
-    return found
-
-
-def _kill(pids, draw, parent):
-    if not pids:
+            claims[path.parent] = json.loads(path.read_text())["pid"]
+    if not claims:
         return False
-    pid = draw.choice(pids)
+    folder = draw.choice(sorted(claims))
     with contextlib.suppress(OSError, ValueError):
-        above = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-        for each in [above] * (parent and above > 1) + [pid]:
+        above = int(Path(f"/proc/{claims[folder]}/stat").read_text().rpartition(")")[2].split()[1])
+        for each in [above] * (parent and above > 1) + [claims[folder]]:
             os.kill(each, signal.SIGKILL)
-    return True
+        return folder
+    return False
 
 
 # The campaign
