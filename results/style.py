@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import itertools
 import re
+import zlib
 from collections.abc import Iterable, Iterator
 
 COLUMN = 3.4  # inches: one column of a two-column page, the width of one panel
 FONT = 7.5  # points, at the printed size
-# Wong's palette (Nature Methods 8, 441), told apart with every common colour blindness; black is for references.
-COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31", "#7F7F7F"]
+# Wong's palette (Nature Methods 8, 441) with two of Tol's for its yellow and black: CIE76 distances of all pairs are at
+# least 16 with normal sight and with each colour blindness, complete (Machado et al. 2009). Black is for references.
+COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255", "#332288"]
 REFERENCE = "#000000"  # random play
 STORED = ["#A0A0A0", "#5E5E5E", "#C4C4C4", "#B0A890"]  # stored results of others
 HEAT = "cividis"
-MARKS = "osD^vPX*"
+DIVERGING = "RdBu"  # around zero; blue is more
+MOST_CELLS = 7  # columns of a heat map whose cells have room for text
+MARKS = "osD^v<>p"
+BASE = {"dreamer", "none", "clean"}  # words of a label that name no departure from the whole agent
+WHOLE = ("", "dreamerv3")  # what is left of the label of the whole agent, ours or the original
+KEPT = {"": 0, "dreamerv3": 0, "repo": 1}  # slots of the palette that no other name asks for
+KEEP = 2
 RC = {
     "font.size": FONT,
     "axes.titlesize": FONT + 0.5,
@@ -95,8 +103,39 @@ def setting(noise: str, axis: str) -> str:
 
 
 def colours(labels: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """Label -> (colour, marker), by position: the first, which is the clean or the whole agent, looks alike everywhere."""
-    return {name: (COLOURS[i % len(COLOURS)], MARKS[i % len(MARKS)]) for i, name in enumerate(labels)}
+    """Label -> (colour, marker), chosen by the name and not by who else is drawn, so that figures of one paper agree.
+
+    A method has the colour that its name asks for, the next free one where two ask for the same: leaving a method out
+    changes nobody else but those. The whole agent, trained clean, is always the first; `dreamer repo`, `repo, clean` and
+    `repo` are one method. From the ninth on colours repeat with other markers.
+    """
+    looks: dict[str, tuple[str, str]] = {}
+    slots = range(len(COLOURS))
+    taken: set[int] = set()
+    for label in sorted(dict.fromkeys(labels), key=lambda name: (_method(name) not in KEPT, _method(name), name)):
+        lap, want = len(looks) // len(COLOURS), _place(label)
+        taken = taken if len(taken) < len(COLOURS) else set()
+        free = [slot for slot in slots if slot not in taken]
+        slot = min(free, key=lambda slot: (slot < KEEP and slot != want, (slot - want) % len(COLOURS)))
+        taken.add(slot)
+        looks[label] = COLOURS[slot], MARKS[(slot + lap) % len(MARKS)]
+    return looks
+
+
+def ordered(labels: Iterable[str]) -> list[str]:
+    """Methods as they stand in every figure: the whole agent first, then by name."""
+    return sorted(dict.fromkeys(labels), key=lambda name: (_method(name) not in WHOLE, name))
+
+
+def _method(label: str) -> str:
+    """What of a label tells methods apart, however a figure spells it."""
+    return " ".join(word for word in re.split(r"[ ,]+", label) if word not in BASE)
+
+
+def _place(label: str) -> int:
+    """The palette's slot that a name asks for: that of KEPT, or one of the rest."""
+    name = _method(label)
+    return KEPT[name] if name in KEPT else KEEP + zlib.crc32(name.encode()) % (len(COLOURS) - KEEP)
 
 
 def stored(labels: Iterable[str]) -> dict[str, tuple[str, str]]:

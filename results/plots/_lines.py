@@ -23,21 +23,21 @@ def panel(ax: Axes, marks: pd.DataFrame, title: str, looks: dict[str, tuple[str,
         seed = seed.sort_values("x")
         ax.plot(seed.x, seed["mean"], color=looks[series][0], lw=0.4, alpha=0.4, label=f"_seed {series}")
     for series, line in marks[marks.kind == "curve"].groupby("series", sort=False):
-        _band(ax, line.sort_values("x"), looks[series][0])
-        _mean_line(ax, line, looks[series][0], str(series), 1.3)
+        band(ax, line.sort_values("x"), looks[series][0])
+        mean_line(ax, line, looks[series][0], str(series), 1.3)
     for series, ends in marks[(marks.kind == "stopped") & marks.x.notna()].groupby("series", sort=False):
         ax.plot(ends.x, ends["mean"], "x", color=looks[series][0], ms=4.5, mew=1.1, zorder=4, label=f"_stopped {series}")
     for series, line in marks[marks.kind == "random"].groupby("series", sort=False):
         ax.plot(line.x, line["mean"], "--", color=style.REFERENCE, lw=0.8, dashes=(5, 3), label=series, zorder=1.6)
     for series, line in marks[(marks.kind == "reference") & marks.x.notna()].groupby("series", sort=False):
-        _mean_line(ax, line, looks[series][0], str(series), 1.0, zorder=1.5)
+        mean_line(ax, line, looks[series][0], str(series), 1.0, zorder=1.5)
     _frame(ax, marks, task)
     _final(ax, marks[marks.kind == "final"], looks)
     ax.set_title(textwrap.fill(title, 52))
     _explain(ax, marks)
 
 
-def _mean_line(ax: Axes, line: pd.DataFrame, colour: str, label: str, width: float, zorder: float = 3) -> None:
+def mean_line(ax: Axes, line: pd.DataFrame, colour: str, label: str, width: float, zorder: float = 3) -> None:
     """Solid between neighbouring bins that hold every run, dashed with hollow points where runs are missing."""
     line = line[line["mean"].notna()].sort_values("x")
     full = (line.mark == "").to_numpy()
@@ -54,7 +54,7 @@ def _broken(line: pd.DataFrame, breaks: np.ndarray) -> tuple[np.ndarray, np.ndar
     return np.insert(line.x.to_numpy(float), at, np.nan), np.insert(line["mean"].to_numpy(float), at, np.nan)
 
 
-def _band(ax: Axes, line: pd.DataFrame, colour: str) -> None:
+def band(ax: Axes, line: pd.DataFrame, colour: str) -> None:
     """The interval over training runs where there are two or more; it ends where there are not."""
     ax.fill_between(line.x, line.ci_low, line.ci_high, color=colour, alpha=0.15, lw=0)
 

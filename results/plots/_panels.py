@@ -22,26 +22,30 @@ def heights(drawn: pd.DataFrame, panels: list[tuple[str, str]], columns: int) ->
             return 2.4
         cells = drawn[(drawn.kind == "cell") & (drawn.panel == panel)]
         noises = list(cells.eval_noise.unique())
-        room = 0.045 * max(map(len, noises)) if style.tilted(noises) else 0.25
-        return 0.7 + room + 0.42 * cells.series.nunique()
+        longest = max(map(len, noises))
+        room = 0.065 * longest if _upright(noises) else 0.045 * longest if style.tilted(noises) else 0.25
+        return 0.7 + room + (0.42 if cells.text.any() else 0.24) * cells.series.nunique()
 
     each = [height(*panel) for panel in panels]
     return [max(each[start : start + columns]) for start in range(0, len(each), columns)]
 
 
-def heat_map(ax: Axes, cells: pd.DataFrame, title: str) -> None:
-    """Rows are what was trained, columns what it was tested with; hatched cells are incomplete or one model only."""
+def heat_map(ax: Axes, cells: pd.DataFrame, title: str, colours: str = style.HEAT) -> None:
+    """Rows are what was trained, columns what it was tested with; hatched cells are incomplete or one model only.
+
+    shade: 0 to 1 along the map `colours`; NaN, an empty cell, is white.
+    """
     rows, columns = list(cells.series.unique()), cells.drop_duplicates("x").sort_values("x")
     first, spots = int(columns.x.min()), [int(x) for x in columns.x]
     shade = np.full((len(rows), spots[-1] - first + 1), np.nan)
     for cell in cells.to_dict("records"):
         shade[rows.index(cell["series"]), int(cell["x"]) - first] = cell["shade"]
-    cmap = colormaps[style.HEAT]
+    cmap = colormaps[colours]
     extent = (first - 0.5, spots[-1] + 0.5, len(rows) - 0.5, -0.5)
     ax.imshow(shade, cmap=cmap, vmin=0, vmax=1, aspect="auto", extent=extent)
     for cell in cells.to_dict("records"):
         x, y = int(cell["x"]), rows.index(cell["series"])
-        dark = cell["shade"] < 0.45  # NaN, an empty cell, is white
+        dark = not np.isnan(cell["shade"]) and np.dot(cmap(cell["shade"])[:3], (0.3, 0.59, 0.11)) < 0.5
         if cell["mark"]:
             edge = (1, 1, 1, 0.45) if dark else (0, 0, 0, 0.3)
             ax.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, fill=False, hatch="////", edgecolor=edge, linewidth=0))
@@ -50,7 +54,9 @@ def heat_map(ax: Axes, cells: pd.DataFrame, title: str) -> None:
         text = {"color": "white" if dark else "black", "fontsize": style.FONT, "bbox": back if cell["mark"] else None}
         ax.text(x, y, cell["text"], ha="center", va="center", linespacing=0.95, **text)
     noises = list(columns.eval_noise)
-    if style.tilted(noises):
+    if _upright(noises):
+        ax.set_xticks(spots, noises, rotation=90)
+    elif style.tilted(noises):
         ax.set_xticks(spots, noises, rotation=35, ha="right", rotation_mode="anchor")
     else:
         ax.set_xticks(spots, [style.label(noise) for noise in noises])
@@ -58,7 +64,12 @@ def heat_map(ax: Axes, cells: pd.DataFrame, title: str) -> None:
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
     ax.set(xlabel="tested with", ylabel="trained with")
-    ax.set_title(textwrap.fill(title, 52))
+    ax.set_title(textwrap.fill(title, 44))
+
+
+def _upright(noises: list[str]) -> bool:
+    """Whether the labels of so many columns must stand upright."""
+    return len(set(noises)) > 2 * style.MOST_CELLS
 
 
 def curves(ax: Axes, marks: pd.DataFrame, title: str, looks: dict[str, tuple[str, str]], task: pd.DataFrame) -> None:
@@ -117,13 +128,19 @@ def foot(figure: Figure, axes: list[Axes], text: str) -> None:
         legend.set_in_layout(False)
 
 
+def _ranges(drawn: pd.DataFrame) -> str:
+    """`dmc/walker_walk 20 to 810`: what a heat map's colours span, task by task."""
+    measured = drawn[(drawn.kind == "cell") & drawn["mean"].notna()].groupby("task")["mean"]
+    return ", ".join(f"{task} {own.min():.4g} to {own.max():.4g}" for task, own in measured) or "none yet"
+
+
 def caption(drawn: pd.DataFrame, columns: int) -> str:
     """What the marks mean: the unit, the interval's meaning and what hatching and hollow points say."""
     names = ", ".join(name for name in drawn.note.dropna().unique() if name)
     text = (
         f"Return per episode, mean over training seeds of per-seed means at the last checkpoint; ± and bands: {names} "
-        "interval. Colour: from the lowest to the highest score of the task. Faint lines: single training seeds. "
-        "Bands end at the frame where they are wider."
+        f"interval. Colour: from the lowest to the highest score of the task ({_ranges(drawn)}). Faint lines: single "
+        "training seeds. Bands end at the frame where they are wider."
     )
     if drawn.mark.fillna("").ne("").any():
         text += (

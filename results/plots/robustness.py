@@ -37,7 +37,7 @@ def compute(results: Results, rng: np.random.Generator, reps: int = 50_000, conf
 
     cells = make(results, rng, reps, confidence)
     seeds = robustness.seed_means(results)
-    titled = _titles(cells)
+    titled = titles(cells)
     rows = [*_heat(titled), *_curves(titled, seeds)]
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -72,7 +72,7 @@ def paint(drawn: pd.DataFrame) -> Figure:
     return figure
 
 
-def _titles(cells: pd.DataFrame) -> pd.DataFrame:
+def titles(cells: pd.DataFrame) -> pd.DataFrame:
     """Add `where`: the task and whatever else, beside ablation and noises, differs among the agents of one task."""
     agents = cells[cells.agent != "random"] if (cells.agent != "random").any() else cells
     varying = [name for name in ["agent", *SETTINGS] if agents.groupby("task")[name].nunique().max() > 1]
@@ -95,16 +95,18 @@ def _heat(cells: pd.DataFrame) -> Iterator[dict]:
             for cell in [*shown.to_dict("records"), *beside.to_dict("records")]:
                 shade = (cell["mean"] - low) / span if span > 0 else 0.5
                 place = {"panel": f"{where}: {ablation}", "kind": "cell", "x": noises.index(cell["eval_noise"])}
-                yield cell | place | _said(cell, of_task["mean"].abs().max()) | {"shade": shade, "axis": "evaluation noise"}
+                told = said(cell, of_task["mean"].abs().max())
+                told["text"] *= len(noises) <= style.MOST_CELLS
+                yield cell | place | told | {"shade": shade, "axis": "evaluation noise"}
 
 
-def _said(cell: dict, largest: float = 0) -> dict[str, str]:
+def said(cell: dict, largest: float = 0, sign: str = "") -> dict[str, str]:
     """The text of a cell beside scores of up to `largest`, why it is marked, and the name of its interval."""
     flags = [flag.partition(":")[0] for flag in cell["flags"].split(";")]
     mark = "; ".join(flag.replace("_", " ") for flag in ("one_seed", "unfinished", "missing_cells") if flag in flags)
     half = (cell["ci_high"] - cell["ci_low"]) / 2
     digits = 0 if largest >= 100 else 1 if largest >= 10 else 2
-    text = f"{cell['mean']:.{digits}f}\n± " + ("?" if half != half else f"{half:.{digits}f}")
+    text = f"{cell['mean']:{sign}.{digits}f}\n± " + ("?" if half != half else f"{half:.{digits}f}")
     return {"text": text if cell["seeds"] else "not\ndone", "mark": mark, "note": cell["interval"]}
 
 
@@ -126,8 +128,8 @@ def _curves(cells: pd.DataFrame, seeds: pd.DataFrame) -> Iterator[dict]:
             for kind, marks in (("seed", points), ("curve", lines)):
                 chosen = marks[(marks["where"] == where) & marks.eval_noise.isin(tested)]
                 for mark in chosen.to_dict("records"):
-                    said = _said(mark) if kind == "curve" else {}
-                    yield mark | place | said | {"kind": kind, "x": float(x[mark["eval_noise"]]), "text": ""}
+                    told = said(mark) if kind == "curve" else {}
+                    yield mark | place | told | {"kind": kind, "x": float(x[mark["eval_noise"]]), "text": ""}
             if panel.random.notna().any():
                 stored = " (stored score)" if panel.random_source.iloc[0] != "runs" else ""
                 random = {"kind": "random", "series": "random agent" + stored, "mean": panel.random.iloc[0]}

@@ -1,0 +1,78 @@
+"""Aggregates over all tasks of a benchmark along environment frames: the panels of `learning` and of `efficiency`."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, MaxNLocator
+
+from results import efficiency, load, scores, style
+from results.plots import _lines, _page
+
+REPS = 2000  # replicates of an end of a band, which is read from a picture
+NAMES = {"mean": "mean", "median": "median", "iqm": "IQM"}
+SAID = {"mean": "Mean: of task means. ", "median": "Median: of task means. ", "iqm": "IQM: of all runs pooled. "}
+
+
+def marks(
+    results: load.Results, rng: np.random.Generator, reps: int, confidence: float, metrics: tuple[str, ...]
+) -> pd.DataFrame:
+    """The rows of `results.efficiency.table`, and x: the middle of the bin; unfinished: runs of the method not done; mark.
+
+    mark: `tasks missing` where a bin lacks one of the method's tasks, `one run per task` where there is no interval.
+    """
+    table = efficiency.table(results, rng, min(reps, REPS), confidence, metrics)
+    table = _page.needed(table, "training episodes of a task whose scores can be normalised")
+    runs = results.runs.assign(method=scores.methods(results.runs))
+    waiting = (~runs.done.astype(bool)).groupby([runs.benchmark, runs.method]).sum().rename("unfinished")
+    table = table.merge(waiting.reset_index(), how="left")
+    words = np.select([~table.complete, table.ci_low.isna()], ["tasks missing", "one run per task"], "")
+    return table.assign(x=(table.frames_low + table.frames) / 2, mark=words)
+
+
+def paint(drawn: pd.DataFrame) -> Figure:
+    """A panel per benchmark and metric, a line with its band per method."""
+    looks = style.colours(drawn.method.unique())
+
+    def panel(ax: Axes, place: tuple[str, str]) -> None:
+        chosen = drawn[(drawn.benchmark == place[0]) & (drawn.metric == place[1])]
+        for name in style.ordered(chosen.method):
+            _line(ax, chosen[chosen.method == name].sort_values("x"), looks[name][0], name)
+        ax.set(title=": ".join([place[0], NAMES[place[1]]]), xlabel="environment frames", ylabel="normalised score")
+        ax.set_xlim(0, chosen.frames.max())
+        ax.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+        ax.xaxis.set_major_formatter(EngFormatter(sep=""))
+        ax.grid(axis="y", lw=0.3, alpha=0.6)
+
+    panels = [tuple(row) for row in drawn[["benchmark", "metric"]].drop_duplicates().itertuples(index=False)]
+    return _page.page(panels, panel, _caption(drawn), 2.1)
+
+
+def _line(ax: Axes, line: pd.DataFrame, colour: str, name: str) -> None:
+    """Solid over bins that hold every task of the method; dashed and hollow elsewhere; × at the end of unfinished ones."""
+    ax.fill_between(line.x, line.ci_low, line.ci_high, color=colour, alpha=0.18, lw=0, label=f"_band {name}")
+    words = line["mark"].where(line["mark"] == "tasks missing", "")
+    shape = line.assign(**{"mean": line.value, "bin_low": line.frames_low, "bin_high": line.frames, "mark": words})
+    _lines.mean_line(ax, shape, colour, name, 1.3)
+    if line.unfinished.iloc[0]:
+        end = line.iloc[-1]
+        ax.plot(end.x, end.value, "x", color=colour, ms=5, mew=1.2, zorder=4, label=f"_unfinished {name}")
+
+
+def _caption(drawn: pd.DataFrame) -> str:
+    last = drawn.drop_duplicates(["benchmark", "method"])
+    waiting = [f"{row.method} {row.unfinished}" for row in last.itertuples() if row.unfinished]
+    alone = [f"{row.method} on {row.benchmark}" for row in last.itertuples() if np.isnan(row.ci_low)]
+    whole = last.assign(runs=last.runs_of, tasks=last.tasks_of)
+    return _page.sentences(
+        _page.about(whole),
+        "".join(SAID[metric] for metric in drawn.metric.unique())
+        + f"A run's score in each of {efficiency.BINS} bins of frames: the mean of its training episodes that ended there; "
+        "none is carried forward.",
+        _page.bootstrap(drawn, "Bands") if drawn.ci_low.notna().any() else "",
+        f"No band, one run per task: {', '.join(alone)}." if alone else "",
+        "Dashed, hollow: not every task of the method has a run in the bin." if (~drawn.complete).any() else "",
+        f"×: end of a method with runs that are not done ({', '.join(waiting)})." if waiting else "",
+    )

@@ -1,0 +1,28 @@
+"""Sample efficiency: interquartile mean of normalised scores against environment frames, per method."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from results.load import Results
+
+METRICS = ("iqm",)
+
+
+def compute(results: Results, rng: np.random.Generator, reps: int = 50_000, confidence: float = 0.95) -> pd.DataFrame:
+    """The rows of `results.efficiency.table` for METRICS, with what `_progress.marks` adds; at most 2000 replicates."""
+    from results.plots import _progress
+
+    return _progress.marks(results, rng, reps, confidence, METRICS)
+
+
+def paint(drawn: pd.DataFrame) -> Figure:
+    """A panel per benchmark and metric, a line with its band per method."""
+    from results.plots import _progress
+
+    return _progress.paint(drawn)

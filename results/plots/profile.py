@@ -1,0 +1,52 @@
+"""Performance profiles: the share of runs whose normalised score is above each threshold, per method."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from results.load import Results
+
+
+def compute(
+    results: Results, rng: np.random.Generator, reps: int = 50_000, confidence: float = 0.95, final: str | None = None
+) -> pd.DataFrame:
+    """The rows of `results.comparison.profiles`, and mark: why a line is dashed."""
+    from results import comparison
+    from results.plots import _page
+
+    table = _page.needed(comparison.profiles(results, rng, reps, confidence, final), "a score that can be normalised")
+    return table.assign(mark=_page.marks(table["flags"]))
+
+
+def paint(drawn: pd.DataFrame) -> Figure:
+    """A panel per benchmark, a line with its band per method."""
+    from results import comparison, style
+    from results.plots import _page
+
+    looks = style.colours(drawn.method.unique())
+
+    def panel(ax: Axes, benchmark: str) -> None:
+        marks = drawn[drawn.benchmark == benchmark]
+        for name in style.ordered(marks.method):
+            line, colour = marks[marks.method == name], looks[name][0]
+            dashes = (0, (4, 1.5)) if line["mark"].iloc[0] else "-"
+            ax.fill_between(line.tau, line.ci_low, line.ci_high, color=colour, alpha=0.2, lw=0, label=f"_band {name}")
+            ax.plot(line.tau, line.fraction, color=colour, ls=dashes, lw=1.2, label=name)
+        ax.set(title=benchmark, xlabel="normalised score", ylabel="share of runs above", ylim=(-0.02, 1.02))
+        reached = marks[marks.fraction > 0].tau.max()  # beyond it all lines are zero
+        ax.set_xlim(marks.tau.min(), marks[marks.tau > reached].tau.min() if (marks.tau > reached).any() else reached)
+        ax.grid(axis="y", lw=0.3, alpha=0.6)
+
+    text = _page.sentences(
+        _page.about(drawn),
+        _page.bootstrap(drawn, "Bands") if drawn.ci_low.notna().any() else "",
+        _page.hollow(drawn, "Dashed"),
+        _page.flagged(drawn, "method", comparison.FLAGS),
+    )
+    return _page.page(list(drawn.benchmark.unique()), panel, text, 2.1)
