@@ -38,7 +38,7 @@ def ends(table, **where):
 
 
 @pytest.mark.parametrize("of", BENCHMARKS)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, "curves"])
 def test_every_text_can_be_read(name, of):
     check(drawn(name, of)[0])
 

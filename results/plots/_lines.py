@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 from matplotlib.transforms import ScaledTranslation
 
 from results import style
+from results.tables._text import count
 
 SPARSE = (0, (1.5, 1.5))  # where runs are missing
 FINAL, STOPPED = "final evaluation, clean", "run that is not done"
@@ -103,14 +105,29 @@ def _explain(ax: Axes, marks: pd.DataFrame) -> None:
         ax.text(0.98, 0.97, text, transform=ax.transAxes, ha="right", va="top", fontsize=style.FONT - 0.5)
 
 
-def caption(drawn: pd.DataFrame, columns: int) -> str:
-    """What the marks mean: the unit, the bin rule, the interval's meaning, what is incomplete and where references end."""
+def shrink(axes: Sequence[Axes], columns: int) -> None:
+    """Labels for small panels: fewer ticks, the quantities only at the left and, for x, in the caption."""
+    for i, ax in enumerate(axes):
+        ax.set_title(textwrap.fill(ax.get_title().partition("/")[2] or ax.get_title(), 25))
+        ax.set(xlabel="", ylabel="return" if i % columns == 0 else "")
+        ax.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
+        ax.yaxis.set_major_locator(MaxNLocator(4))
+
+
+def caption(drawn: pd.DataFrame, columns: int, axis: bool = False) -> str:
+    """What the marks mean: the unit, the bin rule, the interval's meaning, what is incomplete and where references end.
+
+    axis: say what x is, where no panel does.
+    """
     text = [
         "Return of training episodes, played under the training noise while learning: per training run the mean of the "
         "episodes that ended in each bin (left, right] of environment frames (faint), placed at their mean frame; thick: "
         "the mean over runs. A bin counts only runs with an episode in it."
     ]
+    text += [f"x: {'; '.join(drawn.axis.unique())}."] if axis else []
     curve = drawn[drawn.kind == "curve"]
+    if len(curve):
+        text += [f"n = {count(curve.of)} training runs per line."]
     names = dict.fromkeys(note.partition("; ")[0] for note in curve.note)
     if over := [name for name in names if name.endswith("t-seeds")]:
         text += [f"Bands and bars: {', '.join(over)} interval, over training runs; cut at the frame where wider."]

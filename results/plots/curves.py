@@ -18,6 +18,7 @@ COLUMNS = ["task", "panel", "kind", "series", "agent", "ablation", "train_noise"
 COLUMNS += ["ci_low", "ci_high", "bin_low", "bin_high", "seeds", "of", "episodes", "mark", "axis", "note"]
 COUNTS = ["train_seed", "bin_low", "bin_high", "seeds", "of", "episodes"]
 SETTINGS = ["study", "preset", "size", "precision", "steps", "variant"]
+MOST_PANELS = 8  # of full size
 MOST_LINES = 6  # in one panel; more are split into one panel per ablation
 
 
@@ -72,7 +73,7 @@ def compute(
 
 
 def paint(drawn: pd.DataFrame) -> Figure:
-    """Two panels abreast, each as wide as a printed column; draws what `drawn` holds and nothing else."""
+    """Two panels abreast, each as wide as a printed column, or four small ones where there are more than MOST_PANELS."""
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -81,10 +82,11 @@ def paint(drawn: pd.DataFrame) -> Figure:
     from results.plots import _lines, _panels
 
     panels = list(drawn.panel.unique())
-    columns = min(2, len(panels))
-    height = -(-len(panels) // columns)
+    small = len(panels) > MOST_PANELS
+    columns = 4 if small else min(2, len(panels))
+    height, wide = -(-len(panels) // columns), min(2, columns)
     with mpl.rc_context(style.RC):
-        figure = Figure(figsize=(style.COLUMN * columns, 2.4 * height), layout="constrained")
+        figure = Figure(figsize=(style.COLUMN * wide, (1.5 if small else 2.4) * height), layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.subplots(height, columns, squeeze=False).ravel()
         looks = style.colours(drawn[drawn.kind.isin(["curve", "final", "stopped"])].series.unique())
@@ -94,7 +96,9 @@ def paint(drawn: pd.DataFrame) -> Figure:
             _lines.panel(ax, marks, panel, looks, drawn[drawn.task == marks.task.iloc[0]])
         for ax in axes[len(panels) :]:
             ax.remove()
-        _panels.foot(figure, list(axes[: len(panels)]), _lines.caption(drawn, columns))
+        if small:
+            _lines.shrink(axes[: len(panels)], columns)
+        _panels.foot(figure, list(axes[: len(panels)]), _lines.caption(drawn, wide, small))
     return figure
 
 

@@ -61,7 +61,7 @@ def paint(drawn: pd.DataFrame) -> Figure:
             y = list(cells.series.unique()).index(cell["series"])
             ax.plot(cell["x"], y - 0.36 * bool(cell["text"]), "k.", ms=3, label="_excludes zero")
 
-    largest = ", ".join(f"{task} ± {_limit(own):.0f}" for task, own in drawn.groupby("task"))
+    largest = ", ".join(f"{task} ± {_limit(own):.3g}" for task, own in drawn.groupby("task"))
     text = _page.sentences(
         "Difference of mean return per episode over training runs (last checkpoint) from the reference under the same "
         f"evaluation noise; blue: more, red: less, to {largest}.",
