@@ -108,7 +108,8 @@ def _explain(ax: Axes, marks: pd.DataFrame) -> None:
 def shrink(axes: Sequence[Axes], columns: int) -> None:
     """Labels for small panels: fewer ticks, the quantities only at the left and, for x, in the caption."""
     for i, ax in enumerate(axes):
-        ax.set_title(textwrap.fill(ax.get_title().partition("/")[2] or ax.get_title(), 25))
+        name = ax.get_title().partition("/")[2] or ax.get_title()
+        ax.set_title(textwrap.fill(name.replace("_", "_ "), 20).replace("_ ", "_"))  # broken after an underscore
         ax.set(xlabel="", ylabel="return" if i % columns == 0 else "")
         ax.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
         ax.yaxis.set_major_locator(MaxNLocator(4))
