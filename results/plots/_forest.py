@@ -9,13 +9,19 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-ROW = 0.2  # inches of a row with one estimate
+ROW, LINE = 0.2, 0.125  # inches: of a row with one estimate, and of each line of a name
+WIDEST = 26  # characters in a line of a row's name
 SPREAD = 0.62  # share of a row that its series are spread over
 
 
-def height(rows: int, series: int = 1) -> float:
-    """Inches of a panel of `rows` with up to `series` estimates each."""
-    return 0.75 + rows * max(ROW, 0.09 * series + 0.06)
+def height(rows: Sequence[str], series: int = 1) -> float:
+    """Inches of a panel of rows with these names and up to `series` estimates each."""
+    lines = max((_wrapped(row).count("\n") + 1 for row in rows), default=1)
+    return 0.75 + len(rows) * max(ROW, 0.09 * series + 0.06, LINE * lines + 0.04)
+
+
+def _wrapped(row: str) -> str:
+    return textwrap.fill(row, WIDEST)
 
 
 def forest(
@@ -45,7 +51,7 @@ def forest(
         face = "white" if mark["mark"] else colour
         ax.plot(mark["value"], y, marker, color=colour, mfc=face, ms=3.4, mew=0.9, label=f"_value {mark['series']}", zorder=3)
     ax.set_ylim(len(rows) - 0.4, -0.6)
-    ax.set_yticks(range(len(rows)), [textwrap.fill(str(row), 26) for row in rows] if named else [""] * len(rows))
+    ax.set_yticks(range(len(rows)), [_wrapped(row) for row in rows] if named else [""] * len(rows))
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
     ax.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))

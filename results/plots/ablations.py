@@ -33,7 +33,7 @@ def compute(
     table = effects.table(results, confidence, final, baseline)
     table = table[(table.metric == effects.SCORE) & table.delta.notna()]
     table = _page.needed(table, "both a baseline and an ablation with scores")
-    varying = [name for name in NAMING if table[name].nunique() > 1]
+    varying = [name for name in NAMING if table.groupby("task")[name].nunique().max() > 1]  # else the panel's title says it
     rows = [f"{row[0]} ({', '.join(map(str, row[1:]))})" if varying else row[0] for row in table[["ablation", *varying]].values]
     return table.assign(row=rows, significant=table.p_holm < 1 - confidence, mark=_page.marks(table["flags"])).reset_index(
         drop=True
@@ -47,10 +47,11 @@ def paint(drawn: pd.DataFrame) -> Figure:
 
     looks = style.colours([drawn.baseline.iloc[0], *drawn.ablation.unique()])
     marks = drawn.assign(series=drawn.ablation, value=drawn.delta)
-    rows = list(dict.fromkeys(marks.sort_values(["ablation", "train_noise"], kind="stable").row))
+    marks = marks.sort_values(["ablation", "train_noise"], kind="stable")
+    rows_of = {task: list(dict.fromkeys(own.row)) for task, own in marks.groupby("task")}
 
     def panel(ax: Axes, task: str) -> None:
-        own = marks[marks.task == task]
+        own, rows = marks[marks.task == task], rows_of[task]
         _forest.forest(ax, own, rows, looks, zero=0)
         for mark in own[own.significant].to_dict("records"):
             beside = {"xytext": (2, -1), "textcoords": "offset points", "va": "center"}
@@ -71,4 +72,5 @@ def paint(drawn: pd.DataFrame) -> Figure:
         _page.hollow(drawn),
         _page.flagged(drawn, "row", effects.FLAGS),
     )
-    return _page.page([t for t in tasks if (drawn.task == t).any()], panel, text, _forest.height(len(rows)))
+    tall = max(map(_forest.height, rows_of.values()))
+    return _page.page([task for task in tasks if task in rows_of], panel, text, tall)

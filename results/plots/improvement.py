@@ -53,4 +53,4 @@ def paint(drawn: pd.DataFrame) -> Figure:
         _page.flagged(pairs, "row", comparison.FLAGS),
     )
     panels = list(drawn.benchmark.unique())
-    return _page.page(panels, panel, text, _forest.height(int(drawn.groupby("benchmark").size().max())))
+    return _page.page(panels, panel, text, max(_forest.height(list(own.row)) for _, own in pairs.groupby("benchmark")))

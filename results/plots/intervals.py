@@ -53,5 +53,5 @@ def paint(drawn: pd.DataFrame) -> Figure:
         _page.flagged(drawn, "method", comparison.FLAGS),
     )
     panels = [(benchmark, metric) for benchmark in benchmarks for metric in METRICS]
-    heights = [_forest.height(len(methods[benchmark])) for benchmark in benchmarks]
+    heights = [_forest.height(list(methods[benchmark])) for benchmark in benchmarks]
     return _page.page(panels, panel, text, heights, len(METRICS), 2 * style.COLUMN)

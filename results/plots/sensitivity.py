@@ -54,7 +54,7 @@ def paint(drawn: pd.DataFrame) -> Figure:
     )
     panels = [(benchmark, metric) for benchmark in rules for metric in METRICS]
     most = drawn.groupby("benchmark").method.nunique()
-    heights = [_forest.height(len(names), int(most[benchmark])) for benchmark, names in rules.items()]
+    heights = [_forest.height(list(names), int(most[benchmark])) for benchmark, names in rules.items()]
     return _page.page(panels, panel, text, heights)
 
 
