@@ -6,7 +6,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -197,16 +197,29 @@ class RunDir:
 
 
 def find(roots: Iterable[Path | str]) -> list[RunDir]:
-    """Every run directory at or below the roots, sorted by path. BadInput where a root is missing or holds no run."""
-    found: dict[Path, RunDir] = {}
+    """Every run directory at or below the roots, sorted by path. BadInput where a root is missing or holds no run.
+
+    Neither hidden folders nor what lies inside a run (checkpoints) is looked at.
+    """
+    found: dict[str, RunDir] = {}
     for root in map(Path, roots):
         if not root.exists():
             raise BadInput(f"No such run directory: {root}")
-        here = sorted(path.parent for path in root.rglob("config.json"))
+        here, real = list(_below(root)), os.path.realpath(root)
         if not here:
             raise BadInput(f"No runs in {root}: a run directory holds config.json. Start some with `dreamproof run`.")
-        found |= {path.resolve(): RunDir(path) for path in here}
+        found |= {os.path.join(real, path) if path else real: RunDir(root / path) for path in here}
     return [found[path] for path in sorted(found)]
+
+
+def _below(root: Path) -> Iterator[str]:
+    """Paths of run directories relative to the root, '' for the root itself."""
+    for folder, inner, files in os.walk(root):
+        if "config.json" in files:
+            inner.clear()
+            yield folder[len(str(root)) :].strip(os.sep)
+        else:
+            inner[:] = [name for name in inner if not name.startswith(".")]
 
 
 def _read_json(path: Path) -> Any:

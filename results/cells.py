@@ -120,27 +120,50 @@ def _get(cells: dict[tuple, Cell], key: tuple) -> Cell:
 
 def _measured(cells: dict[tuple, Cell], episodes: pd.DataFrame, runs: pd.DataFrame) -> None:
     """Fill in the final evaluation episodes of the runs, each (run, noise, policy, episode) once."""
-    episodes = episodes[episodes.path.isin(runs.path)].rename(columns={"noise": "eval_noise"})
-    for key, rows in episodes.groupby([*KEY, "train_seed"], sort=True):
-        cell, seed = _get(cells, key[:-1]), int(key[-1])
-        once = rows.drop_duplicates("episode")
-        finite = once[np.isfinite(once["return"])].sort_values(["env_seed", "episode"])
-        for name, count in {"repeated_episodes": len(rows) - len(once), "nonfinite": len(once) - len(finite)}.items():
+    runs = runs.reset_index(drop=True)
+    place = pd.Series(runs.index, index=runs.path)
+    known = episodes[episodes.path.isin(runs.path)]
+    if known.empty:
+        return
+    # Runs, noises and policies as numbers: there may be millions of rows and tens of thousands of cells.
+    noises, noise_names = pd.factorize(known.noise, sort=True)
+    policies, policy_names = pd.factorize(known.policy, sort=True)
+    rows = known[["episode", "return", "env_seed", "step"]].assign(
+        run=place[known.path].to_numpy(), noise=noises, policy=policies, path=range(len(known))
+    )
+    rows = rows.sort_values(["run", "noise", "policy", "env_seed", "episode", "path"], ignore_index=True)
+    again = rows.sort_values("path").duplicated(["run", "noise", "policy", "episode"])
+    rows = rows.assign(
+        again=again, lost=~again & ~np.isfinite(rows["return"]), early=rows.step < runs.steps[rows.run].to_numpy()
+    )
+    columns = [rows[name].to_numpy() for name in ("return", "env_seed", "again", "lost", "early")]
+    group = [*(axis for axis in GROUP if axis != "policy")]
+    axes = list(runs[group].itertuples(index=False, name=None))
+    seeds = runs.train_seed.tolist()
+    starts = np.flatnonzero(~rows.duplicated(["run", "noise", "policy"]).to_numpy())
+    heads = rows[["run", "noise", "policy"]].to_numpy()[starts].tolist()
+    for (run, noise, policy), start, end in zip(heads, starts.tolist(), [*starts[1:].tolist(), len(rows)], strict=True):
+        key = (*axes[run], policy_names[policy], noise_names[noise])
+        returns, env_seeds, repeated, lost, early = (column[start:end] for column in columns)
+        cell = _get(cells, key)
+        for name, count in {"repeated_episodes": int(repeated.sum()), "nonfinite": int(lost.sum())}.items():
             if count:
                 cell.flag(name, (cell.flags.get(name) or 0) + count)
-        if (rows.step < rows.steps).any():
+        if early.any():
             cell.flag("early_checkpoint")
-        if len(finite):
-            cell.returns[seed] = finite["return"].to_numpy(float)
-            cell.env_seeds[seed] = _env_seeds(finite.env_seed, key)
+        kept = ~(repeated | lost)
+        if kept.any():
+            cell.returns[seeds[run]] = returns[kept]
+            cell.env_seeds[seeds[run]] = _env_seeds(env_seeds[kept], (*key, seeds[run]))
 
 
-def _env_seeds(seeds: pd.Series, key: tuple) -> np.ndarray:
+def _env_seeds(seeds: np.ndarray, key: tuple) -> np.ndarray:
     """Environment seeds; unknown ones (imported rows) get numbers that no other cell has: nothing says that they pair."""
-    if not seeds.isna().any():
-        return seeds.to_numpy(np.int64)
+    if seeds.dtype.kind == "i":
+        return seeds
+    seeds = seeds.astype(float)
     unknown = -np.arange(1, len(seeds) + 1) - (zlib.crc32(repr(key).encode()) << 20)
-    return np.where(seeds.isna(), unknown, seeds.fillna(0).astype(float)).astype(np.int64)
+    return np.where(np.isnan(seeds), unknown, np.nan_to_num(seeds)).astype(np.int64)
 
 
 def _expected(cells: dict[tuple, Cell], runs: pd.DataFrame) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -52,9 +54,10 @@ def table(
     rows: list[dict[str, Any]] = []
     for key, group in values.groupby([*SETTING, "metric"], sort=True):
         place = dict(zip([*SETTING, "metric"], key, strict=True)) | {"baseline": baseline, "confidence": confidence}
-        for ablation in sorted(set(group.ablation) - {baseline}):
-            sides = group[group.ablation == ablation], group[group.ablation == baseline]
-            rows += [place | {"ablation": ablation} | row for row in _contrasts(*sides, confidence, margin)]
+        sides = _sides(group)
+        for ablation in sorted(sides.keys() - {baseline}):
+            both = sides[ablation], sides.get(baseline, {})
+            rows += [place | {"ablation": ablation} | row for row in _contrasts(*both, confidence, margin)]
     out = pd.DataFrame(rows, columns=COLUMNS)
     out["p_holm"] = out.groupby("metric").p.transform(lambda p: contrasts.holm(p.to_numpy()))
     out["family"] = out.groupby("metric").p.transform("count")
@@ -81,35 +84,62 @@ def _under_noise(results: load.Results) -> pd.DataFrame:
         clean = found.get((*cell.group, "clean"))
         if noise == "clean":
             continue
+        place = tuple(cell.key[axis] for axis in (*SETTING, "task", "ablation"))
+        low, high = benchmarks.get(benchmarks.of_task(cell.key["task"])).ends(cell.key["task"])
         for seed in cell.seeds:
-            row = {axis: cell.key[axis] for axis in (*SETTING, "task", "ablation")} | {"done": True, "final": load.FINAL}
             value = cell.returns[seed].mean()
-            low, high = benchmarks.get(benchmarks.of_task(cell.key["task"])).ends(cell.key["task"])
-            rows.append(row | {"metric": f"return, {noise}", "value": value, "normalized": (value - low) / (high - low)})
+            rows.append((*place, f"return, {noise}", value, (value - low) / (high - low)))
             if clean and seed in clean.returns:
                 lost = clean.returns[seed].mean() - value
-                rows.append(row | {"metric": f"loss, {noise}", "value": lost, "normalized": lost / (high - low)})
-    columns = [*SETTING, "task", "ablation", "metric", "value", "normalized", "done", "final"]
-    return pd.DataFrame(rows, columns=columns)
+                rows.append((*place, f"loss, {noise}", lost, lost / (high - low)))
+    table = pd.DataFrame(rows, columns=[*SETTING, "task", "ablation", "metric", "value", "normalized"])
+    return table.assign(done=True, final=load.FINAL)
 
 
-def _contrasts(own: pd.DataFrame, base: pd.DataFrame, confidence: float, margin: float | None) -> Iterator[dict[str, Any]]:
+@dataclass(frozen=True)
+class _Side:
+    """Runs of one ablation on one task: known values, as returns and normalised; how many are not done; the rule."""
+
+    values: np.ndarray
+    normalized: np.ndarray
+    waiting: int
+    final: str
+
+
+_NOBODY = _Side(np.empty(0), np.empty(0), 0, "")
+
+
+def _sides(group: pd.DataFrame) -> dict[str, dict[str, _Side]]:
+    """Ablation -> task -> its runs."""
+    values, normalized, done = (group[name].to_numpy() for name in ("value", "normalized", "done"))
+    finals, sides = group.final.tolist(), defaultdict(dict)
+    for (ablation, task), rows in sorted(group.groupby(["ablation", "task"]).indices.items()):
+        known = [column[rows].astype(float) for column in (values, normalized)]
+        known = [column[~np.isnan(column)] for column in known]
+        sides[ablation][task] = _Side(*known, int((~done[rows].astype(bool)).sum()), finals[rows[0]])
+    return sides
+
+
+def _contrasts(
+    own: dict[str, _Side], base: dict[str, _Side], confidence: float, margin: float | None
+) -> Iterator[dict[str, Any]]:
     """One row per task of the ablation, and one over all tasks where it has several."""
     normalised = []
-    for task, runs in own.groupby("task", sort=True):
-        other = base[base.task == task]
-        x, y = (side.value.dropna().to_numpy() for side in (runs, other))
+    for task, runs in own.items():
+        other = base.get(task, _NOBODY)
+        x, y = runs.values, other.values
         found = contrasts.unpaired(x, y, confidence)
         row = {"task": task, "unit": "return", "mean": _mean(x), "mean_baseline": _mean(y), "flags": _flags(runs, other)}
-        yield row | _numbers(found, margin and margin * abs(_mean(y))) | _counts(x, y, runs)
-        x, y = (side.normalized.dropna().to_numpy() for side in (runs, other))
-        normalised.append(contrasts.unpaired(x, y, confidence))
+        counts = {"seeds": len(x), "seeds_baseline": len(y), "final": runs.final}
+        yield row | _numbers(found, margin and margin * abs(_mean(y))) | counts
+        normalised.append(contrasts.unpaired(runs.normalized, other.normalized, confidence))
     known = [one for one in normalised if one.df == one.df]
     if len(normalised) > 1 and known:
         over_all = contrasts.mean(known, confidence)
         lacking = len(normalised) - len(known)
         row = {"task": ALL, "unit": "normalised score", "flags": f"fewer_tasks:{lacking}" if lacking else ""}
-        counts = {"seeds": own.value.count(), "seeds_baseline": base.value.count(), "final": own.final.iloc[0]}
+        seeds, seeds_baseline = (sum(len(side.values) for side in sides.values()) for sides in (own, base))
+        counts = {"seeds": seeds, "seeds_baseline": seeds_baseline, "final": next(iter(own.values())).final}
         yield row | _numbers(over_all, None) | counts
 
 
@@ -120,20 +150,16 @@ def _numbers(found: Contrast, margin: float | None) -> dict[str, Any]:
     return row | {"margin": margin if margin else np.nan, "p_equivalent": equivalent}
 
 
-def _counts(x: np.ndarray, y: np.ndarray, runs: pd.DataFrame) -> dict[str, Any]:
-    return {"seeds": len(x), "seeds_baseline": len(y), "final": runs.final.iloc[0]}
-
-
-def _flags(runs: pd.DataFrame, base: pd.DataFrame) -> str:
-    counts = runs.value.count(), base.value.count()
+def _flags(runs: _Side, base: _Side) -> str:
+    counts = len(runs.values), len(base.values)
     flags = []
     if not counts[1]:
         flags.append("no_baseline")
     elif min(counts) == 1:
         flags.append("one_seed")
-    elif runs.value.std() == 0 and base.value.std() == 0:
+    elif counts[0] and np.ptp(runs.values) == 0 and np.ptp(base.values) == 0:
         flags.append("no_spread")
-    if waiting := int((~runs.done.astype(bool)).sum() + (~base.done.astype(bool)).sum()):
+    if waiting := runs.waiting + base.waiting:
         flags.append(f"unfinished:{waiting}")
     if counts[1] and counts[0] != counts[1]:
         flags.append("unequal_seeds")

@@ -6,11 +6,13 @@ training runs (seeds) carry a statement about the method.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from scipy import special
 
+KEPT = 25_000_000  # counts of one shape that are kept, 4 bytes each
+PAD = 32  # columns of a product at a time
 CHUNK = 2000  # bootstrap replicates at a time, so that the counts of one chunk stay near the processor
 
 
@@ -40,31 +42,51 @@ class Bootstrap:
     precisely that model was measured.
 
     Streams are keyed by the numbers of episodes, not by the order of calls: a number does not change when more runs are
-    loaded beside it.
+    loaded beside it. Cells with the same numbers share their draws, which are made once.
     """
 
     def __init__(self, rng: np.random.Generator, reps: int = 50_000):
         self.reps = reps
         self._root = int(rng.integers(2**63))
+        self._drawn: dict[tuple[int, ...], list[np.ndarray]] = {}
 
     def means(self, models: Sequence[np.ndarray]) -> np.ndarray:
         """Replicates of the mean over seeds of per-seed means: (reps, N) for S arrays of shape (E_s, N).
 
-        The N columns are measurements of S models on as many episodes: they share their draws, which costs least.
+        The N columns are measurements of S models on as many episodes: they share their draws, which costs least. As sums
+        over episodes: each counts as often as it was drawn. In float32, of differences from the mean: to a millionth of
+        the spread.
         """
-        S, shape = len(models), [len(m) for m in models]
-        models = [np.asarray(m, float) for m in models]
+        shape, N = tuple(map(len, models)), models[0].shape[1]
+        center = np.mean([np.asarray(m, float).mean(axis=0) for m in models], axis=0)
+        weighted = np.concatenate([(np.asarray(m, float) - center) / len(m) for m in models]) / len(models)
+        padded = np.zeros((-(-N // PAD) * PAD, len(weighted)), np.float32)  # whole blocks: no column is a special case
+        padded[:N] = weighted.T
+        return np.concatenate([padded @ counts for counts in self._counts(shape)], axis=1)[:N].astype(float).T + center
+
+    def _counts(self, shape: tuple[int, ...]) -> Iterable[np.ndarray]:
+        """How often each episode was drawn, (sum E, replicates) at a time; kept where that takes little memory."""
+        if self.reps * sum(shape) > KEPT:
+            return self._draw(shape)
+        if shape not in self._drawn:
+            while sum(counts.nbytes for some in self._drawn.values() for counts in some) > 4 * KEPT:
+                self._drawn.pop(next(iter(self._drawn)))
+            self._drawn[shape] = list(self._draw(shape))
+        return self._drawn[shape]
+
+    def _draw(self, shape: tuple[int, ...]) -> Iterator[np.ndarray]:
+        S, starts = len(shape), np.cumsum([0, *shape[:-1]])
         rng = np.random.default_rng([self._root, S, *shape])
-        out = np.empty((self.reps, models[0].shape[1]))
         for start in range(0, self.reps, CHUNK):
             rows = min(CHUNK, self.reps - start)
+            counts = np.zeros((rows, sum(shape)), np.float32)  # whole numbers: exact
             which = rng.integers(S, size=(rows, S))
-            means = np.empty((rows, S, out.shape[1]))
-            for s, episodes in enumerate(models):
-                hit = which == s
-                means[hit] = _resampled_means(episodes, int(hit.sum()), rng)
-            out[start : start + rows] = means.mean(axis=1)
-        return out
+            for s, (first, E) in enumerate(zip(starts, shape, strict=True)):
+                times = (which == s).sum(axis=1)
+                owner = np.repeat(np.arange(rows), times * E)
+                picked = rng.integers(E, size=len(owner))
+                counts[:, first : first + E] = np.bincount(owner * E + picked, minlength=rows * E).reshape(rows, E)
+            yield np.ascontiguousarray(counts.T)
 
 
 def two_level(models: Sequence[np.ndarray], reps: int, rng: np.random.Generator) -> np.ndarray:
@@ -76,12 +98,3 @@ def percentiles(replicates: np.ndarray, confidence: float = 0.95) -> tuple[np.nd
     """Both ends of the percentile interval, along the first axis."""
     low, high = np.quantile(replicates, [0.5 - confidence / 2, 0.5 + confidence / 2], axis=0)
     return low, high
-
-
-def _resampled_means(episodes: np.ndarray, draws: int, rng: np.random.Generator) -> np.ndarray:
-    """Means (draws, N) of E episodes drawn with replacement from (E, N): counts of each episode times its values."""
-    E = len(episodes)
-    picked = rng.integers(E, size=(draws, E), dtype=np.uint16 if E <= 2**16 else np.int64)
-    flat = picked + np.arange(draws)[:, None] * E
-    counts = np.bincount(flat.ravel(), minlength=draws * E).reshape(draws, E)
-    return counts @ episodes / E

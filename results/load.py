@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +18,11 @@ import pandas as pd
 
 from harness import rundir
 from harness.errors import BadInput
-from results import benchmarks, importers
+from results import benchmarks, importers, rows
+from results.cache import Cache
 
 # What defines a run beside its training seed. `variant` names every other setting in which otherwise equal runs differ.
 AXES = ["study", "task", "agent", "preset", "size", "precision", "steps", "variant", "ablation", "train_noise"]
-EPISODE = ["split", "step", "noise", "episode", "seed", "return", "length", "policy"]  # needed of every row
 FINAL = "last checkpoint"  # the final-score rule: evaluation episodes of the run's last checkpoint, runs that are done
 LAST_TRAINING = 10  # training episodes that stand in for a score where there is no final clean evaluation
 
@@ -41,25 +44,27 @@ class Results:
 def load(roots: Iterable[Path | str]) -> Results:
     """Read every run at or below the roots. The order of roots, runs and rows makes no difference.
 
-    A root may be a file: a stored table (`export csv`, `stored`) or a DreamerV3 score file, imported for the occasion.
+    A root may be a file: a stored table (`export csv`, `stored`) or a DreamerV3 score file, imported for the occasion. Rows
+    that were read before come from a root's cache (`results.cache`). Runs may be writing meanwhile.
     """
+    roots = list(map(Path, roots))
+    kept = [Cache(root.resolve()) for root in roots if root.is_dir() and not (root / "config.json").exists()]
     with importers.directories(roots) as folders:
-        return read(rundir.find(folders))
+        return read(rundir.find(folders), kept)
 
 
-def read(found: list[rundir.RunDir]) -> Results:
+def read(found: list[rundir.RunDir], kept: Iterable[Cache] = ()) -> Results:
     """As `load`, of run directories."""
-    runs = pd.DataFrame([_describe(run) for run in found])
-    runs["variant"] = _variants(runs, [run.config for run in found])
-    episodes = _episodes(found)
-    last = episodes[episodes.split == "eval"].groupby("path").step.max()
-    runs["final_step"] = runs.path.map(last).fillna(-1).astype(int)
-    shared = [*AXES, "run", "path", "train_seed", "state", "done", "final_step"]
-    own = [column for column in episodes if column == "path" or column not in shared]
-    episodes = runs[shared].merge(episodes[own], on="path", how="inner", validate="one_to_many")
-    order = [*AXES, "train_seed", "run", "path"]
-    within = ["split", "noise", "policy", "step", "episode", "return"]
-    return Results(runs.sort_values(order, ignore_index=True), episodes.sort_values([*order, *within], ignore_index=True))
+    # States before rows: a run that is done by then has written them all, so that no earlier evaluation passes for its last.
+    kept = list(kept)
+    runs = pd.DataFrame([_described(run, kept) for run in found])
+    runs["variant"] = _variants(runs)
+    runs["eval_noises"] = [tuple(noises) for noises in runs.eval_noises]
+    runs = runs.drop(columns="settings")
+    columns = _columns(runs.path, kept)
+    runs["final_step"] = [_final_step(columns[path]) for path in runs.path]
+    runs = runs.sort_values([*AXES, "train_seed", "run", "path"], ignore_index=True)
+    return Results(runs, _episodes(runs, columns))
 
 
 def final_episodes(results: Results) -> pd.DataFrame:
@@ -85,65 +90,124 @@ def runs(results: Results) -> pd.DataFrame:
     return results.runs.assign(final_score=scored.fillna(fallback), final_rule=rule)
 
 
-def _describe(run: rundir.RunDir) -> dict[str, Any]:
+def _described(run: rundir.RunDir, kept: list[Cache]) -> dict[str, Any]:
+    """The row of a run, from a cache where config.json and state.json are as they were."""
+    path, done = _real(run.path), run.done
+    cache, name = _of(path, kept)
+    stats = _stats(path) if cache else None
+    facts = stats and cache.facts(name, stats[0])
+    if not facts:
+        facts = _facts(run)
+        if stats:
+            cache.put_facts(name, stats[0], facts, stats[1])
+    known = {"benchmark": benchmarks.of_task(facts["task"], facts["benchmark"]), "state": "done" if done else facts["state"]}
+    return facts | known | {"run": run.name, "path": path, "done": done}
+
+
+def _stats(path: str) -> tuple[rows.Key, float] | None:
+    """Key of config.json and state.json together, and the younger one's age."""
+    with contextlib.suppress(FileNotFoundError):
+        found = [os.stat(os.path.join(path, name)) for name in ("config.json", "state.json")]
+        return sum(map(rows.key, found), ()), min(map(rows.age, found))
+    return None
+
+
+def _facts(run: rundir.RunDir) -> dict[str, Any]:
+    """What config.json and state.json come to, as JSON; `settings`: all but names, the seed and what is measured."""
     config, state = run.config, run.state
     try:
         axes = {
             **{key: config[key] for key in ("study", "task", "preset", "size", "precision", "steps")},
             **{key: config[key] for key in ("ablation", "train_noise")},
             "agent": config["agent"]["kind"],
-            "benchmark": benchmarks.of_task(config["task"], config.get("imported", {}).get("benchmark", "")),
+            "benchmark": config.get("imported", {}).get("benchmark", ""),  # as the source said it
             "train_seed": config["seed"],
             "policy": config["evaluate"]["policy"],
-            "eval_noises": tuple(config["evaluate"]["noise"]),
+            "eval_noises": list(config["evaluate"]["noise"]),
         }
     except (KeyError, TypeError) as error:
         raise BadInput(f"{run.path / 'config.json'} lacks {error}, which every run's configuration has.") from None
+    settings = {name: value for name, value in config.items() if name not in _NOT_SETTINGS}
     started, updated = state.get("started"), state.get("updated")
     return axes | {
-        "run": run.name,
-        "path": str(run.path.resolve()),
-        "state": "done" if run.done else state.get("state", "queued"),
-        "done": run.done,
+        "state": state.get("state", "queued"),
         **{key: state.get(key, 0) for key in ("step", "updates", "attempt")},
         **{key: state.get(key) or "" for key in ("host", "message")},
         "wall_seconds": updated - started if started and updated else state.get("wall_seconds", np.nan),
+        # Of seed s adapts the source's seed s: what differs between adaptations is the source without it.
+        "settings": _SEED.sub("", json.dumps(settings, sort_keys=True)),
     }
 
 
-def _episodes(found: list[rundir.RunDir]) -> pd.DataFrame:
-    """All rows of all episodes.jsonl with the run's path; BadInput names the file where a row lacks a field."""
-    rows = [row | {"path": str(run.path.resolve())} for run in found for row in _complete(run)]
-    table = pd.DataFrame(rows, columns=None if rows else [*EPISODE, "path"])
-    table["return"] = table["return"].astype(float)
-    return table.rename(columns={"seed": "env_seed"})
+def _of(path: str, kept: list[Cache]) -> tuple[Cache | None, str]:
+    """The cache that may hold a run, and its name there."""
+    cache = next((cache for cache in kept if path.startswith(cache.root + os.sep)), None)
+    return cache, path[len(cache.root) + 1 :] if cache else ""
 
 
-def _complete(run: rundir.RunDir) -> Iterator[dict[str, Any]]:
-    for number, row in enumerate(run.rows("episodes"), 1):
-        lacking = [key for key in EPISODE if key not in row]
-        if lacking:
-            raise BadInput(f"{run.path / 'episodes.jsonl'}, row {number}: lacks {', '.join(lacking)}.")
-        yield row
+def _real(path: Path) -> str:
+    """As `Path.resolve`; the folders above thousands of runs are looked up once."""
+    return os.path.realpath(path) if path.is_symlink() else os.path.join(_folder(str(path.parent), os.getcwd()), path.name)
 
 
-def _variants(runs: pd.DataFrame, configs: list[dict[str, Any]]) -> list[str]:
+@lru_cache(maxsize=64)
+def _folder(path: str, _here: str) -> str:
+    return os.path.realpath(path)
+
+
+def _columns(paths: Iterable[str], kept: list[Cache]) -> dict[str, rows.Columns]:
+    """Path of a run -> its rows, from a cache where one holds them."""
+    columns: dict[str, rows.Columns] = {}
+    for path in paths:
+        file = os.path.join(path, "episodes.jsonl")
+        cache, name = _of(path, kept)
+        with contextlib.suppress(FileNotFoundError):
+            columns[path] = cache and cache.get(name, rows.key(os.stat(file)))
+        if columns.get(path) is None:
+            columns[path], key, age = rows.read(Path(file))
+            if cache and key:
+                cache.put(name, key, columns[path], age)
+    for cache in kept:
+        cache.save()
+    return columns
+
+
+def _final_step(columns: rows.Columns) -> int:
+    steps = columns["step"][columns["split"] == "eval"] if columns else []
+    steps = [step for step in steps if step == step]
+    return int(max(steps, default=-1))
+
+
+def _episodes(runs: pd.DataFrame, columns: dict[str, rows.Columns]) -> pd.DataFrame:
+    """One row per episode, in the order of the runs and within them by rows.WITHIN; BadInput where a row lacks a field."""
+    shared = [*AXES, "run", "path", "train_seed", "state", "done", "final_step"]
+    own = [columns[path] for path in runs.path]
+    lengths = [len(each["return"]) if each else 0 for each in own]
+    names = dict.fromkeys(name for each in own for name in each) or dict.fromkeys(rows.NEEDED)
+    table = runs[shared].take(np.repeat(np.arange(len(runs)), lengths)).reset_index(drop=True)
+    own, lengths = [each for each in own if each], [n for n in lengths if n]
+    data = {name: rows.joined([each.get(name) for each in own], lengths) for name in names if name not in shared}
+    return pd.concat([table, pd.DataFrame(data, index=table.index).rename(columns={"seed": "env_seed"})], axis=1)
+
+
+def _variants(runs: pd.DataFrame) -> list[str]:
     """Per run the settings, as `path=value ...`, in which runs that are equal on every axis differ; mostly ''.
 
     Without it two runs that differ in, say, `agent.horizon` would be averaged as if they were two seeds of one method.
     """
-    leaves = [dict(_leaves("", config)) for config in configs]
-    for own in leaves:  # of seed s adapts the source's seed s: what differs between adaptations is the source without it
-        own["source"] = _SEED.sub("", own.get("source", "null"))
-    groups = defaultdict(list)
-    for index, key in enumerate(runs[[a for a in AXES if a != "variant"]].itertuples(index=False, name=None)):
-        groups[key].append(index)
-    variants = [""] * len(configs)
-    for members in groups.values():
-        paths = sorted({path for index in members for path in leaves[index]})
-        varying = [path for path in paths if len({leaves[index].get(path) for index in members}) > 1]
-        for index in members:
-            variants[index] = " ".join(f"{path}={leaves[index].get(path, 'absent')}" for path in varying)
+    groups: dict[tuple, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    axes = runs[[a for a in AXES if a != "variant"]].itertuples(index=False, name=None)
+    for index, (key, settings) in enumerate(zip(axes, runs.settings, strict=True)):
+        groups[key][settings].append(index)
+    variants = [""] * len(runs)
+    for alike in groups.values():
+        if len(alike) > 1:
+            leaves = {text: dict(_leaves("", json.loads(text))) for text in alike}
+            paths = sorted({path for own in leaves.values() for path in own})
+            varying = [path for path in paths if len({own.get(path) for own in leaves.values()}) > 1]
+            for text, members in alike.items():
+                for index in members:
+                    variants[index] = " ".join(f"{path}={leaves[text].get(path, 'absent')}" for path in varying)
     return variants
 
 
@@ -154,7 +218,7 @@ _NOT_SETTINGS = {"version", "study", "seed", "evaluate", "imported"}
 
 def _leaves(prefix: str, value: Any) -> Iterator[tuple[str, str]]:
     if isinstance(value, dict) and value:
-        for key in value.keys() - (_NOT_SETTINGS if not prefix else set()):
-            yield from _leaves(f"{prefix}.{key}" if prefix else key, value[key])
+        for key, inner in value.items():
+            yield from _leaves(f"{prefix}.{key}" if prefix else key, inner)
     else:
         yield prefix, json.dumps(value, sort_keys=True)

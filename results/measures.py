@@ -59,6 +59,17 @@ def estimate(cells: Sequence[Cell], random: Random, of: Measure, confidence: flo
     return jackknife.interval([*_units(cells), random.units], joined, confidence)
 
 
+def linear(
+    cells: Sequence[Cell], random: Random, weights: np.ndarray, of_random: float, confidence: float = 0.95
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """As `estimate`, of many sums `weights` (R, K) @ scores + `of_random` * random at once: three arrays (R,)."""
+    groups, at = [], 0
+    for units in _units(cells):
+        groups.append((units, weights[:, at : at + units.shape[1]]))
+        at += units.shape[1]
+    return jackknife.linear([*groups, (random.units, np.full((len(weights), 1), of_random))], confidence)
+
+
 def retention(scores: np.ndarray, random: np.ndarray) -> np.ndarray:
     """(S_noise - S_random) / (S_clean - S_random) of the scores (clean, noise): the share of the skill that is left."""
     clean, noisy = scores

@@ -82,7 +82,7 @@ def _rows(
     cells: list[Cell], randoms: dict[str, measures.Random], boot: intervals.Bootstrap, confidence: float, quantile: str
 ) -> Iterator[dict[str, Any]]:
     cleans = {cell.group: cell for cell in cells if cell.key["eval_noise"] == "clean"}
-    drawn = _draw(boot, cells)
+    drawn = replicates(boot, cells)
     scores = {cell.name: _score(cell, drawn, confidence, quantile) for cell in cells}
     for cell in cells:
         clean, random = cleans.get(cell.group), randoms[cell.key["task"]]
@@ -93,8 +93,8 @@ def _rows(
         yield row | {"final": load.FINAL, "confidence": confidence, "flags": cell.flag_text()}
 
 
-def _draw(boot: intervals.Bootstrap, cells: list[Cell]) -> dict[tuple, np.ndarray]:
-    """Replicates of every cell, drawn once for all that have the same numbers of episodes."""
+def replicates(boot: intervals.Bootstrap, cells: list[Cell]) -> dict[tuple, np.ndarray]:
+    """Name of a cell -> replicates of its mean (reps,), drawn once for all that have the same numbers of episodes."""
     alike = defaultdict(list)
     for cell in cells:
         alike[tuple(len(cell.returns[seed]) for seed in cell.seeds)].append(cell)

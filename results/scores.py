@@ -55,8 +55,8 @@ def of_runs(results: load.Results, final: str | None = None) -> pd.DataFrame:
 
     score: return, NaN where missing; final: the rule; recent: mean of the run's last 10 points, whatever the rule.
 
-    final: one of finals.NAMES. Default, per benchmark: the runs' own evaluation where every run that is done has one,
-    else the benchmark's rule, which is made for training points.
+    final: one of finals.NAMES. Default, per benchmark: the runs' own evaluation, or, where a run that is done has none but
+    training points, the benchmark's rule, which is made for those.
     """
     runs, dropped = cells.distinct(results.runs)
     runs = runs.assign(method=methods(runs))
@@ -156,7 +156,8 @@ def _scored(results: load.Results, runs: pd.DataFrame, points: pd.DataFrame, fin
     benchmark = benchmarks.get(runs.benchmark.iloc[0])
     own = load.final_episodes(results)
     own = own[(own.noise == "clean") & own.path.isin(runs.path)].groupby("path")["return"].mean()
-    rule = final or (load.FINAL if runs[runs.done].path.isin(own.index).all() else benchmark.final)
+    unevaluated = runs[runs.done & ~runs.path.isin(own.index)]
+    rule = final or (benchmark.final if unevaluated.path.isin(points.path).any() else load.FINAL)
     score = runs.path.map(own if rule == load.FINAL else finals.scores(rule, points, benchmark)).astype(float)
     ends = pd.DataFrame([benchmark.ends(task) for task in runs.task], index=runs.index, columns=["low", "high"])
     normalized = (score - ends.low) / (ends.high - ends.low)

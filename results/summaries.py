@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from harness.errors import unknown
-from results import intervals, load, measures, style
+from results import intervals, load, measures, robustness, style
 from results.cells import GROUP, Cell, select
 from results.measures import Random
 from results.statistics import contrasts, jackknife
@@ -19,6 +19,7 @@ from results.statistics import contrasts, jackknife
 COLUMNS = ["task", "agent", "ablation", "train_noise", "measure", "eval_noise", "value", "ci_low", "ci_high", "interval"]
 COLUMNS += ["seeds", "reference", "flags", "confidence", "final", *(axis for axis in GROUP if axis not in COLUMNS)]
 
+RANKED = 5000  # replicates of rank agreement
 MEASURES = {
     "relative performance": "mean over noises of the score, over the clean score (rPC)",
     "mean retention": "mean over noises of retention: the share of the advantage over random play that is left",
@@ -131,12 +132,13 @@ def _half(curve: list[Cell], at: np.ndarray, random: Random, confidence: float, 
     """
     strengths = np.unique(np.concatenate([np.linspace(0, at[-1], 201), at]))
 
-    def above(strength: float) -> measures.Measure:
-        right = int(np.clip(np.searchsorted(at, strength), 1, len(at) - 1))
-        share = (strength - at[right - 1]) / (at[right] - at[right - 1])
-        return lambda s, r: (1 - share) * s[right - 1] + share * s[right] - (s[0] + r) / 2
-
-    value, low, high = np.transpose([measures.estimate(curve, random, above(x), confidence) for x in strengths])
+    right = np.clip(np.searchsorted(at, strengths), 1, len(at) - 1)
+    share = (strengths - at[right - 1]) / (at[right] - at[right - 1])
+    weights = np.zeros((len(strengths), len(at)))
+    weights[np.arange(len(strengths)), right - 1] = 1 - share
+    weights[np.arange(len(strengths)), right] += share
+    weights[:, 0] -= 0.5
+    value, low, high = measures.linear(curve, random, weights, -0.5, confidence)
     below, held = np.flatnonzero(value <= 0), np.flatnonzero((low <= 0) & (high >= 0))
     reached = strengths[below[0]] if len(below) else np.nan
     if len(below) and below[0] > 0:
@@ -197,16 +199,24 @@ def _mce(own: dict[str, Cell], other: dict[str, Cell] | None, confidence: float)
 
 
 def _ranks(settings: dict[tuple, dict[str, Cell]], root: int, reps: int, confidence: float) -> Iterator[dict[str, Any]]:
-    """Per task and noise over all its settings; replicates draw each setting's models and episodes independently."""
-    for task in sorted({group[GROUP.index("task")] for group in settings}):
-        own = [cells for group, cells in sorted(settings.items()) if _is_learner(group, task) and "clean" in cells]
+    """Per task and noise over all its settings; replicates draw each setting's models and episodes independently.
+
+    RANKED replicates at most: the ends are one of few values of tau, which more replicates do not move.
+    """
+    reps, tasks = min(reps, RANKED), defaultdict(list)
+    for group, cells in sorted(settings.items()):
+        if group[GROUP.index("agent")] != "random" and "clean" in cells:
+            tasks[group[GROUP.index("task")]].append(cells)
+    boot = intervals.Bootstrap(np.random.default_rng(root), reps)
+    for task, own in sorted(tasks.items()):
+        drawn = _drawn(own, boot, root)
         for noise in sorted({noise for cells in own for noise in cells} - {"clean"}, key=style.noise_order):
             pairs = [(cells["clean"], cells[noise]) for cells in own if noise in cells]
             if len(pairs) < 3:
                 continue
             means = np.array([[cell.seed_means.mean() for cell in pair] for pair in pairs])
-            drawn = np.stack([_drawn(pair, root, reps) for pair in pairs])
-            low, high = intervals.percentiles(_kendall(drawn[..., 0], drawn[..., 1]), confidence)
+            clean, noisy = (np.stack([some[name] for some in drawn if noise in some]) for name in ("clean", noise))
+            low, high = intervals.percentiles(_kendall(clean, noisy), confidence)
             value = float(_kendall(means[:, :1], means[:, 1:])[0])
             seeds = min(len(cell.seeds) for pair in pairs for cell in pair)
             flags = "one_seed" if seeds == 1 else "few_runs" if seeds < 10 else ""
@@ -214,22 +224,28 @@ def _ranks(settings: dict[tuple, dict[str, Cell]], root: int, reps: int, confide
             yield row | {"ci_low": low, "ci_high": high, "interval": "bootstrap-two-level", "flags": flags}
 
 
-def _drawn(pair: tuple[Cell, Cell], root: int, reps: int) -> np.ndarray:
-    """Replicates (reps, 2) of a setting's clean and noisy score, drawn by the setting's own stream."""
-    rng = np.random.default_rng([root, zlib.crc32(repr(pair[0].group).encode())])
-    columns = [intervals.two_level([cell.returns[seed] for seed in cell.seeds], reps, rng) for cell in pair]
-    return np.stack(columns, axis=1)
+def _drawn(settings: list[dict[str, Cell]], boot: intervals.Bootstrap, root: int) -> list[dict[str, np.ndarray]]:
+    """Per setting, replicates of its score under each noise, of models and episodes drawn for this setting.
+
+    Draws are shared by cells with the same numbers of episodes; a shift of its own makes a setting's replicates
+    independent of all others', because no two replicates of the bootstrap are of the same draw.
+    """
+    found = robustness.replicates(boot, [cell for cells in settings for cell in cells.values()])
+    shifted = []
+    for cells in settings:
+        seed = zlib.crc32(repr(next(iter(cells.values())).group).encode())
+        shift = int(np.random.default_rng([root, seed]).integers(boot.reps))
+        shifted.append({noise: np.roll(found[cell.name], shift) for noise, cell in cells.items()})
+    return shifted
 
 
 def _kendall(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Kendall's tau-a over the first axis, for every column: concordant minus discordant pairs over all pairs."""
     i, j = np.triu_indices(len(x), 1)
-    return (np.sign(x[i] - x[j]) * np.sign(y[i] - y[j])).mean(axis=0)
-
-
-def _is_learner(group: tuple, task: str) -> bool:
-    key = dict(zip(GROUP, group, strict=True))
-    return key["task"] == task and key["agent"] != "random"
+    total = np.zeros(x.shape[1])
+    for a, b in zip(i.tolist(), j.tolist(), strict=True):
+        total += np.sign(x[a] - x[b]) * np.sign(y[a] - y[b])
+    return total / len(i)
 
 
 def _with(group: tuple, **axes: str) -> tuple:

@@ -202,3 +202,23 @@ def test_nothing_is_best_by_two_runs():
     """However far apart: of two pairs of runs drawn alike, five in a hundred look so."""
     assert contrasts.best([[1.0, 1.01], [5.0, 5.01]]) is None
     assert contrasts.best([[1.0, 1.01, 0.99], [5.0, 5.01, 5.02]]) == 1
+
+
+def test_linear_functions_have_the_same_jackknife_interval_all_at_once():
+    rng = np.random.default_rng(4)
+    x, y = rng.normal(size=(5, 3)), rng.normal(size=(9, 1))
+    weights = rng.normal(size=(7, 3))
+    value, low, high = jackknife.linear([(x, weights), (y, np.full((7, 1), -0.5))])
+    for place, row in enumerate(weights):
+        found = jackknife.interval([x, y], lambda a, b, row=row: row @ a - 0.5 * b[0])
+        assert (value[place], low[place], high[place]) == pytest.approx(found, rel=1e-9)
+
+
+def test_two_level_replicates_have_the_variance_that_theory_gives_them():
+    """Drawing S of S seeds, then E of E episodes: variance of seed means / S, and mean episode variance / (S E)."""
+    rng = np.random.default_rng(0)
+    models = [500 + rng.normal(rng.normal(), 2, size=e) for e in (4, 7, 3, 9)]
+    expected = np.var([m.mean() for m in models]) / 4 + np.mean([m.var() / len(m) for m in models]) / 4
+    replicates = intervals.two_level(models, 50_000, rng)
+    assert replicates.mean() == pytest.approx(np.mean([m.mean() for m in models]), abs=0.02)
+    assert replicates.var() == pytest.approx(expected, rel=0.03)

@@ -36,3 +36,23 @@ def interval(groups: Sequence[np.ndarray], of: Function, confidence: float = 0.9
     df = variance**2 / sum(v**2 / f for v, f in parts)
     half = special.stdtrit(df, 0.5 + confidence / 2) * np.sqrt(variance)
     return float(value), float(value - half), float(value + half)
+
+
+def linear(
+    groups: Sequence[tuple[np.ndarray, np.ndarray]], confidence: float = 0.95
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """As `interval`, of R sums over groups (units (S, K), weights (R, K)) of weights @ means: three arrays (R,).
+
+    A linear function's pseudo-values are its values at the units, so that no mean needs to be left out.
+    """
+    value = sum(weights @ units.mean(axis=0) for units, weights in groups)
+    parts = [
+        ((units @ weights.T).var(axis=0, ddof=1) / len(units), len(units) - 1) for units, weights in groups if len(units) > 1
+    ]
+    variance = sum(v for v, _ in parts)
+    if not parts:
+        return value, np.full_like(value, np.nan), np.full_like(value, np.nan)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        df = variance**2 / sum(v**2 / f for v, f in parts)
+    half = np.where(variance > 0, special.stdtrit(df, 0.5 + confidence / 2) * np.sqrt(variance), 0.0)
+    return value, value - half, value + half

@@ -1,0 +1,67 @@
+"""Statistics: bootstraps of 10 runs x 26 tasks x 50 000 replicates, beside drawing as many random numbers; memory on top."""
+
+from __future__ import annotations
+
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from harness import plugins
+from harness.bench import Options, Row, spread, timed
+
+TAKES = ()
+TABLE = {
+    "job": "job",
+    "s": "seconds",
+    "processor, s": "cpu_seconds",
+    "target, s": "target_seconds",
+    "as many random numbers, s": "random_seconds",
+    "memory on top, MB": "extra_megabytes",
+    "load": "load_average",
+}
+CASES = ({},)
+RUNS, TASKS, REPS = 10, 26, 50_000
+TAUS = np.linspace(0, 2, 81)
+TARGETS = {"IQM interval, one method": 0.2, "probability of improvement, one pair": 1.2, "profile at 81 taus, one method": 1.0}
+
+
+def measure(options: Options) -> Iterator[Row]:
+    drawing = spread("x", timed(lambda: np.random.default_rng(0).integers(RUNS, size=(TASKS, RUNS, REPS), dtype=np.uint16)))
+    for (job, target), work in zip(TARGETS.items(), _jobs(), strict=True):
+        row: Row = {"subject": "stats", "job": job, "runs": RUNS, "tasks": TASKS, "replicates": REPS}
+        row |= spread("seconds", timed(work)) | {"target_seconds": target, "random_seconds": drawing["x"]}
+        yield row | {"cpu_seconds": _processor(work), "extra_megabytes": _memory(work)}
+
+
+def _jobs() -> list[Callable[[], Any]]:
+    """Each job to its interval, from scores to both ends."""
+    aggregates, improvement, strata = (
+        plugins.load("results.statistics", name) for name in ("aggregates", "improvement", "strata")
+    )
+    percentiles = plugins.load("results", "intervals").percentiles
+    rng = np.random.default_rng(0)
+    x, y = (strata.Strata.of({f"task {t:02}": rng.gamma(1.5, 0.5, RUNS) for t in range(TASKS)}) for _ in range(2))
+    fresh, profile = (lambda: np.random.default_rng(0)), aggregates.profile(TAUS)
+    return [
+        lambda: percentiles(x.replicates({"": aggregates.iqm}, fresh(), REPS)[""]),
+        lambda: percentiles(improvement.replicates(x, y, fresh(), REPS)),
+        lambda: percentiles(x.replicates({"": profile}, fresh(), REPS)[""].T),
+    ]
+
+
+def _processor(work: Callable[[], Any]) -> float:
+    """Processor time of one call: other work on the machine hardly changes it."""
+    begun = time.process_time()
+    work()
+    return time.process_time() - begun
+
+
+def _memory(work: Callable[[], Any]) -> float:
+    tracemalloc.start()
+    work()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return peak / 1e6
