@@ -176,13 +176,14 @@ def run(study: str | None, scale: str | None, task: str | None, runs: Path, chan
 @click.argument("study")
 @click.option("--scale", help="Apply a study's named overrides, e.g. tiny.")
 @click.option("--json", "as_json", is_flag=True)
+@cli_cluster.profile_option
 @_runs_option
-def plan(study: str, scale: str | None, as_json: bool, runs: Path) -> None:
+def plan(study: str, scale: str | None, as_json: bool, profile: Path | None, runs: Path) -> None:
     """What STUDY comes to: cells and what each changes, what is done, what is left and its cost, the arrays to submit."""
     from harness import plan as plans
     from harness import plan_page
 
-    made = plans.plan(study, scale, runs)
+    made = plans.plan(study, scale, runs, profile)
     click.echo(json.dumps(plans.rows(made), indent=1) if as_json else plan_page.text(made))
 
 

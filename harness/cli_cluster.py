@@ -20,7 +20,7 @@ _runs = click.option(
 )
 _cluster = click.option("--cluster", type=click.Choice(["slurm", "local"]), default="slurm", show_default=True)
 _parallel = click.option("--parallel", type=click.IntRange(1), help="Runs at a time.  [default: the study's]")
-_profile = click.option(
+profile_option = click.option(
     "--profile", type=click.Path(path_type=Path), help="cluster.yaml.  [default: here, or ~/.config/dreamproof]"
 )
 
@@ -30,7 +30,7 @@ _profile = click.option(
 @_scale
 @_cluster
 @_parallel
-@_profile
+@profile_option
 @click.option("--dry-run", is_flag=True, help="Print the exact batch scripts; submit nothing.")
 @_runs
 def submit(study: str, scale: str | None, runs: Path, dry_run: bool, cluster: str, **options: Any) -> None:
@@ -106,7 +106,7 @@ def cancel(study: str, scale: str | None, runs: Path) -> None:
 @click.option("--state", "states", default="failed,timeout", show_default=True, help="Which runs, e.g. failed,diverged.")
 @_cluster
 @_parallel
-@_profile
+@profile_option
 @click.option("--dry-run", is_flag=True)
 @_runs
 def retry(study: str, scale: str | None, states: str, runs: Path, **options: Any) -> None:
@@ -130,7 +130,7 @@ def devcluster(what: str, accounting: bool) -> None:
 
 
 @click.command()
-@_profile
+@profile_option
 @click.option("--json", "as_json", is_flag=True)
 @_runs
 def doctor(profile: Path | None, as_json: bool, runs: Path) -> int:
@@ -154,7 +154,9 @@ def _slurm(
 
     cluster = profiles.load(profile)
     if dry_run:
-        made = submit.plan(root, needs, cluster, parallel)
+        over = [name for name in cells if (root / name / "done").exists()]
+        anew = {name for name in over if not RunDir(root / name).holds(cells[name].dump())}
+        made = submit.plan(root, needs, cluster, parallel, anew)
         click.echo("\n".join(submit.texts(root, made.arrays, cluster)), nl=False)
     else:
 

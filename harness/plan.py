@@ -63,11 +63,13 @@ class Cost:
 
 @dataclass(frozen=True)
 class Array:
-    """A job array: so many tasks that need the same, each of at most `resources.pack` runs."""
+    """A job array: so many tasks that need the same, each of at most `resources.pack` runs, `at_once` of them at a time."""
 
     tasks: int
     runs: int
+    at_once: int
     resources: Resources
+    text: str
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,8 @@ class Plan:
     spent: Cost
     left: Cost
     arrays: tuple[Array, ...]
+    held_back: int  # tasks beyond the cluster's submit limit
+    warning: str | None  # why the scheduler could not be asked
 
     @property
     def states(self) -> dict[str, int]:
@@ -99,14 +103,18 @@ class _Run:
     needs: Resources
 
 
-def plan(what: str | Path, scale: str | None, root: Path) -> Plan:
-    """The plan of a study with its runs below `root`. BadInput where the study, or a run's directory, is unreadable."""
+def plan(what: str | Path, scale: str | None, root: Path, profile: Path | None = None) -> Plan:
+    """The plan of a study with its runs below `root`, for the cluster of a profile (cluster.yaml).
+
+    BadInput where the study, the profile, or a run's directory, is unreadable.
+    """
     loaded, cells = study.planned(what, scale)
     runs = [_look(root, cell, study.resources(loaded, cell, str(what))) for cell in cells]
     paces = _paces(root, {_work(each.run, each.needs) for each in runs})
     estimates = {_place(each): _estimate(each, paces) for each in runs}
     todo = [each for each in runs if each.state not in OVER]
     bases = {task: study.base(loaded, task) for task in loaded.tasks}
+    sent = _sent(root / loaded.name, runs, profile)
     return Plan(
         name=loaded.name,
         description=loaded.description,
@@ -117,7 +125,9 @@ def plan(what: str | Path, scale: str | None, root: Path) -> Plan:
         estimates=tuple(estimates[place] for place in sorted({_place(each) for each in todo})),
         spent=_cost((each, each.hours, False) for each in runs if each.hours),
         left=_cost((each, e.hours * each.left, not e.measured) for each in todo for e in [estimates[_place(each)]]),
-        arrays=tuple(_arrays(each.needs for each in todo)),
+        arrays=tuple(Array(len(a.tasks), a.runs, a.at_once, a.resources, str(a)) for a in sent.arrays),
+        held_back=sent.held_back,
+        warning=sent.overview.warning,
     )
 
 
@@ -202,12 +212,12 @@ def _cost(runs: Iterable[tuple[_Run, float, bool]]) -> Cost:
     )
 
 
-def _arrays(needs: Iterable[Resources]) -> Iterator[Array]:
-    """Those that `submit` would send: one per kind of resources, cut where the cluster, if there is one, cuts them."""
-    arrays, scheduler = (plugins.load("slurm", name) for name in ("arrays", "scheduler"))
-    limit = scheduler.array_limit() if scheduler.configured() else scheduler.ARRAY
-    for array in arrays.arrays({str(number): each for number, each in enumerate(needs)}, limit):
-        yield Array(tasks=len(array.tasks), runs=sum(map(len, array.tasks)), resources=array.resources)
+def _sent(folder: Path, runs: Sequence[_Run], profile: Path | None) -> Any:
+    """What `submit` would send now: its own plan."""
+    submit, profiles = (plugins.load("slurm", name) for name in ("submit", "profile"))
+    needs = {each.run.run_id: each.needs for each in runs}
+    anew = {each.run.run_id for each in runs if each.state == "queued" and (folder / each.run.run_id / "done").exists()}
+    return submit.plan(folder, needs, profiles.load(profile), anew=anew)
 
 
 def _added(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:

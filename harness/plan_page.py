@@ -53,11 +53,11 @@ def _money(plan: Plan) -> Iterator[str]:
         source = f"measured on {_count(e.measured, 'finished run')}" if e.measured else "at most (resources.hours)"
         hours = f"{e.hours:.3g} h" if e.hours >= 1 else f"{e.hours * 60:.2g} min"
         yield f"  {e.task}, {e.agent}: {hours} a run, {source}"
-    for array in plan.arrays:
-        need = array.resources
-        limit = f", {need.parallel} runs at a time" if need.parallel else ""
-        gpus = f"{need.gpus} GPU, " if need.gpus else ""
-        yield f"array: {_count(array.tasks, 'task')} of {gpus}{need.cpus} CPU, {need.memory}, {need.hours:g} h{limit}"
+    yield from (f"array: {array.text}" for array in plan.arrays)
+    if plan.held_back:
+        yield f"held back by the submit limit: {_count(plan.held_back, 'task')}"
+    if plan.warning:
+        yield f"warning: {plan.warning}"
 
 
 def _hours(cost: Cost) -> str:

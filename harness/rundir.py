@@ -103,7 +103,7 @@ class RunDir:
         """
         run = cls(path)
         path.mkdir(parents=True, exist_ok=True)
-        if not run._holds(content):
+        if not run.holds(content):
             write_json(path / "config.json", content, sync=sync)
             run.mark_done(False)
             if run.state["state"] == "done":
@@ -112,7 +112,8 @@ class RunDir:
             run.set_state(sync=sync, **QUEUED)
         return cls(path)
 
-    def _holds(self, content: dict[str, Any]) -> bool:
+    def holds(self, content: dict[str, Any]) -> bool:
+        """Whether the directory is of this very configuration, its evaluation grid included."""
         path = self.path / "config.json"
         return path.exists() and path.stat().st_size > 0 and self.config == content
 

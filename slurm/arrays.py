@@ -32,6 +32,26 @@ class Array:
     def pack(self) -> int:
         return max(map(len, self.tasks))
 
+    @property
+    def runs(self) -> int:
+        return sum(map(len, self.tasks))
+
+    @property
+    def cpus(self) -> int:
+        return self.resources.cpus * self.pack
+
+    @property
+    def memory(self) -> str:
+        number, unit = re.fullmatch(r"(\d+)([KMGT]?)", self.resources.memory).groups()
+        return f"{int(number) * self.pack}{unit}"
+
+    def __str__(self) -> str:
+        gpus = f"{self.resources.gpus} GPU, " if self.resources.gpus else ""
+        packed = f" of up to {self.pack} runs" if self.pack > 1 else ""
+        throttle = f", {self.at_once} at a time" if self.at_once < len(self.tasks) else ""
+        size = f"{len(self.tasks)} task{'s' * (len(self.tasks) != 1)}{packed}"
+        return f"{size}, each {gpus}{self.cpus} CPU, {self.memory}, {self.resources.hours:g} h{throttle}"
+
 
 def arrays(needs: Mapping[str, Resources], limit: int) -> list[Array]:
     """`needs`: run -> resources. Arrays of at most `limit` tasks; a study's `parallel` is shared out among them."""
@@ -74,12 +94,11 @@ def warning_seconds(minutes: int, profile: Profile) -> int:
 
 
 def _parameters(array: Array, profile: Profile) -> dict[str, Any]:
-    need, pack = array.resources, array.pack
-    number, unit = re.fullmatch(r"(\d+)([KMGT]?)", need.memory).groups()
+    need = array.resources
     return {
         "time": array.minutes,
-        "cpus_per_task": need.cpus * pack,
-        "mem": f"{int(number) * pack}{unit}",
+        "cpus_per_task": array.cpus,
+        "mem": array.memory,
         "array_parallelism": array.at_once,
         "wckey": None,  # submitit's own would be refused where keys are checked
         "partition": need.partition or profile.partition,

@@ -19,6 +19,7 @@ OURS = ("array", "chdir", "error", "export", "job-name", "open-mode", "output", 
 class Limits(Model):
     array: int | None = Field(None, ge=1, description="tasks per array; default: the cluster's MaxArraySize")
     submit: int | None = Field(None, ge=1, description="tasks of yours in the queue at a time; default: none known")
+    hours: float | None = Field(None, gt=0, description="longest time limit of a job; a longer run goes on in the next job")
 
 
 class Profile(Model):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,19 +31,30 @@ class Plan:
 
     @property
     def runs(self) -> int:
-        return sum(len(task) for array in self.arrays for task in array.tasks)
+        return sum(array.runs for array in self.arrays)
 
 
-def plan(study: Path, needs: Mapping[str, Resources], profile: Profile, parallel: int | None = None) -> Plan:
-    """The arrays for every run of `needs` (name -> resources) that is neither finished nor in the queue."""
+def plan(
+    study: Path, needs: Mapping[str, Resources], profile: Profile, parallel: int | None = None, anew: Collection[str] = ()
+) -> Plan:
+    """The arrays for every run of `needs` (name -> resources) that is neither finished nor in the queue.
+
+    `anew`: runs whose directory says `done` of another evaluation, which a submission opens again.
+    """
     seen = state.overview(study) if study.is_dir() else state.Overview([], None)
     rows = {row.run: row for row in seen.rows}
-    missing = [name for name in needs if name not in rows or rows[name].sendable]
-    chosen = {name: needs[name].model_copy(update={"parallel": parallel or needs[name].parallel}) for name in missing}
+    missing = [name for name in needs if name not in rows or name in anew or rows[name].sendable]
+    chosen = {name: _within(needs[name], profile, parallel) for name in missing}
     made = arrays.arrays(chosen, profile.limits.array or scheduler.array_limit())
     jobs = {row.job for row in seen.rows if row.job}
     free = None if profile.limits.submit is None else max(0, profile.limits.submit - len(jobs))
     return Plan(*_fit(made, seen, free))
+
+
+def _within(need: Resources, profile: Profile, parallel: int | None) -> Resources:
+    """What a run may have: a job is no longer than the cluster allows, and the run goes on in the next one."""
+    hours = min(need.hours, profile.limits.hours or need.hours)
+    return need.model_copy(update={"parallel": parallel or need.parallel, "hours": hours})
 
 
 def texts(study: Path, made: Sequence[Array], profile: Profile) -> list[str]:
@@ -98,12 +109,12 @@ def _send(study: Path, made: Plan, profile: Profile, say: Callable[[str], None])
             (folder / f"array-{number}.json").unlink()
             if number == 0:
                 submission.forget(folder)
-            gone = sum(len(task) for before in made.arrays[:number] for task in before.tasks)
+            gone = sum(before.runs for before in made.arrays[:number])
             raise RunFailed(
                 f"{gone} of {made.runs} runs were submitted, then {error} The same command sends the rest."
             ) from None
         replace(sent, job=job).write()
-        say(f"job {job}: {len(array.tasks)} tasks, {sum(map(len, array.tasks))} runs ({_words(array)})")
+        say(f"job {job}: {array.runs} runs in {array}")
 
 
 def _without_hopeless(study: Path, made: Plan, needs: Mapping[str, Resources], profile: Profile, parallel: int | None) -> Plan:
@@ -147,9 +158,3 @@ def _fit(made: list[Array], seen: state.Overview, free: int | None) -> tuple[lis
         if room:
             kept.append(replace(array, tasks=array.tasks[:room], at_once=min(array.at_once, room)))
     return kept, seen, back
-
-
-def _words(array: Array) -> str:
-    need = array.resources
-    gpus = f"{need.gpus} GPU, " if need.gpus else ""
-    return f"{gpus}{need.cpus} CPU, {need.memory}, {need.hours:g} h, {array.at_once} at a time"

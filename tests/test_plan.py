@@ -59,7 +59,7 @@ def test_nothing_has_begun(file, tmp_path):
     assert len(made.cells) == 2 * 3 and made.states == {"missing": 18}
     assert made.left == plan.Cost(runs=18, core_hours=18 * 4 * 2, gpu_hours=0, bounded=18) and made.spent.runs == 0
     assert all((e.hours, e.measured) == (4, 0) for e in made.estimates) and len(made.estimates) == 4
-    assert [(a.tasks, a.runs, a.resources.memory) for a in made.arrays] == [(9, 18, "8G")]
+    assert [(a.tasks, a.runs, a.at_once, a.resources.memory) for a in made.arrays] == [(9, 18, 3, "8G")]
 
 
 def test_the_difference_of_a_cell_is_exact(file, tmp_path):
@@ -170,7 +170,7 @@ def test_the_page_says_it_all_in_a_hundred_columns(file, tmp_path):
         "agent.kl.free_nats: 1.0 -> 0.0",
         "left: at most 144 core-hours, 0 GPU-hours for 18 runs",
         "counter/image, dreamer: 4 h a run, at most (resources.hours)",
-        "array: 9 tasks of 2 CPU, 8G, 4 h, 6 runs at a time",
+        "array: 9 tasks of up to 2 runs, each 4 CPU, 16G, 4 h, 3 at a time",
     ):
         assert said in text, text
     for name in study.names():

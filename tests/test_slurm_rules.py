@@ -310,6 +310,39 @@ def test_a_submit_limit_holds_tasks_back(recorded):
     assert "50 of 70 runs submitted in 2 arrays; 20 tasks held back" in said
 
 
+def sent(cwd):
+    """The arrays of the submissions that went out -> tasks, runs of each, oldest first."""
+    return [(len(one.tasks), sum(map(len, one.tasks))) for one in submission.everything(cwd / "runs" / "grid")]
+
+
+def test_a_plan_and_a_dry_run_are_what_submit_sends_under_the_limits_of_the_cluster(recorded):
+    (recorded / "cluster.yaml").write_text("limits: {submit: 9, array: 5, hours: 1.5}\nextra: {qos: long}\n")
+    study_file = cluster.study(recorded, seeds=30, resources={"memory": "1G", "cpus": 2, "hours": 4, "pack": 3, "parallel": 6})
+    planned = json.loads(dreamproof("plan", study_file, "--json", cwd=recorded))
+    assert [(a["tasks"], a["runs"], a["at_once"]) for a in planned["arrays"]] == [(5, 15, 1), (4, 12, 1)]
+    assert planned["held_back"] == 1
+    page = dreamproof("plan", study_file, cwd=recorded)
+    assert "array: 5 tasks of up to 3 runs, each 6 CPU, 3G, 1.5 h, 1 at a time" in page
+    assert "held back by the submit limit: 1 task" in page
+    text = dreamproof("submit", study_file, "--dry-run", cwd=recorded)
+    for line in ("--array=0-4%1", "--array=0-3%1", "--time=90", "--cpus-per-task=6", "--mem=3G", "--qos=long"):
+        assert f"#SBATCH {line}\n" in text
+    assert not (recorded / "runs").exists()
+    dreamproof("submit", study_file, cwd=recorded)
+    assert sent(recorded) == [(5, 15), (4, 12)]
+    queue(recorded)
+    assert "array:" not in (page := dreamproof("plan", study_file, cwd=recorded)) and "1 task" in page
+
+
+def test_a_plan_counts_runs_whose_evaluation_has_changed(recorded):
+    study_file = cluster.study(recorded, seeds=2)
+    dreamproof("submit", study_file, "--cluster", "local", cwd=recorded)
+    assert "array:" not in dreamproof("plan", study_file, cwd=recorded)
+    study_file = cluster.study(recorded, seeds=2, evaluate={"noise": ["clean"], "episodes": 3})
+    assert "array: 2 tasks" in dreamproof("plan", study_file, cwd=recorded)
+    assert "--array=0-1%2" in dreamproof("submit", study_file, "--dry-run", cwd=recorded)
+
+
 def test_a_scheduler_that_does_not_answer_makes_nothing_lost(recorded):
     study_file = cluster.study(recorded, seeds=3)
     dreamproof("submit", study_file, cwd=recorded)
