@@ -69,7 +69,7 @@ evidence: setup
 	$(BIN)/dreamproof export stored runs/repo-helps --out results/stored/repo-helps.csv.gz
 	$(BIN)/dreamproof table robustness runs/repo-helps --out docs/repo-helps.md
 	$(BIN)/dreamproof plot curves runs/repo-helps --out docs/repo-helps.png
-	$(BIN)/python tests/campaign.py --seconds 240 --learners 10 --steps 1200 --out docs/campaign.json
+	$(BIN)/python tests/campaign.py --seconds 180 --learners 6 --steps 800 --out docs/campaign.json
 
 # A real SLURM on this machine, for trials and tests. It says which Debian packages are missing.
 devcluster-up devcluster-down: devcluster-%: setup

@@ -113,8 +113,10 @@ def retry(study: str, scale: str | None, states: str, runs: Path, **options: Any
     """Give runs of STUDY that were left another three attempts, from their last checkpoint, and submit them."""
     from slurm import retry
 
-    chosen = retry.retry(_root(study, scale, runs), [s.strip() for s in states.split(",") if s.strip()], options["dry_run"])
-    click.echo(f"{chosen} runs to try again.")
+    wanted = [s.strip() for s in states.split(",") if s.strip()]
+    chosen, held = retry.retry(_root(study, scale, runs), wanted, options["dry_run"])
+    later = f" {held} more share a job that is still at work: call again when it has ended." if held else ""
+    click.echo(f"{chosen} runs to try again.{later}")
     if chosen:
         click.get_current_context().invoke(submit, study=study, scale=scale, runs=runs, **options)
 

@@ -14,18 +14,23 @@ from slurm import state
 LEFT = ("failed", "timeout", "diverged", "lost", "preempted", "cancelled")
 
 
-def retry(study: Path, states: Sequence[str], dry_run: bool = False) -> int:
-    """Reset the failures of runs in these states -> how many. They go on from their checkpoint; diverged ones from nothing."""
+def retry(study: Path, states: Sequence[str], dry_run: bool = False) -> tuple[int, int]:
+    """Reset the failures of runs in these states; they go on from their checkpoint, diverged ones from nothing.
+
+    -> how many, and how many more are left because their job is still in the queue: it runs others of its pack.
+    """
     for each in states:
         if each not in LEFT:
             raise unknown("state to retry", each, LEFT)
-    chosen = [row for row in state.overview(study).rows if row.state in states and row.job is None]
+    seen = state.settled(study, lambda row: row.state in states)
+    named = [row for row in seen.rows if row.state in states]
+    chosen = [row for row in named if row.job is None]
     for row in () if dry_run else chosen:
         run = RunDir(study / row.run)
         if row.state == "diverged":
             _clear(run)
         failures.forget(run)
-    return len(chosen)
+    return len(chosen), len(named) - len(chosen)
 
 
 def _clear(run: RunDir) -> None:

@@ -122,11 +122,16 @@ def requeue(job: str) -> bool:
 
 
 def described(job: str) -> dict[str, str]:
-    """Fields of `scontrol show job`; empty where it cannot be asked."""
+    """Fields of `scontrol show job`, of squeue where there is no scontrol; empty where neither can be asked."""
     try:
         return dict(field.partition("=")[::2] for field in call("scontrol", "-o", "show", "job", job).split())
     except Unreachable:
+        pass
+    try:
+        said = call("squeue", "-h", "-j", job, "-t", "all", "-O", "State:|,RestartCnt:|,PreemptTime:|").split("|")
+    except Unreachable:
         return {}
+    return dict(zip(("JobState", "Restarts", "PreemptTime"), map(str.strip, said), strict=False))
 
 
 def _jobs(text: str) -> Iterator[Job]:

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from slurm import scheduler, submission
 from slurm.scheduler import Job
 
 ORDER = ("done", "running", "queued", "preempted", "timeout", "lost", "cancelled", "diverged", "failed")
+ENDING = 30.0  # seconds to wait for jobs that are about to leave the queue
+OVER = ("done", "failed", "diverged")  # what a job leaves alone
 SENDABLE = ("queued", "preempted", "timeout", "lost", "cancelled")  # where no job is in the queue: what `submit` sends
 ENDED = {  # how the scheduler says that a task ended -> state, what it means
     "TIMEOUT": ("timeout", "time limit reached before a checkpoint could be made"),
@@ -39,7 +42,7 @@ ENDED = {  # how the scheduler says that a task ended -> state, what it means
 
 @dataclass(frozen=True)
 class Row:
-    """A run as it stands. `job`: it has one in the queue."""
+    """A run as it stands. `job`: it has one in the queue. `ending`: that job has nothing left to do."""
 
     run: str
     state: str
@@ -50,6 +53,7 @@ class Row:
     job: str | None
     host: str | None
     kind: str | None = None
+    ending: bool = False
 
     @property
     def sendable(self) -> bool:
@@ -80,7 +84,18 @@ def overview(study: Path) -> Overview:
         of_open = [each for each in sent if any(run in open_names for task in each.tasks for run in task)]
         jobs = _newest(of_open, scheduler.endings(each.name for each in of_open), open_names) | jobs
     submitted = {run for each in sent for task in each.tasks for run in task}
-    return Overview([_row(study, name, found[name], jobs.get(name), name in submitted, warning) for name in names], warning)
+    at_work = {job for name, job in jobs.items() if found[name]["state"] not in OVER and job.state != "COMPLETING"}
+    rows = [_row(study, name, found[name], jobs.get(name), name in submitted, warning) for name in names]
+    return Overview([replace(row, ending=bool(row.job) and jobs[row.run] not in at_work) for row in rows], warning)
+
+
+def settled(study: Path, waits: Callable[[Row], bool]) -> Overview:
+    """The overview once no job of the rows that `waits` names is just ending, or after `ENDING` seconds."""
+    limit, seen = time.monotonic() + ENDING, overview(study)
+    while any(row.ending and waits(row) for row in seen.rows) and time.monotonic() < limit:
+        time.sleep(1)
+        seen = overview(study)
+    return seen
 
 
 def resolve(
@@ -88,7 +103,7 @@ def resolve(
 ) -> tuple[str, str]:
     """The rules -> (state, message). `alive`: whether the claim shows signs of life; None where there is no claim."""
     said, message = state["state"], state.get("message") or ""
-    if said in ("done", "failed", "diverged"):
+    if said in OVER:
         return said, message
     if alive():
         return "running", message

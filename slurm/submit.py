@@ -35,13 +35,14 @@ class Plan:
 
 
 def plan(
-    study: Path, needs: Mapping[str, Resources], profile: Profile, parallel: int | None = None, anew: Collection[str] = ()
-) -> Plan:
+    study: Path, needs: Mapping[str, Resources], profile: Profile, parallel: int | None = None, anew: Collection[str] = (),
+    seen: state.Overview | None = None,
+) -> Plan:  # fmt: skip
     """The arrays for every run of `needs` (name -> resources) that is neither finished nor in the queue.
 
     `anew`: runs whose directory says `done` of another evaluation, which a submission opens again.
     """
-    seen = state.overview(study) if study.is_dir() else state.Overview([], None)
+    seen = seen or (state.overview(study) if study.is_dir() else state.Overview([], None))
     rows = {row.run: row for row in seen.rows}
     missing = [name for name in needs if name not in rows or name in anew or rows[name].sendable]
     chosen = {name: _within(needs[name], profile, parallel) for name in missing}
@@ -83,7 +84,8 @@ def submit(
     (study / submission.JOBS).mkdir(parents=True, exist_ok=True)
     with _alone(study / submission.JOBS / "claim"):
         prepare()
-        made = plan(study, needs, profile, parallel)
+        seen = state.settled(study, lambda row: row.state not in state.OVER)
+        made = plan(study, needs, profile, parallel, seen=seen)
         if made.overview.warning:
             raise RunFailed(f"Nothing was submitted: {made.overview.warning}.")
         made = _without_hopeless(study, made, needs, profile, parallel)

@@ -36,6 +36,17 @@ def test_with_accounting_the_end_of_a_forgotten_job_is_known(tmp_path_factory, t
         devcluster.start("slurmctld")
         row = until(lambda: next(iter(cluster.rows(tmp_path).values())) if not jobs() else None)
         assert (row["state"], row["message"]) == ("cancelled", "its job was cancelled")
+        for number, ended, kind in ((11, "lost", "memory"), (7, "lost", "node"), (6, "timeout", "time")):
+            recorded_as(number)  # nothing here can make the kernel's limits or a node end a job like this
+            row = next(iter(cluster.rows(tmp_path).values()))
+            assert (row["state"], row["kind"], row["job"]) == (ended, kind, None)
+            assert f"dreamproof submit {study}" in dreamproof("status", study, cwd=tmp_path)
+
+
+def recorded_as(state):
+    """Let the database say that every job ended in this state (slurmdb.h: 6 time limit, 7 node failure, 11 out of memory)."""
+    client = ["mariadb", f"--socket={devcluster.root()}/mariadb.sock", "--user=root", "slurm"]
+    subprocess.run([*client, "-e", f"update dev_job_table set state = {state}"], check=True)
 
 
 def accounted():

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 
 import cluster
@@ -97,13 +98,14 @@ def test_a_time_limit_is_met_with_a_checkpoint_and_the_run_goes_on(slurm, tmp_pa
 def test_a_run_that_fails_the_same_way_three_times_is_left_with_its_reason(slurm, tmp_path):
     study = cluster.study(tmp_path, seeds=1)
     dreamproof("submit", study, cwd=tmp_path)
-    until(lambda: cluster.finished(tmp_path, 1) and cluster.idle())  # while its job is still ending, nothing would be sent
+    until(lambda: cluster.finished(tmp_path, 1))
     run = the_run(tmp_path)
     for name in ("done", "state.json", "episodes.jsonl"):
         (run.path / name).unlink()
     (run.path / "episodes.jsonl").mkdir()  # a bug: nothing can be written there
     dreamproof("submit", study, cwd=tmp_path)
-    row = until(lambda: [r for r in cluster.rows(tmp_path).values() if r["state"] == "failed" and r["job"] is None])[0]
+    until(lambda: given_up(run))
+    row = next(iter(cluster.rows(tmp_path).values()))
     assert row["attempt"] == 3 and "IsADirectoryError" in row["message"] and "3 times in a row" in row["message"]
     assert "Nothing to submit" in dreamproof("submit", study, cwd=tmp_path)
     said = dreamproof("status", study, cwd=tmp_path, status=1)
@@ -112,6 +114,52 @@ def test_a_run_that_fails_the_same_way_three_times_is_left_with_its_reason(slurm
     dreamproof("retry", study, cwd=tmp_path)
     until(lambda: cluster.finished(tmp_path, 1))
     assert "IsADirectoryError" in dreamproof("logs", run.name, cwd=tmp_path)
+
+
+def given_up(run):
+    """Failed for good: between two attempts a run is `failed` for a moment too."""
+    return run.state["state"] == "failed" and "times in a row" in run.state["message"]
+
+
+def without_scontrol(folder):
+    """A profile whose nodes have every program that is needed but scontrol."""
+    place = folder / "bin"
+    place.mkdir()
+    for program in ("sbatch", "squeue", "bash", "git", "uname", "hostname"):
+        if found := shutil.which(program):
+            (place / program).symlink_to(found)
+    (folder / "cluster.yaml").write_text(json.dumps({"setup": [f"export PATH={place}"], "partition": "cancel"}))
+
+
+def test_a_preempted_run_comes_back_where_nodes_have_no_scontrol(slurm, whole, tmp_path):
+    study = cluster.study(tmp_path, **LEARNER, **resources())
+    without_scontrol(tmp_path)
+    dreamproof("submit", study, cwd=tmp_path)
+    until(lambda: training(tmp_path))
+    subprocess.run([*HIGH, "--wrap", "sleep 1"], check=True, capture_output=True)
+    until(lambda: cluster.finished(tmp_path, 1))
+    logs = "".join(path.read_text() for path in tmp_path.glob("runs/grid/.jobs/*/*.log"))
+    assert "submitted again as job" in logs and the_run(tmp_path).state["attempt"] == 2
+    same(whole, the_run(tmp_path))
+
+
+def test_a_failing_run_of_a_pack_does_not_harm_the_others(slurm, tmp_path):
+    study = cluster.study(tmp_path, seeds=3, **resources(pack=2, cpus=2, memory="100M"))
+    dreamproof("submit", study, "--cluster", "local", cwd=tmp_path)
+    runs = rundir.find([tmp_path / "runs"])
+    for run in runs:
+        for name in ("done", "state.json", "episodes.jsonl"):
+            (run.path / name).unlink()
+    (runs[1].path / "episodes.jsonl").mkdir()
+    assert "3 runs in 2 tasks of up to 2 runs, each 4 CPU, 200M" in dreamproof("submit", study, cwd=tmp_path)
+    until(lambda: cluster.finished(tmp_path, 2) and given_up(runs[1]))
+    assert [run.state["state"] for run in runs] == ["done", "failed", "done"]
+    assert [run.state["attempt"] for run in runs] == [1, 3, 1]
+    assert [runs[k].provenance["threads"] for k in (0, 2)] == [2, 2]  # of the four of the first allocation
+    (runs[1].path / "episodes.jsonl").rmdir()
+    assert "1 runs to try again" in dreamproof("retry", study, cwd=tmp_path)  # at once: its job may be ending still
+    until(lambda: cluster.finished(tmp_path, 3))
+    assert [run.state["attempt"] for run in runs] == [1, 4, 1]
 
 
 def test_a_requeued_storm_costs_attempts_but_no_result(slurm, whole, tmp_path):
