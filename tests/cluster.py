@@ -100,12 +100,21 @@ def idle():
     return not subprocess.run(["squeue", "-h"], capture_output=True, text=True, check=True).stdout.strip()
 
 
+_WAITING: dict[str, float] = {}  # job -> since when it has been seen waiting for its begin time
+
+
 def now(*_):
-    """Requeued jobs wait two minutes by SLURM's rule; let those of the devcluster start at once."""
+    """Requeued jobs wait two minutes by SLURM's rule; let those of the devcluster start after two seconds.
+
+    Not at once: a node that has ended a job within the same second takes its next start for a replay of the old one
+    ("Job credential revoked"), and the controller then ends the job for good.
+    """
     listed = subprocess.run(["squeue", "-h", "-r", "-t", "PD", "-o", "%i %r"], capture_output=True, text=True).stdout
-    for line in listed.splitlines():
-        job, _, reason = line.partition(" ")
-        if reason == "BeginTime":
+    waiting = {job for job, _, reason in (line.partition(" ") for line in listed.splitlines()) if reason == "BeginTime"}
+    for job in _WAITING.keys() - waiting:
+        del _WAITING[job]
+    for job in waiting:
+        if time.monotonic() - _WAITING.setdefault(job, time.monotonic()) > 2:
             subprocess.run(["scontrol", "update", f"JobId={job}", "StartTime=now"], capture_output=True)
 
 
