@@ -63,6 +63,7 @@ evidence: setup
 	$(BIN)/dreamproof table curves runs/learning $(OFFICIAL:%=--reference %) --out docs/learning-table.md
 	for study in repo-stress repo-failure; do \
 	  $(BIN)/dreamproof run $$study && \
+	  $(BIN)/dreamproof export archive runs/$$study --out results/stored/$$study.tar.gz && \
 	  $(BIN)/dreamproof table repo runs/$$study --out docs/$$study.md && \
 	  $(BIN)/dreamproof plot repo runs/$$study --out docs/$$study.png || exit 1; done
 	$(BIN)/dreamproof run repo-helps

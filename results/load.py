@@ -44,13 +44,13 @@ class Results:
 def load(roots: Iterable[Path | str]) -> Results:
     """Read every run at or below the roots. The order of roots, runs and rows makes no difference.
 
-    A root may be a file: a stored table (`export csv`, `stored`) or a DreamerV3 score file, imported for the occasion. Rows
-    that were read before come from a root's cache (`results.cache`). Runs may be writing meanwhile.
+    A root may be a file: a stored table (`export csv`, `stored`), an archive (`export archive`) or a DreamerV3 score file,
+    unpacked until the process ends. Rows that were read before come from a root's cache (`results.cache`). Runs may be
+    writing meanwhile.
     """
     roots = list(map(Path, roots))
     kept = [Cache(root.resolve()) for root in roots if root.is_dir() and not (root / "config.json").exists()]
-    with importers.directories(roots) as folders:
-        return read(rundir.find(folders), kept)
+    return read(rundir.find(importers.directories(roots)), kept)
 
 
 def read(found: list[rundir.RunDir], kept: Iterable[Cache] = ()) -> Results:

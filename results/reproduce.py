@@ -136,16 +136,22 @@ def _runs(entry: Entry, data: Path, available: bool) -> list[Path]:
     return found
 
 
+def data_hash(entry: Entry, results: Results) -> str:
+    """sha256 of the rows that the entry's table or figure is made from, and of the metrics that it names."""
+    from results.exporters import _tidy
+
+    return _tidy.digest(results, getattr(plugins.load(f"results.{entry.verb}s", entry.name), "METRICS", ()))
+
+
 def _build(entry: Entry, results: Results, data: Path, reference: Sequence[Path]) -> tuple[str, list[bytes]]:
     """The hash of the runs' data, and the bytes of the output and, for a figure, of the CSV beside it."""
     from results import curves, plots, tables
-    from results.exporters import _tidy
 
     options = dict(entry.options)
     more = [path for path in reference if entry.name == "curves" and curves.concerns(path, results.runs.task)]
     if references := [*(data / path for path in options.pop("reference", [])), *more]:
         options["reference"] = references
-    digest = _tidy.digest(results)
+    digest = data_hash(entry, results)
     form = Path(entry.out).suffix[1:]
     if entry.verb == "table":
         return digest, [tables.build(entry.name, results, **options).render(form).encode()]

@@ -1,7 +1,10 @@
 """RePo's table and figure: numbers of planted runs by hand, and every broken bound is seen."""
 
+import io
 import json
 import math
+import tarfile
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -9,7 +12,7 @@ import pytest
 from test_results import write_run
 
 from harness.errors import BadInput
-from results import load, plots, tables
+from results import exporters, load, plots, reproduce, tables
 
 KL = {"kind": "repo", "target": 3.0, "init": 1e-3, "floor": 1e-6, "ceiling": 10.0}
 AGENT = {
@@ -108,3 +111,62 @@ def test_adaptations_of_two_seeds_are_one_method(tmp_path):
             write_run(tmp_path, {"clean": [1.0]}, ablation="repo+finetune", seed=seed, source=source, name=f"{noise}{seed}")
     variants = load.load([tmp_path]).runs.groupby("train_seed").variant.apply(list)
     assert variants[0] == variants[1] and len(set(variants[0])) == 2
+
+
+def test_an_archive_holds_all_but_checkpoints(tmp_path):
+    run = planted(tmp_path / "runs" / "study")
+    (run / "checkpoint").mkdir()
+    (run / "checkpoint" / "weights").write_text("large")
+    (run / "provenance.json").write_text('{"command": ["dreamproof"]}')
+    table = tables.build("repo", [tmp_path / "runs"]).render("md")
+    exporters.export("archive", [tmp_path / "runs"], tmp_path / "a.tar.gz")
+    with tarfile.open(tmp_path / "a.tar.gz") as archive:
+        names = {Path(name) for name in archive.getnames()}
+    assert {name.name for name in names} == {path.name for path in run.iterdir()} - {"checkpoint"}
+    assert tables.build("repo", [tmp_path / "a.tar.gz"]).render("md") == table
+    exporters.export("archive", [tmp_path / "a.tar.gz"], tmp_path / "b.tar.gz")
+    assert (tmp_path / "a.tar.gz").read_bytes() == (tmp_path / "b.tar.gz").read_bytes()
+
+    # Another file under the same name is read anew.
+    planted(tmp_path / "more" / "study", late={"repo/kl": 30.0})
+    exporters.export("archive", [tmp_path / "more"], tmp_path / "a.tar.gz")
+    assert tables.build("repo", [tmp_path / "a.tar.gz"]).render("md") != table
+
+
+def packed(file, name, content=b"{}"):
+    with tarfile.open(file, "w:gz") as archive:
+        member = tarfile.TarInfo(name)
+        member.size = len(content)
+        archive.addfile(member, io.BytesIO(content))
+
+
+def test_broken_archives(tmp_path):
+    with pytest.raises(BadInput, match=r"name ends in \.tar\.gz"):
+        exporters.export("archive", [planted(tmp_path / "runs" / "study")], tmp_path / "a.zip")
+    again = planted(tmp_path / "again" / "study")
+    with pytest.raises(BadInput, match="is there twice"):
+        exporters.export("archive", [tmp_path / "runs", again], tmp_path / "a.tar.gz")
+    (tmp_path / "a.tar.gz").write_bytes(b"no archive")
+    with pytest.raises(BadInput, match=r"a\.tar\.gz is no archive"):
+        load.load([tmp_path / "a.tar.gz"])
+    exporters.export("archive", [tmp_path / "runs"], tmp_path / "b.tar.gz")
+    (tmp_path / "b.tar.gz").write_bytes((tmp_path / "b.tar.gz").read_bytes()[:-200])
+    with pytest.raises(BadInput, match=r"b\.tar\.gz is no archive"):
+        load.load([tmp_path / "b.tar.gz"])
+    packed(tmp_path / "c.tar.gz", "notes.txt")
+    with pytest.raises(BadInput, match="holds no run directory"):
+        load.load([tmp_path / "c.tar.gz"])
+    packed(tmp_path / "d.tar.gz", "../../outside/config.json")
+    with pytest.raises(BadInput, match="is no archive"):
+        load.load([tmp_path / "d.tar.gz"])
+
+
+def test_the_hash_of_a_figure_of_metrics_counts_them(tmp_path):
+    entry = {"verb": "table", "name": "repo", "runs": "runs", "out": "repo.md"}
+    (entry,) = reproduce.parse([entry], "list.yaml")
+    run = planted(tmp_path / "runs" / "study")
+    before = reproduce.data_hash(entry, load.load([run]))
+    assert before == reproduce.data_hash(entry, load.load([run]))
+    rows = run / "metrics.jsonl"
+    rows.write_text(rows.read_text().replace('"repo/beta": 0.002', '"repo/beta": 0.003'))
+    assert before != reproduce.data_hash(entry, load.load([run]))

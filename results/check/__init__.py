@@ -87,11 +87,10 @@ def read(roots: Iterable[Path | str]) -> Evidence:
     others = [root for root in roots if root not in means]
     if not others:
         return Evidence(None, {}, [_means.read(path) for path in means])
-    with importers.directories(others) as folders:
-        found = rundir.find(folders)
-        provenance = {str(run.path.resolve()): run.provenance for run in found}
-        configs = {str(run.path.resolve()): run.config for run in found}
-        return Evidence(load.read(found), provenance, [_means.read(path) for path in means], configs)
+    found = rundir.find(importers.directories(others))
+    provenance = {str(run.path.resolve()): run.provenance for run in found}
+    configs = {str(run.path.resolve()): run.config for run in found}
+    return Evidence(load.read(found), provenance, [_means.read(path) for path in means], configs)
 
 
 def text(found: Sequence[Finding], roots: Iterable[Path | str]) -> str:

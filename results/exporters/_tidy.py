@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
+from results import metrics
 from results.importers.csv import OF_RUN
 from results.load import Results
 
@@ -37,9 +39,18 @@ def canonical(results: Results) -> str:
     return pd.DataFrame(columns, index=full.index).to_csv(index=False, lineterminator="\n")
 
 
-def digest(results: Results) -> str:
-    """sha256 of `canonical`: the hash of a stored table is that of its uncompressed file."""
-    return hashlib.sha256(canonical(results).encode()).hexdigest()
+def digest(results: Results, logged: Sequence[str] = ()) -> str:
+    """sha256 of `canonical`: the hash of a stored table is that of its uncompressed file.
+
+    `logged`: metrics that count too, for what is made of metrics.jsonl; after them the hash is another.
+    """
+    text = canonical(results)
+    if logged:
+        found = metrics.rows(results, logged, needed=logged[0])
+        runs = dict(zip(results.runs.path, results.runs.run, strict=True))
+        found = found.assign(path=found.path.map(runs)).rename(columns={"path": "run"})
+        text += found.to_csv(index=False, lineterminator="\n")
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _text(value: Any) -> str:

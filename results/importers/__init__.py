@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 from harness import plugins
 from harness.errors import BadInput, unknown
+from results.importers import _archive
 
 if TYPE_CHECKING:
     from results.importers._run import Told
@@ -52,27 +55,37 @@ def import_files(name: str, paths: Iterable[Path | str], out: Path | str, told: 
     return summary.close()
 
 
-@contextmanager
-def directories(roots: Iterable[Path | str]) -> Iterator[list[Path]]:
-    """The roots, where files among them are imported into a folder that lives as long as the context.
+def directories(roots: Iterable[Path | str]) -> list[Path]:
+    """The roots, where files among them are unpacked or imported into folders that live as long as the process.
 
-    BadInput for a file whose name is that of no format in READ_AS_RUNS.
+    BadInput for a file that is neither an archive (`export archive`) nor, by its name, of a format in READ_AS_RUNS.
     """
-    from results.importers._run import Told
-
     folders, files = [], defaultdict(list)
     for root in map(Path, roots):
         if root.is_file():
-            files[_format_of(root)].append(root)
+            files[_archive.NAME if _archive.is_one(root) else _format_of(root)].append(root)
         else:
             folders.append(root)
-    if not files:
-        yield folders
-        return
-    with tempfile.TemporaryDirectory(prefix="dreamproof-import-") as temporary:
-        for name, some in files.items():
-            import_files(name, some, Path(temporary) / "runs", Told())
-        yield [*folders, Path(temporary) / "runs"]
+    return folders + [_unpacked(name, tuple(some)) for name, some in files.items()]
+
+
+def _unpacked(name: str, files: tuple[Path, ...]) -> Path:
+    """The files' runs; what was unpacked before is used again while the files are as they were."""
+    from results.importers._run import Told
+
+    marks = [(str(file.resolve()), file.stat().st_mtime_ns, file.stat().st_size) for file in files]
+    folder = Path(_home().name) / hashlib.sha256(json.dumps([name, marks]).encode()).hexdigest()
+    if not folder.exists():
+        if name == _archive.NAME:
+            _archive.unpack(files, folder)
+        else:
+            import_files(name, files, folder, Told())
+    return folder
+
+
+@cache
+def _home() -> tempfile.TemporaryDirectory:
+    return tempfile.TemporaryDirectory(prefix="dreamproof-import-")
 
 
 def _format_of(file: Path) -> str:
@@ -80,8 +93,8 @@ def _format_of(file: Path) -> str:
         if any(fnmatch(file.name, pattern) for pattern in module(name).FILES):
             return name
     raise BadInput(
-        f"{file} is no run directory; a file is BENCHMARK-METHOD.json.gz or a table of `dreamproof export` (.csv, .csv.gz, "
-        ".parquet). `dreamproof import` reads others."
+        f"{file} is no run directory; a file is BENCHMARK-METHOD.json.gz or one of `dreamproof export` (.csv, .csv.gz, "
+        ".parquet, .tar.gz). `dreamproof import` reads others."
     )
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from results.load import Results
 
 SHOWN = {"repo/kl": "K, nats per step", "repo/beta": "beta", "repo/loss": "|beta (K - target)|"}
+METRICS = tuple(SHOWN)
 MOST_PANELS = 6  # abreast
 COLUMNS = ["panel", "row", "series", "style", "run", "train_seed", "x", "value", "target"]
 
@@ -34,7 +35,7 @@ def compute(results: Results, rng: np.random.Generator, reps: int = 50_000, conf
     from harness.errors import BadInput
     from results import metrics
 
-    logged = metrics.rows(results, list(SHOWN), needed="repo/kl")
+    logged = metrics.rows(results, METRICS, needed="repo/kl")
     if not len(logged):
         raise BadInput("None of these runs has metrics of RePo (agent.kl of kind repo).")
     marks = []
