@@ -116,7 +116,7 @@ class AgentConfig(BaseModel):
         """A fresh agent.
 
         `updates` are the gradient updates of the whole run, for rates that are meant per run. `device` is "auto" (a GPU
-        where there is one), "cpu" or "cuda"; `threads` are CPU threads; `compile`: the steps of the model's scans are
+        where there is one), "cpu" or "cuda"; `threads` are CPU threads; `compile`: the model's inner steps are
         compiled, which needs a C++ compiler.
         """
         raise NotImplementedError

@@ -139,7 +139,7 @@ def explain(name: str, task: str | None, as_json: bool) -> None:
 @click.option("--every", type=click.IntRange(0), default=None, help="Policy steps between evaluations while training.")
 @click.option("--policy", type=click.Choice(["sample", "mode"]), default=None, help="How evaluation takes actions.")
 @click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default=None)
-@click.option("--compile", is_flag=True, default=None, help="Compile the model's steps: faster, and rounded differently.")
+@click.option("--compile", is_flag=True, default=None, help="Compile the model's inner steps: faster, and rounded differently.")
 @click.option("--set", "changes", multiple=True, metavar="PATH=VALUE", help="Dotted override, e.g. agent.horizon=15.")
 @_machine_options
 @_training_options
@@ -448,7 +448,7 @@ def verify_switches(names: Sequence[str], as_json: bool) -> int:
 @click.option("--threads", type=click.IntRange(1), help="CPU threads.  [default: every core]")
 @click.option("--steps", type=click.IntRange(100), help="Steps in the replay.  [default: 100000]")
 @click.option("--task", help="Task of env and noise.  [default: a selection]")
-@click.option("--compile", is_flag=True, default=None, help="Compile the steps of the scans (needs a C++ compiler).")
+@click.option("--compile", is_flag=True, default=None, help="Compile the model's inner steps (needs a C++ compiler).")
 @click.option("--profile", is_flag=True, default=None, help="Name the ten dearest operators.")
 @click.option("--json", "as_json", is_flag=True)
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Rows as CSV; without SUBJECT, a page's tables.")

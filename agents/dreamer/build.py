@@ -43,7 +43,9 @@ def dreamer(
         config.trained.freeze(world, behavior)
         if compile:
             check_compiler(place.type)
-            world.rssm.compile_steps()
+            for part in world.modules():
+                if hasattr(part, "compile_steps"):
+                    part.compile_steps()
         noise = int(torch.randint(2**62, ()))  # the stream of sampling is not the stream of the weights
     generator = torch.Generator(place).manual_seed(noise)
     return Dreamer(

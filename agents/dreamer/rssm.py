@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from agents.nn.functional import cast
+from agents.nn.functional import cast, compiled
 from agents.nn.layers import Dense, Linear
 
 Step = Callable[..., tuple[Tensor, ...]]
@@ -69,8 +69,7 @@ class RSSM(nn.Module):
         self._compiled = True
 
     def _ready(self, step: Step) -> Step:
-        # Acting meets other numbers of rows, each of which would have to be compiled.
-        return torch.compile(step, dynamic=False) if self._compiled and not torch.is_inference_mode_enabled() else step
+        return compiled(step) if self._compiled else step
 
     def observe(self, start: Latents, embed: Tensor, action: Tensor, first: Tensor, draw: Any) -> Latents:
         """Follow a sequence: embed (B, T, E), previous actions (B, T, A), is_first (B, T) -> latents (B, T, ...).

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from agents.nn.functional import cast, compiled
 from agents.nn.layers import Act, Norm, fan_in_normal
 
 
@@ -16,6 +17,10 @@ class Conv(nn.Module):
         super().__init__()
         self.weight = fan_in_normal(outputs, inputs, size, size, fan=size * size * inputs)
         self.bias = nn.Parameter(torch.zeros(outputs))
+
+    def compile_steps(self) -> None:
+        """From now on learning calls what follows the convolution compiled: one pass over images instead of many."""
+        self.finish = compiled(self.finish)
 
 
 class _MaxPool(torch.autograd.Function):
@@ -50,7 +55,11 @@ class DownConv(Conv):
 
     def forward(self, x: Tensor) -> Tensor:
         x = F.conv2d(x.permute(0, 3, 1, 2), self.weight, self.bias, padding=2)
-        return self._act(self.norm(_MaxPool.apply(x).permute(0, 2, 3, 1)))
+        return self.finish(_MaxPool.apply(x).permute(0, 2, 3, 1))
+
+    def finish(self, x: Tensor) -> Tensor:
+        """Norm and activation, in the type that the next convolution reads: (N, H, W, C)."""
+        return cast(self._act(self.norm(x)))
 
 
 class UpConv(Conv):
@@ -72,8 +81,11 @@ class UpConv(Conv):
         self.register_buffer("taps", taps, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        N, H, W, _ = x.shape
         kernel = torch.einsum("pay,qbx,oiyx->pqoiab", self.taps, self.taps, self.weight).flatten(0, 2)
-        y = F.conv2d(x.permute(0, 3, 1, 2), kernel, self.bias.repeat(4), padding=1).permute(0, 2, 3, 1)
-        y = self._act(self.norm(y.unflatten(-1, (2, 2, -1))))  # (N, H, W, 2, 2, C): norms do not care where a pixel goes
+        return self.finish(F.conv2d(x.permute(0, 3, 1, 2), kernel, self.bias.repeat(4), padding=1).permute(0, 2, 3, 1))
+
+    def finish(self, x: Tensor) -> Tensor:
+        """Norm, activation and the phases in their places: (N, H, W, 4C) -> (N, 2H, 2W, C)."""
+        N, H, W, _ = x.shape
+        y = cast(self._act(self.norm(x.unflatten(-1, (2, 2, -1)))))  # norms do not care where a pixel goes
         return y.permute(0, 1, 3, 2, 4, 5).reshape(N, 2 * H, 2 * W, -1)

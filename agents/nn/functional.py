@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import ParamSpec, TypeVar
 
 import torch
 from torch import Tensor, nn
+
+P, R = ParamSpec("P"), TypeVar("R")
 
 
 def symlog(x: Tensor) -> Tensor:
@@ -86,4 +89,16 @@ class _RmsNorm(torch.autograd.Function):
 
 def rms_norm(x: Tensor, scale: Tensor, eps: float) -> Tensor:
     """Over the last axis, float32."""
+    if torch.compiler.is_compiling():  # a compiler makes one pass of it with what is around, in both directions
+        return x * (x.square().mean(-1, keepdim=True) + eps).rsqrt() * scale
     return _RmsNorm.apply(x, scale, eps)
+
+
+def compiled(function: Callable[P, R]) -> Callable[P, R]:
+    """`function`, compiled where it learns. Acting meets other numbers of rows, each of which would have to be compiled."""
+    made = torch.compile(function, dynamic=False)
+
+    def chosen(*args: P.args, **kwargs: P.kwargs) -> R:
+        return function(*args, **kwargs) if torch.is_inference_mode_enabled() else made(*args, **kwargs)
+
+    return chosen
