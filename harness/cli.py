@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from harness import cli_cluster
+from harness import watch as watching
 from harness.errors import BadInput, RunFailed, unknown
 
 KINDS = ("suites", "tasks", "noises", "ablations", "agents", "presets", "sizes", "studies", "tables", "plots")
@@ -306,17 +307,23 @@ def _reference_option(function: Callable[..., Any]) -> Callable[..., Any]:
 )
 @_reference_option
 @_output_options
-def table(name: str, where: Sequence[Path], form: str, out: Path | None, **options: Any) -> None:
+@watching.option
+def table(name: str, where: Sequence[Path], form: str, out: Path | None, watch: float | None, **options: Any) -> None:
     """A comparison table from stored runs (`dreamproof list tables`). csv and json are the long form."""
     from results import tables
 
     chosen = {option: value for option, value in options.items() if value not in (None, ())}
-    text = tables.build(name, list(where), **chosen).render(form)
-    if out is None:
+
+    def show(text: str) -> None:
+        if out is not None:
+            _write(out, text.encode())
+            click.echo(f"{name} -> {out}", err=True)
+            return
+        if watch:
+            click.clear()
         click.echo(text, nl=False)
-    else:
-        _write(out, text)
-        click.echo(f"{name} -> {out}", err=True)
+
+    _watched(lambda: tables.build(name, where, **chosen).render(form), show, where, watch)
 
 
 @cli.command()
@@ -325,8 +332,15 @@ def table(name: str, where: Sequence[Path], form: str, out: Path | None, **optio
 @click.option("--format", "form", type=click.Choice(["png", "pdf", "svg"]), help="[default: from --out, else png]")
 @_reference_option
 @_output_options
+@watching.option
 def plot(
-    name: str, where: Sequence[Path], form: str | None, out: Path | None, reference: Sequence[Path], **options: Any
+    name: str,
+    where: Sequence[Path],
+    form: str | None,
+    out: Path | None,
+    reference: Sequence[Path],
+    watch: float | None,
+    **options: Any,
 ) -> None:
     """A figure from stored runs (`dreamproof list plots`), and beside it the CSV of exactly what is drawn."""
     from results import plots
@@ -334,8 +348,14 @@ def plot(
     form = form or (out.suffix[1:] if out and out.suffix[1:] in ("png", "pdf", "svg") else "png")
     out = out or Path("figures") / f"{name}.{form}"
     chosen = {"reference": reference} if reference else {}
-    beside = plots.save(*plots.build(name, list(where), **options, **chosen), out, form)
-    click.echo(f"{name} -> {out} and {beside}")
+    beside = out.with_suffix(".csv")
+
+    def show(files: tuple[bytes, bytes]) -> None:
+        for path, content in zip((out, beside), files, strict=True):
+            _write(path, content)
+        click.echo(f"{name} -> {out} and {beside}")
+
+    _watched(lambda: plots.files(*plots.build(name, where, **options, **chosen), form), show, where, watch)
 
 
 @cli.command()
@@ -347,7 +367,7 @@ def report(where: Sequence[Path], out: Path | None, **options: Any) -> None:
     from results import report as pages
 
     out = out or Path("report.html")
-    _write(out, pages.build(where, **options))
+    _write(out, f"{pages.build(where, **options).rstrip()}\n".encode())
     click.echo(f"report -> {out}")
 
 
@@ -544,9 +564,18 @@ def _value(text: str) -> Any:
         return text
 
 
-def _write(path: Path, text: str) -> None:
+def _watched(make: Callable[[], Any], show: Callable[[Any], None], where: Sequence[Path], every: float | None) -> None:
+    """Show what is made of the runs; with `every`, make it again when they have written something."""
+    from results import changes
+
+    watching.watch(watching.fresh(lambda: changes.signs(where), make) if every else make, show, every)
+
+
+def _write(path: Path, content: bytes) -> None:
+    from harness import rundir
+
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text if text.endswith("\n") else text + "\n")
+        rundir.write(path, content, sync=False)
     except OSError as error:
         raise BadInput(f"Cannot write {path}: {error.strerror}") from None

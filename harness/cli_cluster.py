@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from harness import watch as watching
 from harness.errors import BadInput, RunFailed
 
 _study = click.argument("study")
@@ -49,28 +49,34 @@ def submit(study: str, scale: str | None, runs: Path, dry_run: bool, cluster: st
 @click.command()
 @_study
 @_scale
-@click.option("--watch", is_flag=True, help="Show it again every few seconds, until nothing is left to wait for.")
-@click.option("--every", type=click.FloatRange(0.5), default=10, show_default=True, help="Seconds between looks.")
+@watching.option
 @click.option("--json", "as_json", is_flag=True)
 @_runs
-def status(study: str, scale: str | None, watch: bool, every: float, as_json: bool, runs: Path) -> int:
-    """What became of STUDY's runs, from the scheduler and the run directories together. 1 where some failed."""
-    from slurm import show, state
+def status(study: str, scale: str | None, watch: float | None, as_json: bool, runs: Path) -> int:
+    """What became of STUDY's runs, from the scheduler and the run directories together. 1 where some failed.
+
+    A watch ends by itself when no run is at work or in the queue.
+    """
+    from slurm import show as pages
+    from slurm import state
 
     root = _root(study, scale, runs)
-    while True:
-        seen = state.overview(root)
+
+    def show(seen: state.Overview) -> None:
         if as_json:
             click.echo(
-                json.dumps({"runs": show.rows(seen), "advice": show.advice(seen, study), "warning": seen.warning}, indent=1)
+                json.dumps({"runs": pages.rows(seen), "advice": pages.advice(seen, study), "warning": seen.warning}, indent=1)
             )
         else:
             if watch:
                 click.clear()
-            click.echo(show.text(root, seen, study))
-        if not watch or not any(row.job or row.state == "running" for row in seen.rows):
-            return int(any(row.state in ("failed", "diverged") for row in seen.rows))
-        time.sleep(every)
+            click.echo(pages.text(root, seen, study))
+
+    def over(seen: state.Overview) -> bool:
+        return not any(row.job or row.state == "running" for row in seen.rows)
+
+    seen = watching.watch(lambda: state.overview(root), show, watch, over)
+    return int(seen is not None and any(row.state in ("failed", "diverged") for row in seen.rows))
 
 
 @click.command()

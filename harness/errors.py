@@ -10,6 +10,10 @@ class BadInput(Exception):
     """Input that cannot be used: exit status 2 and this message, one paragraph."""
 
 
+class Nothing(BadInput):
+    """The input is well and holds nothing to show, perhaps only not yet."""
+
+
 class RunFailed(Exception):
     """Something failed while running: exit status 1 and this message, one paragraph."""
 

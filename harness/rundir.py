@@ -21,16 +21,25 @@ QUEUED = {"state": "queued", "step": 0, "updates": 0, "attempt": 0}
 
 
 def write_json(path: Path, value: Any, sync: bool = True) -> None:
-    """Write a file whole or not at all: temporary file, fsync, rename."""
+    """Write a file of JSON whole or not at all."""
+    write(path, _lines(value).encode(), sync)
+
+
+def write(path: Path, content: bytes, sync: bool = True) -> None:
+    """Write a file whole or not at all: temporary file, fsync, rename. What is no file, /dev/stdout, is written to as it is."""
+    path = path.resolve()  # of a link, what it points to
+    if path.exists() and not path.is_file():
+        path.write_bytes(content)
+        return
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with open(temporary, "w") as file:
-            file.write(_lines(value))
+        with open(temporary, "wb") as file:
+            file.write(content)
             file.flush()
             if sync:
                 os.fsync(file.fileno())
         os.replace(temporary, path)
-    except OSError:
+    except BaseException:
         temporary.unlink(missing_ok=True)
         raise
 

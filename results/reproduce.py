@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness import plugins
+from harness import plugins, rundir
 from harness.errors import BadInput, RunFailed, unknown
 
 if TYPE_CHECKING:
@@ -155,10 +154,7 @@ def _build(entry: Entry, results: Results, data: Path, reference: Sequence[Path]
     form = Path(entry.out).suffix[1:]
     if entry.verb == "table":
         return digest, [tables.build(entry.name, results, **options).render(form).encode()]
-    with tempfile.TemporaryDirectory(prefix="dreamproof-figure-") as folder:
-        painted = Path(folder) / f"figure.{form}"
-        beside = plots.save(*plots.build(entry.name, results, **options), painted, form)
-        return digest, [painted.read_bytes(), beside.read_bytes()]
+    return digest, list(plots.files(*plots.build(entry.name, results, **options), form))
 
 
 def _write(path: Path, content: bytes) -> bool:
@@ -167,7 +163,7 @@ def _write(path: Path, content: bytes) -> bool:
         if path.exists() and path.read_bytes() == content:
             return False
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        rundir.write(path, content, sync=False)
         return True
     except OSError as error:
         raise BadInput(f"Cannot write {path}: {error.strerror}") from None

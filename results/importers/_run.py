@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ class Run:
     state: dict[str, Any] = field(default_factory=dict)
     name: str = ""
 
-    @property
+    @cached_property
     def config(self) -> dict[str, Any]:
         """config.json. `imported` says what the file said; `steps` 0: the training length is not known."""
         noises = self.rows.get("noise", "clean")

@@ -26,7 +26,7 @@ class Stage:
 
     def __init__(self, out: Path):
         self._out = out
-        self._added: dict[Path, Run] = {}
+        self._added: dict[Path, str] = {}
         self._known: set[Path] = set()
         self._digests: dict[str, str] = {}
 
@@ -48,7 +48,7 @@ class Stage:
         place = Path(run.config["study"].replace("/", "-")) / run.directory
         if before := self._added.get(place):
             raise BadInput(
-                f"{run.file}, {run.where}: a second run of {run}; the first: {before.file}, {before.where}. "
+                f"{run.file}, {run.where}: a second run of {run}; the first: {before}. "
                 "Runs of one task and method are told apart by their seed (or benchmark, --benchmark)."
             )
         folder = self._folder / place
@@ -57,7 +57,7 @@ class Stage:
             self._write(folder, run, form)
         except OSError as error:
             raise BadInput(f"Cannot write {folder}: {error.strerror}") from None
-        self._added[place] = Run(**{**vars(run), "rows": {}, "state": {}, "settings": {}})
+        self._added[place] = f"{run.file}, {run.where}"
         if (self._out / place).exists():
             self._compare(place, folder, run)
             shutil.rmtree(folder)
@@ -109,11 +109,16 @@ def _column(run: Run, name: str, missing: Any) -> list[Any]:
 
 
 def _lines(run: Run) -> list[str]:
-    """The rows as JSON lines. A column is encoded at once: no JSON text holds a raw line break."""
+    """The rows as JSON lines. A column is encoded at once: no JSON text holds a raw line break; a constant only once."""
     columns = ROW | {"episode": list(range(len(run.rows["return"])))} | run.rows
-    texts = [
-        json.dumps(_column(run, name, value), separators=("\n", ":"), allow_nan=False)[1:-1].split("\n")
-        for name, value in columns.items()
-    ]
-    pattern = "{" + ", ".join(json.dumps(name).replace("%", "%%") + ": %s" for name in columns) + "}\n"
+    fields, texts = [], []
+    for name, value in columns.items():
+        text = json.dumps(value, separators=("\n", ":"), allow_nan=False)
+        if isinstance(value, list):
+            texts.append(text[1:-1].split("\n"))
+            text = "%s"
+        else:
+            text = text.replace("%", "%%")
+        fields.append(json.dumps(name).replace("%", "%%") + ": " + text)
+    pattern = "{" + ", ".join(fields) + "}\n"
     return [pattern % row for row in zip(*texts, strict=True)] if run.rows["return"] else []

@@ -18,13 +18,14 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from harness.errors import BadInput
 from results.importers._run import BENCHMARKS, Run, Told, finite, suite_task, whole
 from results.importers._text import json_rows, numeric
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["benchmark", "read", "runs", "suite_task"]
 
@@ -54,6 +55,8 @@ def read(path: Path | str) -> pd.DataFrame:
     action repeat. y: return, or mean return of a bin; NaN where the file holds null, a bin without an episode:
     `table.y.isna()` counts them. BadInput names the file and the record that breaks the format.
     """
+    import pandas as pd  # a sixth of an import's time, and only this function makes a table
+
     tables = []
     for _, record in _records(Path(path)):
         run = {key: str(record[key]) for key in FIELDS[:3]} | {"x": record["xs"]}

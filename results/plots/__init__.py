@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness import plugins
-from harness.errors import BadInput
+from harness.errors import Nothing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +28,7 @@ METADATA = {
 def build(name: str, roots: Iterable[Path | str] | Results, **options: Any) -> tuple[Figure, pd.DataFrame]:
     """The figure `name` of every run at or below the roots, and what is drawn in it, one row per mark.
 
-    Options as in `results.tables.prepare`, and those of the figure's `compute`. BadInput where there is nothing to draw.
+    Options as in `results.tables.prepare`, and those of the figure's `compute`. Nothing where there is nothing to draw.
     """
     from results.tables import fitting, prepare
 
@@ -36,23 +36,13 @@ def build(name: str, roots: Iterable[Path | str] | Results, **options: Any) -> t
     results, rng, options = prepare(roots, **options)
     drawn = module.compute(results, rng, **fitting(module.compute, options, f"figure '{name}'"))
     if drawn.empty:
-        raise BadInput(f"No run among these has anything for the figure '{name}'.")
+        raise Nothing(f"No run among these has anything for the figure '{name}'.")
     return module.paint(drawn), drawn
 
 
-def save(figure: Figure, drawn: pd.DataFrame, out: Path, form: str) -> Path:
-    """Write the figure and, beside it, the CSV of what is drawn, whose path is returned. The same figure, the same bytes.
-
-    BadInput where a file cannot be written.
-    """
-    beside = out.with_suffix(".csv")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_bytes(encode(figure, form))
-        beside.write_text(drawn.to_csv(index=False, lineterminator="\n"))
-    except OSError as error:
-        raise BadInput(f"Cannot write {out}: {error.strerror}") from None
-    return beside
+def files(figure: Figure, drawn: pd.DataFrame, form: str) -> tuple[bytes, bytes]:
+    """The contents of the figure's file and of the CSV beside it, exactly what is drawn. The same figure, the same bytes."""
+    return encode(figure, form), drawn.to_csv(index=False, lineterminator="\n").encode()
 
 
 def encode(figure: Figure, form: str) -> bytes:

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from harness.errors import BadInput
+from harness.errors import Nothing
 from results import style
 from results.plots import _panels
 
@@ -23,9 +23,9 @@ INCOMPLETE += ("missing_cells", "missing_tasks", "fewer_tasks", "no_baseline")
 
 
 def needed(table: pd.DataFrame, what: str) -> pd.DataFrame:
-    """The table, if it has rows. BadInput says what there is none of."""
+    """The table, if it has rows. Nothing says what there is none of."""
     if not len(table):
-        raise BadInput(f"None of these runs has {what}.")
+        raise Nothing(f"None of these runs has {what}.")
     return table
 
 

@@ -28,16 +28,16 @@ def compute(results: Results, rng: np.random.Generator, reps: int = 50_000, conf
 
     panel: ablation and training noise, or the noise alone where these are many; row: one of SHOWN; series: the target;
     style: the dual's e-folds per run;
-    x: gradient updates. Raises BadInput where no run has a RePo agent.
+    x: gradient updates. Raises Nothing where no run has a RePo agent.
     """
     import pandas as pd
 
-    from harness.errors import BadInput
+    from harness.errors import Nothing
     from results import metrics
 
     logged = metrics.rows(results, METRICS, needed="repo/kl")
     if not len(logged):
-        raise BadInput("None of these runs has metrics of RePo (agent.kl of kind repo).")
+        raise Nothing("None of these runs has metrics of RePo (agent.kl of kind repo).")
     marks = []
     chosen = results.runs[results.runs.path.isin(logged.path)]
     names = ["ablation", "train_noise"] if len(chosen.groupby(["ablation", "train_noise"])) <= MOST_PANELS else ["train_noise"]

@@ -26,17 +26,17 @@ def make(results: Results, rng: np.random.Generator, reps: int, confidence: floa
 
     kl: mean over the last quarter of the run's updates, nats per step. kl_max: largest KL of a single step. moved:
     e-folds that beta is from its start at most. loss_max: largest |beta (K - target)|; loss_bound: the largest it can be.
-    Means are over the log intervals of metrics.jsonl. Raises BadInput where no run has a RePo agent.
+    Means are over the log intervals of metrics.jsonl. Raises Nothing where no run has a RePo agent.
     """
     import pandas as pd
 
-    from harness.errors import BadInput
+    from harness.errors import Nothing
     from results import metrics
 
     logged = metrics.rows(results, METRICS, needed="repo/kl")
     runs = results.runs[results.runs.path.isin(logged.path)].sort_values([*AXES, "path"])
     if not len(runs):
-        raise BadInput("None of these runs has metrics of RePo (agent.kl of kind repo).")
+        raise Nothing("None of these runs has metrics of RePo (agent.kl of kind repo).")
     rows = [_row(run, logged[logged.path == run["path"]]) for run in runs.to_dict("records")]
     return pd.DataFrame(rows, columns=COLUMNS)
 

@@ -1,0 +1,29 @@
+"""What changes where runs write: as long as it stays the same, so does every table and figure of them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from harness import rundir
+from results import rows
+
+READ = ("config.json", "state.json", "episodes.jsonl", "metrics.jsonl", "done")  # what tables and figures read of a run
+
+
+def signs(roots: Iterable[Path | str]) -> dict[str, rows.Key]:
+    """Path -> key (size, times, inode) of every file that is read of the runs at or below the roots, or of stored tables.
+
+    BadInput where a root is missing or holds no run.
+    """
+    roots = list(map(Path, roots))
+    files = [root for root in roots if root.is_file()]
+    folders = [root for root in roots if not root.is_file()]
+    files += [run.path / name for run in rundir.find(folders) for name in READ]
+    found = {}
+    for file in files:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            found[str(file)] = rows.key(os.stat(file))
+    return found

@@ -1,0 +1,123 @@
+"""`--watch` of table and plot: real processes beside runs that grow; what was shown is what a table made now would be."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from test_results import row, write_run
+
+from harness.cli import cli
+from harness.rundir import write
+from results import tables
+
+ROOT = Path(__file__).parent.parent
+PATIENCE = 60  # seconds until a test gives up
+
+
+@pytest.fixture
+def watching(tmp_path):
+    """Starts `dreamproof ... --watch`; what is left of them is ended with the test."""
+    started = []
+
+    def start(*arguments):
+        command = [sys.executable, "-m", "harness", *map(str, arguments), "--watch", "0.5"]
+        printed = open(tmp_path / f"printed-{len(started)}", "w+")  # noqa: SIM115 (lives as long as the process)
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        process = subprocess.Popen(command, stdout=printed, stderr=printed, cwd=tmp_path, env=environment)
+        started.append((process, printed))
+        return process, lambda: Path(printed.name).read_text()
+
+    yield start
+    for process, printed in started:
+        process.kill()
+        process.wait()
+        printed.close()
+
+
+def until(condition, process):
+    limit = time.monotonic() + PATIENCE
+    while not condition():
+        assert process.poll() is None and time.monotonic() < limit, "what was waited for did not come"
+        time.sleep(0.05)
+
+
+def add(run, score, torn=""):
+    with open(run / "episodes.jsonl", "a") as file:
+        file.write(json.dumps(row(1000, "clean", 7, score)) + "\n" + torn)
+
+
+def test_a_table_is_shown_again_when_runs_have_written_and_ctrl_c_ends_it_well(tmp_path, watching):
+    root = tmp_path / "runs"
+    run = write_run(root, {"clean": [1.0, 3.0]})
+    write_run(root, {"clean": [5.0]}, seed=1)
+    first = tables.build("robustness", [root], reps=200).render()
+    process, printed = watching("table", "robustness", root, "--reps", 200)
+    until(lambda: printed() == first, process)
+    add(run, 8.0, torn='{"split": "eval", "st')
+    second = tables.build("robustness", [root], reps=200).render()
+    assert "4.50" in second and "4.50" not in first  # mean of the seeds' means 4 and 5
+    until(lambda: printed() == first + second, process)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(PATIENCE) == 0 and printed() == first + second
+
+
+def test_what_is_unchanged_is_not_made_again(tmp_path):
+    """The watch's own parts: a look without a change gives the same object; every kind of change gives another."""
+    from harness import watch
+    from results import changes
+
+    run = write_run(tmp_path / "runs", {"clean": [1.0]}, done=False)
+    made = []
+    look = watch.fresh(lambda: changes.signs([tmp_path / "runs"]), lambda: made.append(1) or len(made))
+    assert (look(), look()) == (1, 1)
+    add(run, 2.0)
+    assert (look(), look()) == (2, 2)
+    (run / "done").touch()
+    assert look() == 3
+    write(run / "state.json", b"{}")
+    assert look() == 4
+    write_run(tmp_path / "runs", {"clean": [1.0]}, seed=1)
+    assert (look(), look()) == (5, 5)
+
+
+def test_a_plot_waits_for_something_to_draw_and_is_never_half_written(tmp_path, watching):
+    root, out = tmp_path / "runs", tmp_path / "figures" / "a.svg"
+    run = write_run(root, {"clean": []}, done=False)
+    process, printed = watching("plot", "bars", root, "--reps", 200, "--out", out)
+    until(lambda: "Waiting for it" in printed(), process)
+    assert not out.exists()
+    add(run, 2.0)
+    (run / "done").touch()
+    beside = out.with_suffix(".csv")
+    until(beside.exists, process)
+    before = out.stat().st_ino
+    assert out.read_text().rstrip().endswith("</svg>")
+    add(run, 9.0)
+    until(lambda: out.stat().st_ino != before and out.read_text().rstrip().endswith("</svg>"), process)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(PATIENCE) == 0 and sorted(path.name for path in out.parent.iterdir()) == ["a.csv", "a.svg"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (("table", "robustnes", "runs"), "Did you mean"),
+        (("plot", "curves", "nothing"), "No such run directory"),
+    ],
+)
+def test_bad_input_ends_a_watch_before_it_begins(tmp_path, watching, arguments, word):
+    write_run(tmp_path / "runs", {"clean": [1.0]})
+    process, printed = watching(*arguments)
+    assert process.wait(PATIENCE) == 2 and word in printed()
+
+
+def test_seconds_are_seconds_and_not_too_few():
+    for given in ("0.1", "runs"):
+        done = CliRunner().invoke(cli, ["table", "runs", "runs", "--watch", given])
+        assert done.exit_code == 2 and "--watch" in done.output and given in done.output
