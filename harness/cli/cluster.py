@@ -1,4 +1,4 @@
-"""The verbs of clusters: submit, status, logs, cancel, retry, devcluster, doctor. Parses and dispatches, nothing else."""
+"""The verbs of clusters: submit, status, logs, cancel, retry, devcluster."""
 
 from __future__ import annotations
 
@@ -11,28 +11,21 @@ from typing import Any
 import click
 
 from harness import watch as watching
+from harness.cli import _drive, _options
 from harness.errors import BadInput, RunFailed
 
-_study = click.argument("study")
-_scale = click.option("--scale", help="Apply a study's named overrides, e.g. tiny.")
-_runs = click.option(
-    "--runs", default="runs", type=click.Path(path_type=Path), show_default=True, help="Root of the run directories."
-)
 _cluster = click.option("--cluster", type=click.Choice(["slurm", "local"]), default="slurm", show_default=True)
 _parallel = click.option("--parallel", type=click.IntRange(1), help="Runs at a time.  [default: the study's]")
-profile_option = click.option(
-    "--profile", type=click.Path(path_type=Path), help="cluster.yaml.  [default: here, or ~/.config/dreamproof]"
-)
 
 
 @click.command()
-@_study
-@_scale
+@_options.study
+@_options.scale
 @_cluster
 @_parallel
-@profile_option
+@_options.profile
 @click.option("--dry-run", is_flag=True, help="Print the exact batch scripts; submit nothing.")
-@_runs
+@_options.runs
 def submit(study: str, scale: str | None, runs: Path, dry_run: bool, cluster: str, **options: Any) -> None:
     """Send what is missing of STUDY to a cluster as job arrays. A second call sends nothing twice."""
     from harness import study as studies
@@ -47,11 +40,11 @@ def submit(study: str, scale: str | None, runs: Path, dry_run: bool, cluster: st
 
 
 @click.command()
-@_study
-@_scale
+@_options.study
+@_options.scale
 @watching.option
-@click.option("--json", "as_json", is_flag=True)
-@_runs
+@_options.as_json
+@_options.runs
 def status(study: str, scale: str | None, watch: float | None, as_json: bool, runs: Path) -> int:
     """What became of STUDY's runs, from the scheduler and the run directories together. 1 where some failed.
 
@@ -83,7 +76,7 @@ def status(study: str, scale: str | None, watch: float | None, as_json: bool, ru
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("-n", "--lines", type=click.IntRange(1), default=40, show_default=True)
 @click.option("--follow", is_flag=True)
-@_runs
+@_options.runs
 def logs(run: Path, lines: int, follow: bool, runs: Path) -> None:
     """The last lines that RUN (a run directory, or its name) and its jobs printed, and why its attempts failed."""
     from slurm import logs
@@ -95,9 +88,9 @@ def logs(run: Path, lines: int, follow: bool, runs: Path) -> None:
 
 
 @click.command()
-@_study
-@_scale
-@_runs
+@_options.study
+@_options.scale
+@_options.runs
 def cancel(study: str, scale: str | None, runs: Path) -> None:
     """Take STUDY's jobs out of the queue; what runs stops after a checkpoint. `submit` continues it."""
     from slurm import cancel
@@ -107,14 +100,14 @@ def cancel(study: str, scale: str | None, runs: Path) -> None:
 
 
 @click.command()
-@_study
-@_scale
+@_options.study
+@_options.scale
 @click.option("--state", "states", default="failed,timeout", show_default=True, help="Which runs, e.g. failed,diverged.")
 @_cluster
 @_parallel
-@profile_option
+@_options.profile
 @click.option("--dry-run", is_flag=True)
-@_runs
+@_options.runs
 def retry(study: str, scale: str | None, states: str, runs: Path, **options: Any) -> None:
     """Give runs of STUDY that were left another three attempts, from their last checkpoint, and submit them."""
     from slurm import retry
@@ -137,20 +130,7 @@ def devcluster(what: str, accounting: bool) -> None:
     click.echo({"up": lambda: devcluster.up(accounting), "down": devcluster.down, "status": devcluster.status}[what]())
 
 
-@click.command()
-@profile_option
-@click.option("--json", "as_json", is_flag=True)
-@_runs
-def doctor(profile: Path | None, as_json: bool, runs: Path) -> int:
-    """Python, torch, GPU, rendering, simulators, disk, SLURM, cluster profile: works, does not, how to mend it."""
-    from harness import doctor
-
-    findings = doctor.examine(runs, profile)
-    click.echo(json.dumps([vars(f) for f in findings], indent=1) if as_json else doctor.text(findings))
-    return int(any(finding.state == "broken" for finding in findings))
-
-
-COMMANDS = (submit, status, logs, cancel, retry, devcluster, doctor)
+COMMANDS = (submit, status, logs, cancel, retry, devcluster)
 
 
 def _slurm(
@@ -193,7 +173,6 @@ def _outcome(made: Any, cells: int, dry_run: bool) -> str:
 
 
 def _local(root: Path, cells: Sequence[Any], needs: dict[str, Any], parallel: int | None, dry_run: bool) -> None:
-    from harness import cli
     from harness.claim import Claim
 
     if dry_run:
@@ -204,7 +183,7 @@ def _local(root: Path, cells: Sequence[Any], needs: dict[str, Any], parallel: in
     shared, threads = parallel or need.parallel or max(1, (os.cpu_count() or 1) // need.cpus), need.cpus
     with Claim(root / ".jobs" / "local"):
         given = {"threads": threads, "device": "auto", "env_workers": need.env_workers, "checkpoint_every": 5}
-        cli._drive(cells, root.parent, parallel=shared, again=True, **given)
+        _drive.drive(cells, root.parent, parallel=shared, again=True, **given)
 
 
 def _root(study: str, scale: str | None, runs: Path) -> Path:

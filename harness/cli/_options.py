@@ -1,0 +1,86 @@
+"""Options that several verbs have, and what is typed into them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness.errors import BadInput
+
+study = click.argument("study")
+scale = click.option("--scale", help="Apply a study's named overrides, e.g. tiny.")
+where = click.argument("where", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUNS...")
+as_json = click.option("--json", "as_json", is_flag=True)
+runs = click.option(
+    "--runs", default="runs", type=click.Path(path_type=Path), show_default=True, help="Root of the run directories."
+)
+profile = click.option(
+    "--profile", type=click.Path(path_type=Path), help="cluster.yaml.  [default: here, or ~/.config/dreamproof]"
+)
+changes = click.option("--set", "changes", multiple=True, metavar="PATH=VALUE", help="Dotted override, e.g. agent.horizon=15.")
+reference = click.option(
+    "--reference",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="DreamerV3 score file BENCHMARK-METHOD.json.gz to show beside learning curves; repeat for more.",
+)
+
+
+def machine(function: Callable[..., Any]) -> Callable[..., Any]:
+    for option in (
+        click.option("--parallel", type=click.IntRange(1), help="Runs at a time. Default: the study's, else one per core."),
+        click.option("--threads", type=click.IntRange(1), help="CPU threads per run. Default: cores / parallel."),
+        click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True),
+    ):
+        function = option(function)
+    return function
+
+
+def training(function: Callable[..., Any]) -> Callable[..., Any]:
+    every = "Seconds, at least; more where it costs."
+    workers = "Processes in which training environments step while the agent learns.  [default: 1 on a GPU, else 0]"
+    for option in (
+        click.option("--env-workers", type=click.IntRange(0), help=workers),
+        click.option("--checkpoint-every", type=float, default=5, show_default=True, help=every),
+    ):
+        function = option(function)
+    return function
+
+
+def output(function: Callable[..., Any]) -> Callable[..., Any]:
+    for option in (
+        click.option("--final", help="Final-score rule.  [default: last checkpoint]"),
+        click.option("--reps", type=click.IntRange(100), default=50_000, show_default=True, help="Bootstrap replicates."),
+        click.option("--seed", type=int, default=0, show_default=True, help="The same data give the same digits."),
+        click.option("--confidence", type=click.FloatRange(0.5, 0.999), default=0.95, show_default=True),
+        click.option("--out", type=click.Path(path_type=Path, dir_okay=False)),
+    ):
+        function = option(function)
+    return function
+
+
+def changed(pairs: Sequence[str]) -> dict[str, Any]:
+    changes = {}
+    for pair in pairs:
+        path, equals, value = pair.partition("=")
+        if not equals or not path:
+            raise BadInput(f"--set {pair}: write PATH=VALUE, for instance --set agent.horizon=15.")
+        changes[path.strip()] = _value(value)
+    return changes
+
+
+def _value(text: str) -> Any:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text

@@ -1,0 +1,118 @@
+"""The verbs that say what there is, and whether and how fast it works here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness.cli import _options
+from harness.errors import BadInput, unknown
+
+KINDS = ("suites", "tasks", "noises", "ablations", "agents", "presets", "sizes", "studies", "tables", "plots")
+KINDS += ("importers", "exporters")
+
+
+@click.command("list")
+@click.argument("kind", required=False)
+@_options.as_json
+def list_(kind: str | None, as_json: bool) -> None:
+    """What exists, one line each: suites, tasks, noises, ablations, ..., tables, plots, importers, exporters."""
+    from harness import catalogue
+
+    if kind is not None and kind not in KINDS:
+        raise unknown("kind of thing", kind, KINDS)
+    rows = [row for each in ([kind] if kind else KINDS) for row in catalogue.rows(each)]
+    if as_json:
+        click.echo(json.dumps(rows, indent=1))
+        return
+    width = max((len(row["name"]) for row in rows), default=0)
+    for row in rows:
+        head = "" if kind else f"{row['kind']:<10}"
+        click.echo(f"{head}{row['name']:<{width}}  {row['caption']}".rstrip())
+
+
+@click.command()
+@click.argument("name")
+@click.option("--task", help="Show the diff against the base for this task.")
+@_options.as_json
+def explain(name: str, task: str | None, as_json: bool) -> None:
+    """An ablation, noise, preset, size, suite, task or study: caption, source, parameters with units, diff to the base."""
+    from harness import catalogue
+
+    described = catalogue.explain(name, task)
+    click.echo(json.dumps(described, indent=1) if as_json else catalogue.text(described))
+
+
+@click.command()
+def schema() -> None:
+    """The JSON schema of a study file, for editors."""
+    from harness.study import Study
+
+    click.echo(json.dumps(Study.model_json_schema(), indent=1))
+
+
+@click.command()
+@_options.profile
+@_options.as_json
+@_options.runs
+def doctor(profile: Path | None, as_json: bool, runs: Path) -> int:
+    """Python, torch, GPU, rendering, simulators, disk, SLURM, cluster profile: works, does not, how to mend it."""
+    from harness import doctor
+
+    findings = doctor.examine(runs, profile)
+    click.echo(json.dumps([vars(f) for f in findings], indent=1) if as_json else doctor.text(findings))
+    return int(any(finding.state == "broken" for finding in findings))
+
+
+@click.command("verify-switches")
+@click.argument("names", nargs=-1, metavar="[ABLATION]...")
+@_options.as_json
+def verify_switches(names: Sequence[str], as_json: bool) -> int:
+    """Prove every switch on this machine: one step of learning with each ablation beside the base. 1 if one is inert."""
+    from harness import ablate, verify
+
+    rows = []
+    for name in names or [n for n in ablate.names() if n != "none"]:
+        rows += verify.verify([name])
+        if not as_json:
+            click.echo(verify.text(rows[-1]))
+    bad = [row["ablation"] for row in rows if not verify.ok(row)]
+    if as_json:
+        click.echo(json.dumps(rows, indent=1))
+    else:
+        click.echo(f"{len(rows) - len(bad)} of {len(rows)} switches act as they say" + "".join(f"; not {n}" for n in bad))
+    return int(bool(bad))
+
+
+@click.command()
+@click.argument("subject", required=False)
+@click.option("--size", help="nano 1m 12m 25m 50m 100m 200m 400m.  [default: 1m]")
+@click.option(
+    "--obs", type=click.Choice(["image", "vector"]), help="64x64x3 and 18 actions; 17 and 6 numbers.  [default: image]"
+)
+@click.option("--dtype", type=click.Choice(["float32", "bfloat16"]), help="[default: float32]")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="[default: auto]")
+@click.option("--threads", type=click.IntRange(1), help="CPU threads.  [default: every core]")
+@click.option("--steps", type=click.IntRange(100), help="Steps in the replay.  [default: 100000]")
+@click.option("--task", help="Task of env and noise.  [default: a selection]")
+@click.option("--compile", is_flag=True, default=None, help="Compile the model's inner steps (needs a C++ compiler).")
+@click.option("--profile", is_flag=True, default=None, help="Name the ten dearest operators.")
+@_options.as_json
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Rows as CSV; without SUBJECT, a page's tables.")
+def bench(subject: str | None, as_json: bool, out: Path | None, **options: Any) -> None:
+    """Measure a SUBJECT, beside what this machine could do at best. Without one: every case of every subject."""
+    from harness import bench as benches
+
+    given = {name: value for name, value in options.items() if value is not None}
+    if subject is None and given:
+        raise BadInput(f"--{next(iter(given))} goes with a subject: {', '.join(benches.names())}.")
+    load = benches.run(subject, given, as_json, out, click.echo)
+    if load > benches.BUSY:
+        click.echo(f"warning: other work was running here (load average {load}): the figures are too slow", err=True)
+
+
+COMMANDS = (list_, explain, schema, doctor, verify_switches, bench)

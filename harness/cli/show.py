@@ -1,0 +1,175 @@
+"""The verbs that show stored runs, and bring others' in and ours out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness import watch as watching
+from harness.cli import _options
+from harness.errors import BadInput
+
+
+@click.command()
+@click.argument("name")
+@_options.where
+@click.option("--format", "form", type=click.Choice(["md", "csv", "tex", "html", "json"]), default="md", show_default=True)
+@click.option("--interval", type=click.Choice(["t", "normal"]), help="Half widths from t (default) or 1.96 standard errors.")
+@click.option("--baseline", help="Ablation that others are compared with (ablations, measures).  [default: none]")
+@click.option(
+    "--margin", type=click.FloatRange(0, min_open=True), help="Share of the baseline's mean that matters (ablations)."
+)
+@_options.reference
+@_options.output
+@watching.option
+def table(name: str, where: Sequence[Path], form: str, out: Path | None, watch: float | None, **options: Any) -> None:
+    """A comparison table from stored runs (`dreamproof list tables`). csv and json are the long form."""
+    from results import tables
+
+    chosen = {option: value for option, value in options.items() if value not in (None, ())}
+
+    def show(text: str) -> None:
+        if out is not None:
+            _write(out, text.encode())
+            click.echo(f"{name} -> {out}", err=True)
+            return
+        if watch:
+            click.clear()
+        click.echo(text, nl=False)
+
+    _watched(lambda: tables.build(name, where, **chosen).render(form), show, where, watch)
+
+
+@click.command()
+@click.argument("name")
+@_options.where
+@click.option("--format", "form", type=click.Choice(["png", "pdf", "svg"]), help="[default: from --out, else png]")
+@_options.reference
+@_options.output
+@watching.option
+def plot(
+    name: str,
+    where: Sequence[Path],
+    form: str | None,
+    out: Path | None,
+    reference: Sequence[Path],
+    watch: float | None,
+    **options: Any,
+) -> None:
+    """A figure from stored runs (`dreamproof list plots`), and beside it the CSV of exactly what is drawn."""
+    from results import plots
+
+    form = form or (out.suffix[1:] if out and out.suffix[1:] in ("png", "pdf", "svg") else "png")
+    out = out or Path("figures") / f"{name}.{form}"
+    chosen = {"reference": reference} if reference else {}
+    beside = out.with_suffix(".csv")
+
+    def show(files: tuple[bytes, bytes]) -> None:
+        for path, content in zip((out, beside), files, strict=True):
+            _write(path, content)
+        click.echo(f"{name} -> {out} and {beside}")
+
+    _watched(lambda: plots.files(*plots.build(name, where, **options, **chosen), form), show, where, watch)
+
+
+@click.command()
+@_options.where
+@click.option("--baseline", help="Ablation that others are compared with.  [default: none]")
+@_options.output
+def report(where: Sequence[Path], out: Path | None, **options: Any) -> None:
+    """One self-contained page of stored runs: summary, warnings, figures, tables, what was run and where it comes from."""
+    from results import report as pages
+
+    out = out or Path("report.html")
+    _write(out, f"{pages.build(where, **options).rstrip()}\n".encode())
+    click.echo(f"report -> {out}")
+
+
+@click.command()
+@_options.where
+@_options.as_json
+def check(where: Sequence[Path], as_json: bool) -> int:
+    """Sanity checks on results (run directories, stored tables, score files, tables of means). 1 where there is a problem."""
+    from results import check as checks
+
+    found = checks.check(where)
+    click.echo(json.dumps(checks.rows(found), indent=1) if as_json else checks.text(found, where))
+    return int(any(finding.level == checks.PROBLEM for finding in found))
+
+
+@click.command("import")
+@click.argument("form", metavar="FORMAT")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Root of the run directories.")
+@click.option("--benchmark", help="Protocol, e.g. atari100k: the study of the runs.  [default: the file's, else imported]")
+@click.option("--task", help="For files that do not say it.")
+@click.option("--method", help="For files that do not say it.")
+@click.option("--seed", help="For files that do not say it.")
+@click.option("--layout", help="What the end of the path says, e.g. {method}/{task}_{seed}/*.")
+@click.option("--repeat", type=click.IntRange(1), help="Environment frames per policy step.  [default: the benchmark's]")
+@_options.as_json
+def import_(form: str, files: Sequence[Path], out: Path, as_json: bool, **told: Any) -> None:
+    """Other people's stored results (files or folders) into run directories: `dreamproof list importers`.
+
+    Every row is kept and counted; all runs are written, or none. The same import again changes nothing.
+    """
+    from results import importers
+    from results.importers._run import Told
+
+    summary = importers.import_files(form, files, out, Told(**told))
+    click.echo(json.dumps(summary.json(), indent=1) if as_json else summary.text(str(out)))
+
+
+@click.command()
+@click.argument("form", metavar="FORMAT")
+@_options.where
+@click.option("--out", type=click.Path(path_type=Path), required=True)
+def export(form: str, where: Sequence[Path], out: Path) -> None:
+    """Stored runs in other people's formats: `dreamproof list exporters`."""
+    from results import exporters
+
+    click.echo(f"{exporters.export(form, where, out)} -> {out}")
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False), metavar="FIGURES.yaml")
+@click.option("--data", type=click.Path(path_type=Path), help="Where the runs of the list lie.  [default: beside the list]")
+@click.option("--out", type=click.Path(path_type=Path), help="Where outputs go.  [default: beside the list]")
+@click.option("--available", is_flag=True, help="Leave out, and list, entries whose runs are not there.")
+@_options.reference
+def reproduce(file: Path, data: Path | None, out: Path | None, available: bool, reference: Sequence[Path]) -> None:
+    """Rebuild a list of tables and figures from stored runs: the same runs give the same bytes.
+
+    Prints the hash of each one's data; 1, and nothing written, where it is not the one that the list holds.
+    """
+    from harness import strict_yaml
+    from results import reproduce as lists
+
+    entries = lists.parse(strict_yaml.read(file), str(file))
+    folders = (data or file.parent, out or file.parent)
+    for line in lists.rebuild(entries, *folders, available=available, reference=reference):
+        click.echo(line)
+
+
+COMMANDS = (table, plot, report, check, import_, export, reproduce)
+
+
+def _watched(make: Callable[[], Any], show: Callable[[Any], None], where: Sequence[Path], every: float | None) -> None:
+    """Show what is made of the runs; with `every`, make it again when they have written something."""
+    from results import changes
+
+    watching.watch(watching.fresh(lambda: changes.signs(where), make) if every else make, show, every)
+
+
+def _write(path: Path, content: bytes) -> None:
+    from harness import rundir
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rundir.write(path, content, sync=False)
+    except OSError as error:
+        raise BadInput(f"Cannot write {path}: {error.strerror}") from None
