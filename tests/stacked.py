@@ -1,0 +1,233 @@
+"""What several seeds cost as one stacked model, beside separate updates:
+
+python tests/stacked.py [--size nano] [--obs vector] [--seeds 4] [--threads 1] [--rounds 7]
+
+The stack is a prototype: the weights of all seeds are rows of one tensor, `judge` runs once under `torch.vmap`, one backward
+pass serves all, and each agent's own optimiser and statistics finish its update. Three updates are compared with separate
+agents' first. Then, in turn: K updates, the stacked one, and one agent on K batches at once, whose weights are shared:
+the same elementwise work and fewer, larger products. Last, the stack beside two processes that share the K updates.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+import warnings
+from multiprocessing import get_context
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+from torch.utils._pytree import tree_map
+
+from agents.dreamer.agent import Dreamer
+from agents.dreamer.rssm import Latents
+from agents.nn import conv, dists, layers
+from agents.nn.draw import BELOW_ONE, TINY, pick
+from agents.nn.launch import enter
+from agents.protocol import Arrays
+from harness import build, study
+from harness.bench.train import BATCH, SPECS, batch
+
+
+def per_seed(stacked):
+    """A function for use inside `vmap`: `stacked` computes all seeds' results, their axis in front."""
+
+    class Rule(torch.autograd.Function):
+        forward = setup_context = staticmethod(lambda *_: None)
+
+        @staticmethod
+        def vmap(info, in_dims, *args):
+            return stacked(*(x if d is None else x.movedim(d, 0) for x, d in zip(args, in_dims, strict=True))), 0
+
+    return Rule.apply
+
+
+class RmsNorm(torch.autograd.Function):
+    """`functional.rms_norm` of x (K, ..., n) with scale (K, n)."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, scale: Tensor, eps: float) -> Tensor:
+        rows, scale = x.flatten(1, -2), scale.unsqueeze(1)
+        inverse = torch.linalg.vector_norm(rows, dim=-1, keepdim=True).square_().mul_(1 / x.shape[-1]).add_(eps).rsqrt_()
+        unit = rows * inverse
+        ctx.save_for_backward(unit, inverse, scale)
+        return (unit * scale).view(x.shape)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor, None]:
+        unit, inverse, scale = ctx.saved_tensors
+        rows = grad.reshape(unit.shape)
+        product = rows * unit
+        along = torch.bmm(product, scale.mT)
+        inner = torch.addcmul(rows * scale, unit, along, value=-1 / unit.shape[-1]).mul_(inverse)
+        return inner.view(grad.shape), product.sum(1), None
+
+
+class Draws:
+    """Every seed's numbers from its own generator, in the order of its own run."""
+
+    def __init__(self, generators: list[torch.Generator]) -> None:
+        def each(fill):
+            return per_seed(lambda x: torch.stack([fill(torch.empty(x.shape[1:]), generator=g) for g in generators]))
+
+        self._uniform, self._normal = each(Tensor.uniform_), each(Tensor.normal_)
+
+    def ahead(self, rows: int, count: int) -> Draws:
+        return self
+
+    def categorical(self, probs: Tensor) -> Tensor:
+        return pick(probs, self._uniform(probs[..., 0]))
+
+    def normal(self, mean: Tensor, std: Tensor) -> Tensor:
+        return mean + std * self._normal(mean)
+
+    def uniform(self, like: Tensor) -> Tensor:
+        return self._uniform(like).clamp(TINY, BELOW_ONE)
+
+
+class Stack(nn.Module):
+    """K agents of one configuration, updated as one. Their weights and gradients become rows of shared tensors."""
+
+    def __init__(self, agents: list[Dreamer]) -> None:
+        super().__init__()
+        self.agents, self.draws = agents, Draws([agent._generator for agent in agents])
+        self.world, self.behavior = agents[0].world, agents[0].behavior
+        self.leaves, self.grads = {}, torch.stack([agent.optimizer._grads for agent in agents])
+        weights = torch.stack([agent.optimizer._weights for agent in agents])
+        named = [dict(nn.ModuleDict({"world": a.world, "behavior": a.behavior}).named_parameters()) for a in agents]
+        at = 0
+        for name in agents[0].optimizer._params:
+            shape, size = named[0][name].shape, named[0][name].numel()
+            leaf, grad = (x[:, at : at + size].view(-1, *shape) for x in (weights, self.grads))
+            for own, w, g in zip(named, leaf, grad, strict=True):
+                own[name].data, own[name].grad = w, g
+            self.leaves[name] = leaf.requires_grad_()
+            leaf.grad, at = grad, at + size
+        for name in named[0].keys() - self.leaves.keys():
+            self.leaves[name] = torch.stack([own[name].data for own in named])
+            for own, w in zip(named, self.leaves[name], strict=True):
+                own[name].data = w
+        for agent, w, g in zip(agents, weights, self.grads, strict=True):
+            agent.optimizer._weights, agent.optimizer._grads = w, g
+
+    def forward(self, start: tuple[Tensor, Tensor], data: dict[str, Any], moving: dict[str, Any]) -> tuple[Any, ...]:
+        first = self.agents[0]
+        own, first._statistics = first._statistics, moving
+        outcome = first.judge(Latents(*start), data, self.draws)
+        first._statistics = own
+        return outcome.total, outcome.metrics, outcome.statistics, (outcome.latents.deter, outcome.latents.stoch)
+
+    def learn(self, batches: list[Arrays]) -> list[dict[str, Tensor]]:
+        """One update of every agent -> its metrics."""
+        prepared = [agent.unpack(given) for agent, given in zip(self.agents, batches, strict=True)]
+        inputs = [
+            ((start.deter, start.stoch), data, a._statistics) for (start, data), a in zip(prepared, self.agents, strict=True)
+        ]
+        self.grads.zero_()
+        together = tree_map(lambda *x: torch.stack(x), *inputs)
+        judged = vmap(lambda leaves, *given: functional_call(self, leaves, given))(self.leaves, *together)
+        judged[0].sum().backward()
+        made = []
+        for k, (agent, given) in enumerate(zip(self.agents, batches, strict=True)):
+            total, metrics, moved, latents = tree_map(lambda x, k=k: x[k].detach(), judged)
+            ok, counts = agent.optimizer.step(total)
+            agent._commit(ok, moved)
+            agent._refreshed(Latents(*latents), ok, {key: enter(x) for key, x in given.items()})
+            made.append(metrics | counts)
+        return made
+
+
+def allow_stacks() -> None:
+    """Give the agent's own functions a rule for `vmap`; outside of it they stay what they are."""
+    inside = torch._C._functorch.is_batchedtensor
+
+    def either(own, stacked):
+        rule = per_seed(stacked)
+        return lambda x, *rest: rule(x, *rest) if inside(x) else own(x, *rest)
+
+    layers.rms_norm = either(layers.rms_norm, RmsNorm.apply)
+    dists.mixed_softmax = either(dists.mixed_softmax, dists.mixed_softmax)
+    dists._TwoHotNll.apply = either(dists._TwoHotNll.apply, dists._TwoHotNll.apply)
+    dists._PixelError.apply = either(dists._PixelError.apply, dists._PixelError.apply)
+    pool = conv._MaxPool.apply
+    conv._MaxPool.apply = either(pool, lambda x: pool(x.flatten(0, 1)).unflatten(0, (len(x), -1)))
+
+
+def agent_of(options: argparse.Namespace, seed: int, threads: int) -> Dreamer:
+    run = study.single("counter/vector", size=options.size, seed=seed, changes={"env.envs": 1})
+    return build.agent(run, SPECS[options.obs], device="cpu", threads=threads)
+
+
+def batches_of(options: argparse.Namespace, agent: Dreamer, count: int, size: int = BATCH) -> list[Arrays]:
+    return [batch(agent, SPECS[options.obs], np.random.default_rng(seed), size=size) for seed in range(count)]
+
+
+def compare(options: argparse.Namespace) -> None:
+    """Three updates, separate and stacked: relative differences of loss, gradients and weights, median and largest."""
+    alone, other = ([agent_of(options, seed, options.threads) for seed in range(options.seeds)] for _ in range(2))
+    stack, data = Stack(other), batches_of(options, alone[0], options.seeds)
+    for update in range(1, 4):
+        made, apart = stack.learn(data), {"loss": [], "gradients": [], "weights": []}
+        for one, two, given, metrics in zip(alone, other, data, made, strict=True):
+            apart["loss"].append(abs(float(metrics["loss/total"]) / one.learn(given)[0]["loss/total"] - 1))
+            for name, key in (("gradients", "_grads"), ("weights", "_weights")):
+                x, y = (getattr(agent.optimizer, key) for agent in (one, two))
+                apart[name].append(float((x - y).norm() / x.norm()))
+        found = (f"{name} {statistics.median(values):.1e} (max {max(values):.1e})" for name, values in apart.items())
+        print(f"update {update}, relative difference: {', '.join(found)}")
+
+
+_held: list[Any] = []  # what a process of the pack updates
+
+
+def _start(options: argparse.Namespace) -> None:
+    agent = agent_of(options, 0, 1)
+    _held.extend([agent, batches_of(options, agent, 1)[0]])
+    _update(1)
+
+
+def _update(count: int) -> None:
+    for _ in range(count):
+        _held[0].learn(_held[1])
+
+
+def measure(options: argparse.Namespace) -> None:
+    """Median seconds per round, all in turn."""
+    alone, other = ([agent_of(options, seed, options.threads) for seed in range(options.seeds)] for _ in range(2))
+    large, stack, data = agent_of(options, 0, options.threads), Stack(other), batches_of(options, alone[0], options.seeds)
+    larger = batches_of(options, large, 1, size=BATCH * options.seeds)[0]
+    jobs = {
+        "separate": lambda: [agent.learn(given) for agent, given in zip(alone, data, strict=True)],
+        "stacked": lambda: stack.learn(data),
+        "one on all batches": lambda: large.learn(larger),
+    }
+    with get_context("spawn").Pool(2, _start, (options,)) as pool:
+        jobs["two processes"] = lambda: pool.map(_update, [options.seeds // 2] * 2, 1)
+        spent: dict[str, list[tuple[float, float]]] = {name: [] for name in jobs}
+        for _ in range(options.rounds + 1):
+            for name, job in jobs.items():
+                wall, cpu = time.perf_counter(), time.process_time()
+                job()
+                spent[name].append((time.perf_counter() - wall, time.process_time() - cpu))
+    wall, cpu = ({name: statistics.median(x[i] for x in times[1:]) for name, times in spent.items()} for i in range(2))
+    for name in jobs:
+        line = f"{name}: {wall[name]:.2f} s ({wall[name] / wall['separate']:.2f} of separate)"
+        here = f", processor time {cpu[name]:.2f} s ({cpu[name] / cpu['separate']:.2f})"
+        print(line + here * (name != "two processes"))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", default="nano")
+    parser.add_argument("--obs", choices=SPECS, default="vector")
+    for flag, default in (("--seeds", 4), ("--threads", 1), ("--rounds", 7)):
+        parser.add_argument(flag, type=int, default=default)
+    given = parser.parse_args()
+    warnings.filterwarnings("ignore", category=UserWarning)  # operators that vmap runs seed by seed: two small ones
+    allow_stacks()
+    compare(given)
+    measure(given)
