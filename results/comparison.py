@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
@@ -103,6 +104,7 @@ def improvements(
         common["final"] = scored[scored.benchmark == benchmark].final.iloc[0]
         p = float(np.mean(list(per_task.values())))
         told = ["no_width"] if low == high else []
+        told += _missing_in(scored[_of(scored, (benchmark, x))], scored[_of(scored, (benchmark, y))])
         rows.append(common | _pair(x, y, a, b, told) | {"probability": p, "ci_low": low, "ci_high": high})
         rows.append(common | _pair(y, x, b, a, told) | {"probability": 1 - p, "ci_low": 1 - high, "ci_high": 1 - low})
     return pd.DataFrame(rows, columns=IMPROVEMENT).sort_values(["benchmark", "x", "y"], ignore_index=True)
@@ -194,6 +196,16 @@ def _best(row: dict, table: pd.DataFrame, methods: dict, drawn: dict, confidence
         )
         for pair in pairs
     )
+
+
+def _missing_in(*methods: pd.DataFrame) -> list[str]:
+    """The flags of `scores.missing` of several methods together, their counts added."""
+    counts: Counter[str] = Counter()
+    for own in methods:
+        for flag in scores.missing(own):
+            name, _, many = flag.partition(":")
+            counts[name] += int(many or 0)
+    return [f"{name}:{many}" if many else name for name, many in counts.items()]
 
 
 def _missing(own: pd.DataFrame) -> int:

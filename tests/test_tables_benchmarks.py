@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from published import benchmark, files, truth
-from test_results import row, write_run
+from test_results import PUBLISHED, row, write_run
 from test_tables import Tags
 
 from results import comparison, load, tables
@@ -190,6 +190,24 @@ def test_every_format_and_what_every_caption_says(study, name, tmp_path):
     parser.feed(made.render("html"))
     assert not parser.opened
     compiles(made.render("tex"), tmp_path)
+
+
+def test_a_long_table_in_latex_goes_on_in_another_and_loses_no_row(tmp_path):
+    rows = [[f"row {i}", str(i)] for i in range(80)]
+    sheet = tables.Sheet("Runs", ["a", "b"], rows, ["What it says."], frozenset({(0, 1), (35, 1), (79, 1)}))
+    tex = tables.Table("runs", pd.DataFrame(), [sheet]).render("tex")
+    compiles(tex, tmp_path)
+    assert re.findall(r"^row (\d+) &", tex, re.M) == [str(i) for i in range(80)] and tex.count("What it says.") == 1
+    assert re.findall(r"textbf\{(\d+)\}", tex) == ["0", "35", "79"] and "Runs (3 of 3)." in tex
+
+
+def test_captions_say_what_is_special_about_published_runs():
+    (flags,) = set(table("improvement", "atari100k").long["flags"])
+    assert flags == "few_runs;missing_runs:9;missing_lead"  # 8 runs of DreamerV3, 1 of PPO (truth: missing)
+    alone = tables.build("sensitivity", load.load([PUBLISHED / "procgen-dreamerv3.json.gz"]), reps=200).sheets[0]
+    assert not any("Brackets" in note for note in alone.notes)
+    notes = " ".join(tables.build("curves", benchmark("procgen")).sheets[0].notes)
+    assert "Final: clean" not in notes and "one_seed: one training run" in notes
 
 
 def compiles(tex, folder):

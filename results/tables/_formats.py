@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import html as escape
 import json as encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
     from results.tables import Sheet
 
+TEX_ROWS = 35  # of a table in LaTeX, where one does not break across pages
 _TEX = {
     **{c: rf"\{c}" for c in "%_&#${}"},
     "\\": r"\textbackslash{}",
@@ -36,7 +38,7 @@ def md(sheets: list[Sheet]) -> str:
 
 
 def tex(sheets: list[Sheet]) -> str:
-    return "% needs \\usepackage{booktabs}\n" + "\n".join(_latex(sheet) for sheet in sheets)
+    return "% needs \\usepackage{booktabs}\n" + "\n".join(_latex(part) for sheet in sheets for part in _parts(sheet))
 
 
 def html(sheets: list[Sheet]) -> str:
@@ -71,9 +73,19 @@ def _numbers(rows: list[list[str]], column: int) -> bool:
     return all(text[:1].isdigit() or text.startswith(("-", "undefined")) for text in texts)
 
 
+def _parts(sheet: Sheet) -> Iterator[Sheet]:
+    """Sheets of at most TEX_ROWS rows, `TITLE (2 of 8)`; the notes stand under the first."""
+    starts = range(0, max(len(sheet.rows), 1), TEX_ROWS)
+    for number, start in enumerate(starts, 1):
+        marked = frozenset((i - start, j) for i, j in sheet.marked if start <= i < start + TEX_ROWS)
+        title = f"{sheet.title} ({number} of {len(starts)})" if len(starts) > 1 else sheet.title
+        rows, notes = sheet.rows[start : start + TEX_ROWS], sheet.notes if number == 1 else []
+        yield replace(sheet, title=title, rows=rows, notes=notes, marked=marked)
+
+
 def _latex(sheet: Sheet) -> str:
     lines = [" & ".join(row) + r" \\" for row in [[_tex(cell) for cell in sheet.head], *_rows(sheet, _tex, r"\textbf{{{}}}")]]
-    caption = _tex(sheet.title) + ". " + " ".join(_tex(note) for note in sheet.notes)
+    caption = " ".join([_tex(sheet.title) + ".", *(_tex(note) for note in sheet.notes)])
     return "\n".join(
         [
             r"\begin{table}",

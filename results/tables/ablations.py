@@ -48,7 +48,8 @@ def _sheet(key: dict, rows: pd.DataFrame) -> Sheet:
         cells = [row["task"], row["ablation"], f"{row['seeds']}, {row['seeds_baseline']}", delta]
         body.append([*cells, chance(row["p"]), chance(row["p_holm"]), *([chance(row["p_equivalent"])] if margin else [])])
     head = ["task", "ablation", "runs", "difference", "p", "p (Holm)", *(["p (margin)"] if margin else [])]
-    title = f"{key['metric']}: ablation minus {rows.baseline.iloc[0]} ({key['agent']}, trained with {key['train_noise']})"
+    task = f" on {rows.task.iloc[0]}" if rows.task.nunique() == 1 else ""
+    title = f"{key['metric']}{task}: ablation minus {rows.baseline.iloc[0]} ({key['agent']}, trained with {key['train_noise']})"
     return Sheet(title, head, body, list(_notes(key, rows, named)))
 
 
@@ -60,9 +61,13 @@ def _notes(key: dict, rows: pd.DataFrame, named: dict[str, str]) -> Iterator[str
         f"({count(rows.seeds_baseline)}). Final-score rule: {listed(rows.final)}."
     )
     yield "Settings: " + ", ".join(f"{name} {key[name]}" for name in SHEET[3:] if key[name] != "") + "."
+    if str(key["metric"]).startswith("loss"):
+        yield "Loss: what a model scores less under the noise than without it."
+    family = int(rows.family.iloc[0])
+    corrected = f"corrected for the {family} contrasts of this metric that have a p" if family else "no contrast here has a p"
     yield (
-        f"Brackets: {level(rows)} interval; it and p: Welch's t over training runs, unpaired. p (Holm): corrected for all "
-        f"{rows.family.iloc[0]} contrasts of this metric. A large p is no evidence of no effect."
+        f"Brackets: {level(rows)} interval; it and p: Welch's t over training runs, unpaired. p (Holm): {corrected}. "
+        "A large p is no evidence of no effect."
     )
     if rows.margin.notna().any():
         yield (

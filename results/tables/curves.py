@@ -156,9 +156,11 @@ def _notes(rows: pd.DataFrame) -> list[str]:
         "Unit: return per episode. Mean over training runs of per-run means, runs that are done only; ± half the width of "
         f"{', '.join(sorted(set(rows.interval.fillna('')) - {''})) or 'no interval: one run'}, over training runs.",
         f"First and last tenth: of each run's training episodes, under the training noise, while learning ({LAST}: {span}).",
-        "Final: clean evaluation of the last checkpoint.",
+        *(["Final: clean evaluation of the last checkpoint."] if (rows.measure == "final").any() else []),
         f"Random: from {sources}." if sources else "Random: no random agent among the runs and no stored score.",
     ]
+    if rows["flags"].str.contains("one_seed").any():
+        notes.append("one_seed: one training run is done: its seed variance is in no interval, no claim about the method.")
     stored = rows[rows.measure == "reference"]
     if len(stored):
         notes.append("Others: stored points at the frames of the last tenth; frames include their protocol's action repeat.")

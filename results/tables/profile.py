@@ -48,5 +48,6 @@ def _notes(rows: pd.DataFrame, named: dict[str, str]) -> Iterator[str]:
         f"Unit: share of all runs; thresholds in normalised score, 0 and 1 = {listed(rows.normaliser)}. "
         f"n = {count(rows.runs)} training runs in {count(rows.tasks)} tasks. Final-score rule: {listed(rows.final)}."
     )
-    yield bootstrap(rows)
+    if rows.ci_low.notna().any():
+        yield bootstrap(rows)
     yield from legend(named, FLAGS)

@@ -68,7 +68,9 @@ def _grid(key: dict[str, Any], cells: pd.DataFrame, long: pd.DataFrame) -> Itera
     if noisy and cells.retention.notna().any():
         named = _letters(cells[cells.eval_noise != "clean"])
         rows = _rows(cells, noisy, partial(_retention, named=named))
-        notes = [settings, _retention_note(cells), *legend(named, FLAGS)]
+        measured = cells[(cells.eval_noise != "clean") & (cells.seeds > 0)]
+        about = f"Unit: ratio. {_counts(measured)} Final-score rule: {cells.final.iloc[0]}."
+        notes = [settings, about, _retention_note(cells), *legend(named, FLAGS)]
         yield Sheet(f"{title}: retention", [head[0], *noisy], rows, notes)
 
 

@@ -54,5 +54,6 @@ def _notes(rows: pd.DataFrame, named: dict[str, str]) -> Iterator[str]:
         f"Unit: normalised score, 0 and 1 = {listed(rows.normaliser)}. n: `runs`, training runs with a score by that rule. "
         f"Final-score rule: one per row; in parentheses the change from {listed(rows.final[rows.default]) or 'the default'}."
     )
-    yield bootstrap(rows)
+    if rows.ci_low.notna().any():
+        yield bootstrap(rows)
     yield from legend(named, FLAGS)

@@ -50,5 +50,8 @@ def _notes(rows: pd.DataFrame, named: dict[str, str]) -> Iterator[str]:
     )
     if (rows.final != FINAL).any():
         yield "Episodes: training points where there is no evaluation by that rule; the mean of a bin counts as one episode."
-    yield "ICC: the training runs' share of the variance. Design effect: episodes of one run worth one independent episode."
+    yield (
+        "ICC: the training runs' share of the variance, 0 where runs differ no more than their episodes do. Design effect: "
+        "episodes of one run worth one independent episode."
+    )
     yield from legend(named, FLAGS)
