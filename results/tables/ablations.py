@@ -64,7 +64,8 @@ def _notes(key: dict, rows: pd.DataFrame, named: dict[str, str]) -> Iterator[str
     if str(key["metric"]).startswith("loss"):
         yield "Loss: what a model scores less under the noise than without it."
     family = int(rows.family.iloc[0])
-    corrected = f"corrected for the {family} contrasts of this metric that have a p" if family else "no contrast here has a p"
+    several = "the one contrast of this metric that has" if family == 1 else f"the {family} contrasts of this metric that have"
+    corrected = f"corrected for {several} a p" if family else "no contrast here has a p"
     yield (
         f"Brackets: {level(rows)} interval; it and p: Welch's t over training runs, unpaired. p (Holm): {corrected}. "
         "A large p is no evidence of no effect."
