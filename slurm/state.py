@@ -115,7 +115,8 @@ def resolve(
         return said, message
     if said == "running" or submitted:
         what, means = ENDED.get(job.state, ("lost", f"its job ended ({job.state})")) if job else ("lost", "its job is gone")
-        return what, means if said == "running" else f"{means} before it began"
+        again = " again" if state.get("step") else ""
+        return what, means if said == "running" else f"{means} before it began{again}"
     return "queued", message or "not submitted"
 
 

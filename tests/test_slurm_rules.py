@@ -119,6 +119,13 @@ def test_sources_that_disagree_are_resolved_by_the_rules(said, alive, job, submi
     assert state.resolve({"state": said}, lambda: alive, task, submitted, reachable)[0] == now
 
 
+def test_a_run_that_waits_again_is_not_said_to_have_never_begun():
+    ended = Job("7", "n", 0, "COMPLETED", "None")
+    for step, words in ((0, "before it began"), (40, "before it began again")):
+        _, message = state.resolve({"state": "queued", "step": step}, lambda: False, ended, True, True)
+        assert message.endswith(words), message
+
+
 @pytest.mark.parametrize(
     ("reason", "log", "kind"),
     [
