@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from itertools import groupby, pairwise
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,16 +43,22 @@ def make(
 
     chosen, repeats = curves.runs(results)
     training, finals = curves.training(results, chosen), curves.finals(results)
-    stored = curves.stored(reference, chosen.task.unique())
+    stored = dict(list(curves.stored(reference, chosen.task.unique()).groupby("task")))
     randoms = {task: curves.random_score(task, (cell for cell, _ in finals.values())) for task in chosen.task.unique()}
-    rows = []
-    for key, runs in chosen.groupby(load.AXES, sort=True):
-        place = dict(zip(load.AXES, key, strict=True))
-        flags = _flags(runs, repeats, training[training.path.isin(runs.path)])
-        numbers = list(_tenths(training[training.path.isin(runs[runs.done].path)], len(runs), confidence))
+    left_out, tenths = curves.left_out(repeats, training), _tenths(training)
+    measured, rows = defaultdict(list), []
+    for group, final in finals.items():
+        measured[group[:-1]].append(final)
+    records = chosen.sort_values([*load.AXES, "train_seed"]).to_dict("records")
+    for key, some in groupby(records, key=itemgetter(*load.AXES)):
+        place, runs = dict(zip(load.AXES, key, strict=True)), list(some)
+        flags = _flags(runs) + left_out[key]
+        done = [tenths[run["path"]] for run in runs if run["done"] and run["path"] in tenths]
+        numbers = list(_learned(done, len(runs), confidence))
         numbers += _random(*randoms[place["task"]])
-        numbers += [_final(*finals[group], len(runs), confidence) for group in finals if group[:-1] == key]
-        numbers += _references(stored[stored.task == place["task"]], numbers[1], confidence)
+        numbers += [_final(*final, len(runs), confidence) for final in measured[key]]
+        if place["task"] in stored:
+            numbers += _references(stored[place["task"]], numbers[1], confidence)
         rows += [place | {"flags": flags} | number for number in numbers]
     table = pd.DataFrame(rows, columns=COLUMNS).astype(dict.fromkeys(COUNTS, "Int64"))
     orders = {"ablation": style.ablation_order, "train_noise": style.noise_order}
@@ -65,29 +74,35 @@ def sheets(long: pd.DataFrame) -> list[Sheet]:
     return [Sheet(f"{task}: learning", *_sheet(rows), _notes(rows)) for task, rows in long.groupby("task", sort=False)]
 
 
-def _flags(runs: pd.DataFrame, repeats: pd.DataFrame, episodes: pd.DataFrame) -> str:
-    """`one_seed;unfinished:1; ...`: what a reader of the setting's numbers must be told."""
-    from results import curves
-
-    done = int(runs.done.sum())
+def _flags(runs: list[dict[str, Any]]) -> str:
+    """`one_seed;unfinished:1`: what a reader of the setting's numbers must be told."""
+    done = sum(run["done"] for run in runs)
     flags = ["one_seed"] if done == 1 else []
-    flags += [f"unfinished:{len(runs) - done}"] if done < len(runs) else []
-    return ";".join(flags) + curves.left_out(runs, repeats, episodes)
+    return ";".join(flags + ([f"unfinished:{len(runs) - done}"] if done < len(runs) else []))
 
 
-def _tenths(episodes: pd.DataFrame, of: int, confidence: float) -> Iterator[dict[str, Any]]:
+def _tenths(training: pd.DataFrame) -> dict[str, dict[str, tuple[float, int, int, int]]]:
+    """Path of a run -> of its first and its last tenth mean, number of episodes, frames (low, high]. Rows in order."""
+    import numpy as np
+
+    finite = training[np.isfinite(training["return"])]
+    returns, frames = finite["return"].to_numpy(), finite.frames.to_numpy()
+    starts = np.flatnonzero(~finite.path.duplicated().to_numpy()).tolist()
+    found = {}
+    for path, (start, end) in zip(finite.path.iloc[starts], pairwise([*starts, len(finite)]), strict=True):
+        tenth = -(-(end - start) // 10)
+        before = frames[end - tenth - 1] if end - start > tenth else 0
+        first = returns[start : start + tenth].mean(), tenth, 0, frames[start + tenth - 1]
+        found[path] = {FIRST: first, LAST: (returns[end - tenth : end].mean(), tenth, before, frames[end - 1])}
+    return found
+
+
+def _learned(runs: list[dict[str, tuple]], of: int, confidence: float) -> Iterator[dict[str, Any]]:
     """The first and the last tenth, always both; NaN where no run is done."""
     import numpy as np
 
-    finite = episodes[np.isfinite(episodes["return"])]
-    parts = {FIRST: [], LAST: []}
-    for _, run in finite.groupby("path", sort=True):
-        tenth = -(-len(run) // 10)
-        before = run.frames.iloc[-tenth - 1] if len(run) > tenth else 0
-        parts[FIRST].append((run["return"].iloc[:tenth].mean(), tenth, 0, run.frames.iloc[tenth - 1], run.train_seed.iloc[0]))
-        parts[LAST].append((run["return"].iloc[-tenth:].mean(), tenth, before, run.frames.iloc[-1], run.train_seed.iloc[0]))
-    for name, found in parts.items():
-        means, counts, lows, highs, _ = zip(*sorted(found, key=lambda run: run[-1]), strict=True) if found else [()] * 5
+    for name in (FIRST, LAST):
+        means, counts, lows, highs = zip(*(run[name] for run in runs), strict=True) if runs else [()] * 4
         frames = {"frames_low": min(lows, default=np.nan), "frames_high": max(highs, default=np.nan)}
         yield {"measure": name, "episodes": sum(counts), "source": "runs"} | frames | _mean(means, of, confidence)
 
@@ -128,21 +143,21 @@ def _sheet(rows: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     measures = [m for m in (FIRST, LAST, "random", "final") if m in set(columns.measure)]
     others = list(columns[columns.measure == "reference"].source)
     body = []
-    for key, setting in rows.groupby(["agent", "ablation", "train_noise", *SETTINGS], sort=False, dropna=False):
-        named = dict(zip(["agent", "ablation", "train_noise", *SETTINGS], key, strict=True))
-        cells = [_text(setting[setting.measure == name]) for name in measures]
-        cells += [_text(setting[(setting.measure == "reference") & (setting.source == label)]) for label in others]
-        tenth = setting[setting.measure == LAST].iloc[0]
-        flags = setting["flags"].iloc[0] or "-"
-        body.append([*(str(named[axis]) for axis in axes), f"{tenth.seeds} of {tenth.of}", *cells, flags])
+    for _, setting in groupby(rows.to_dict("records"), key=itemgetter("agent", "ablation", "train_noise", *SETTINGS)):
+        found: dict[str, dict[str, Any]] = {}
+        for number in setting:
+            found.setdefault(number["source" if number["measure"] == "reference" else "measure"], number)
+        tenth = found[LAST]
+        counted = f"{tenth['seeds']} of {tenth['of']}"
+        texts = (_text(found.get(name)) for name in (*measures, *others))
+        body.append([*(str(tenth[axis]) for axis in axes), counted, *texts, tenth["flags"] or "-"])
     return [*(axis.replace("_", " ") for axis in axes), "runs", *measures, *others, "flags"], body
 
 
-def _text(found: pd.DataFrame) -> str:
+def _text(number: dict[str, Any] | None) -> str:
     """`512.3 ± 40.1`; `± ?` where one run has no interval; `-` where there is no number."""
-    if not len(found) or found["mean"].isna().all():
+    if number is None or number["mean"] != number["mean"]:
         return "-"
-    number = found.iloc[0]
     half = (number["ci_high"] - number["ci_low"]) / 2
     width = "" if number["measure"] == "random" else " ± ?" if half != half else f" ± {half:.2f}"
     return f"{number['mean']:.2f}{width}"
