@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from itertools import groupby, pairwise
 from operator import itemgetter
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from results.load import Results
     from results.tables import Sheet
 
+Number = dict[str, Any]  # a row of the long form
 SETTINGS = ["study", "preset", "size", "precision", "steps", "variant"]
 COLUMNS = ["task", "agent", "ablation", "train_noise", "measure", "seeds", "of", "episodes", "frames_low", "frames_high"]
 COLUMNS += ["mean", "ci_low", "ci_high", "interval", "source", *SETTINGS, "flags"]
@@ -71,7 +72,8 @@ def sheets(long: pd.DataFrame) -> list[Sheet]:
     """Per task one sheet, a row per setting and a column per measure."""
     from results.tables import Sheet
 
-    return [Sheet(f"{task}: learning", *_sheet(rows), _notes(rows)) for task, rows in long.groupby("task", sort=False)]
+    tasks = ((task, list(rows)) for task, rows in groupby(long.to_dict("records"), key=itemgetter("task")))
+    return [Sheet(f"{task}: learning", *_sheet(rows), _notes(rows)) for task, rows in tasks]
 
 
 def _flags(runs: list[dict[str, Any]]) -> str:
@@ -136,17 +138,17 @@ def _mean(values: Iterable[float], of: int, confidence: float) -> dict[str, Any]
     return {"seeds": len(values), "of": of, "mean": mean, "ci_low": low, "ci_high": high, "interval": named}
 
 
-def _sheet(rows: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+def _sheet(rows: list[Number]) -> tuple[list[str], list[list[str]]]:
     """Head and body: axes that every setting has and those that vary, then the measures."""
-    axes = ["agent", "ablation", "train_noise", *(name for name in SETTINGS if rows[name].nunique() > 1)]
-    columns = rows[["measure", "source"]].drop_duplicates()
-    measures = [m for m in (FIRST, LAST, "random", "final") if m in set(columns.measure)]
-    others = list(columns[columns.measure == "reference"].source)
+    axes = ["agent", "ablation", "train_noise", *(name for name in SETTINGS if len({row[name] for row in rows}) > 1)]
+    names = dict.fromkeys(map(_name, rows))
+    measures = [name for name in (FIRST, LAST, "random", "final") if name in names]
+    others = [name for name in names if name not in measures]
     body = []
-    for _, setting in groupby(rows.to_dict("records"), key=itemgetter("agent", "ablation", "train_noise", *SETTINGS)):
-        found: dict[str, dict[str, Any]] = {}
+    for _, setting in groupby(rows, key=itemgetter("agent", "ablation", "train_noise", *SETTINGS)):
+        found: dict[str, Number] = {}
         for number in setting:
-            found.setdefault(number["source" if number["measure"] == "reference" else "measure"], number)
+            found.setdefault(_name(number), number)
         tenth = found[LAST]
         counted = f"{tenth['seeds']} of {tenth['of']}"
         texts = (_text(found.get(name)) for name in (*measures, *others))
@@ -154,7 +156,12 @@ def _sheet(rows: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     return [*(axis.replace("_", " ") for axis in axes), "runs", *measures, *others, "flags"], body
 
 
-def _text(number: dict[str, Any] | None) -> str:
+def _name(number: Number) -> str:
+    """The column that it stands in: its measure, of a reference whose it is."""
+    return number["source" if number["measure"] == "reference" else "measure"]
+
+
+def _text(number: Number | None) -> str:
     """`512.3 ± 40.1`; `± ?` where one run has no interval; `-` where there is no number."""
     if number is None or number["mean"] != number["mean"]:
         return "-"
@@ -163,22 +170,24 @@ def _text(number: dict[str, Any] | None) -> str:
     return f"{number['mean']:.2f}{width}"
 
 
-def _notes(rows: pd.DataFrame) -> list[str]:
-    last = rows[(rows.measure == LAST) & rows["mean"].notna()]
-    span = f"frames {last.frames_low.min():,} to {last.frames_high.max():,}" if len(last) else "nothing is done yet"
-    sources = ", ".join(sorted(set(rows[rows.measure == "random"].source)))
+def _notes(rows: list[Number]) -> list[str]:
+    last = [row for row in rows if row["measure"] == LAST and row["mean"] == row["mean"]]
+    low, high = min((row["frames_low"] for row in last), default=0), max((row["frames_high"] for row in last), default=0)
+    span = f"frames {low:,} to {high:,}" if last else "nothing is done yet"
+    sources = ", ".join(sorted({row["source"] for row in rows if row["measure"] == "random"}))
+    intervals = sorted({row["interval"] for row in rows if row["interval"] == row["interval"]} - {""})
     notes = [
         "Unit: return per episode. Mean over training runs of per-run means, runs that are done only; ± half the width of "
-        f"{', '.join(sorted(set(rows.interval.fillna('')) - {''})) or 'no interval: one run'}, over training runs.",
+        f"{', '.join(intervals) or 'no interval: one run'}, over training runs.",
         f"First and last tenth: of each run's training episodes, under the training noise, while learning ({LAST}: {span}).",
         "Final: clean evaluation of the last checkpoint.",
         f"Random: from {sources}." if sources else "Random: no random agent among the runs and no stored score.",
     ]
-    stored = rows[rows.measure == "reference"]
-    if len(stored):
+    stored = [row for row in rows if row["measure"] == "reference"]
+    if stored:
         notes.append("Others: stored points at the frames of the last tenth; frames include their protocol's action repeat.")
-    for label, some in stored[stored["mean"].isna()].groupby("source"):
-        notes.append(f"{label}: no point at those frames in {len(some)} settings.")
-    short = stored[(stored.seeds < stored.of) & (stored.seeds > 0)]
-    notes += [f"{mark.source}: {mark.seeds} of its {mark.of} runs have a point there." for mark in short.itertuples()]
+    for label, settings in sorted(Counter(row["source"] for row in stored if not row["seeds"]).items()):
+        notes.append(f"{label}: no point at those frames in {settings} settings.")
+    short = [row for row in stored if 0 < row["seeds"] < row["of"]]
+    notes += [f"{row['source']}: {row['seeds']} of its {row['of']} runs have a point there." for row in short]
     return list(dict.fromkeys(notes))
