@@ -10,6 +10,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -63,11 +64,11 @@ class Cell:
     env_seeds: dict[int, np.ndarray] = field(default_factory=dict)
     flags: dict[str, int | None] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def group(self) -> tuple:
         return tuple(self.key[axis] for axis in GROUP)
 
-    @property
+    @cached_property
     def name(self) -> tuple:
         return tuple(self.key[axis] for axis in KEY)
 
@@ -75,9 +76,14 @@ class Cell:
     def seeds(self) -> list[int]:
         return sorted(self.returns)
 
+    @cached_property
+    def means(self) -> dict[int, float]:
+        """Training seed -> mean return of its model, in the order of `seeds`."""
+        return {seed: self.returns[seed].mean() for seed in self.seeds}
+
     @property
     def seed_means(self) -> np.ndarray:
-        return np.array([self.returns[seed].mean() for seed in self.seeds])
+        return np.array(list(self.means.values()))
 
     def flag(self, name: str, count: int | None = None) -> None:
         self.flags[name] = count
@@ -115,46 +121,45 @@ def random_returns(task: str, cells: Iterable[Cell]) -> dict[int, np.ndarray]:
 
 
 def _get(cells: dict[tuple, Cell], key: tuple) -> Cell:
-    return cells.setdefault(key, Cell(dict(zip(KEY, key, strict=True))))
+    if key not in cells:
+        cells[key] = Cell(dict(zip(KEY, key, strict=True)))
+    return cells[key]
 
 
 def _measured(cells: dict[tuple, Cell], episodes: pd.DataFrame, runs: pd.DataFrame) -> None:
     """Fill in the final evaluation episodes of the runs, each (run, noise, policy, episode) once."""
     runs = runs.reset_index(drop=True)
-    place = pd.Series(runs.index, index=runs.path)
-    known = episodes[episodes.path.isin(runs.path)]
+    place = pd.Index(runs.path).get_indexer(episodes.path)
+    known, place = episodes.loc[place >= 0, ["noise", "policy", "episode", "return", "env_seed", "step"]], place[place >= 0]
     if known.empty:
         return
-    # Runs, noises and policies as numbers: there may be millions of rows and tens of thousands of cells.
+    # Runs, noises and policies as one number: there may be millions of rows and tens of thousands of cells.
     noises, noise_names = pd.factorize(known.noise, sort=True)
     policies, policy_names = pd.factorize(known.policy, sort=True)
-    rows = known[["episode", "return", "env_seed", "step"]].assign(
-        run=place[known.path].to_numpy(), noise=noises, policy=policies, path=range(len(known))
-    )
-    rows = rows.sort_values(["run", "noise", "policy", "env_seed", "episode", "path"], ignore_index=True)
-    again = rows.sort_values("path").duplicated(["run", "noise", "policy", "episode"])
-    rows = rows.assign(
-        again=again, lost=~again & ~np.isfinite(rows["return"]), early=rows.step < runs.steps[rows.run].to_numpy()
-    )
-    columns = [rows[name].to_numpy() for name in ("return", "env_seed", "again", "lost", "early")]
-    group = [*(axis for axis in GROUP if axis != "policy")]
-    axes = list(runs[group].itertuples(index=False, name=None))
-    seeds = runs.train_seed.tolist()
-    starts = np.flatnonzero(~rows.duplicated(["run", "noise", "policy"]).to_numpy())
-    heads = rows[["run", "noise", "policy"]].to_numpy()[starts].tolist()
-    for (run, noise, policy), start, end in zip(heads, starts.tolist(), [*starts[1:].tolist(), len(rows)], strict=True):
+    code = (place * len(noise_names) + noises) * len(policy_names) + policies
+    again = pd.DataFrame({"code": code, "episode": known.episode.to_numpy()}).duplicated().to_numpy()
+    lost = ~again & ~np.isfinite(known["return"].to_numpy())
+    early = known.step.to_numpy() < runs.steps.to_numpy()[place]
+    order = np.lexsort((known.episode, known.env_seed, code))
+    starts = np.flatnonzero(np.diff(code[order], prepend=-1))
+    kept = order[~(again | lost)[order]]
+    returns, env_seeds = known["return"].to_numpy()[kept], known.env_seed.to_numpy()[kept]
+    heads = order[starts]
+    axes, seeds = list(runs[load.AXES].itertuples(index=False, name=None)), runs.train_seed.tolist()
+    names = zip(place[heads].tolist(), noises[heads].tolist(), policies[heads].tolist(), strict=True)
+    counts = (np.add.reduceat(mask[order], starts, dtype=int).tolist() for mask in (again, lost, early))
+    ends = np.cumsum(np.add.reduceat(~(again | lost)[order], starts, dtype=int)).tolist()
+    for (run, noise, policy), first, last, *told in zip(names, [0, *ends[:-1]], ends, *counts, strict=True):
         key = (*axes[run], policy_names[policy], noise_names[noise])
-        returns, env_seeds, repeated, lost, early = (column[start:end] for column in columns)
         cell = _get(cells, key)
-        for name, count in {"repeated_episodes": int(repeated.sum()), "nonfinite": int(lost.sum())}.items():
+        for name, count in zip(("repeated_episodes", "nonfinite"), told[:2], strict=True):
             if count:
                 cell.flag(name, (cell.flags.get(name) or 0) + count)
-        if early.any():
+        if told[2]:
             cell.flag("early_checkpoint")
-        kept = ~(repeated | lost)
-        if kept.any():
-            cell.returns[seeds[run]] = returns[kept]
-            cell.env_seeds[seeds[run]] = _env_seeds(env_seeds[kept], (*key, seeds[run]))
+        if first < last:
+            cell.returns[seeds[run]] = returns[first:last]
+            cell.env_seeds[seeds[run]] = _env_seeds(env_seeds[first:last], (*key, seeds[run]))
 
 
 def _env_seeds(seeds: np.ndarray, key: tuple) -> np.ndarray:
@@ -169,13 +174,14 @@ def _env_seeds(seeds: np.ndarray, key: tuple) -> np.ndarray:
 def _expected(cells: dict[tuple, Cell], runs: pd.DataFrame) -> None:
     """Count, in every cell that a run was configured to fill, the runs that are not done and those that lack it."""
     unfinished, missing = Counter(), Counter()
-    for run in runs.to_dict("records"):
-        for noise in run["eval_noises"]:
-            key = (*(run[axis] for axis in GROUP), noise)
+    groups = runs[GROUP].itertuples(index=False, name=None)
+    for group, noises, done, seed in zip(groups, runs.eval_noises, runs.done, runs.train_seed, strict=True):
+        for noise in noises:
+            key = (*group, noise)
             cell = _get(cells, key)
-            if not run["done"]:
+            if not done:
                 unfinished[key] += 1
-            elif run["train_seed"] not in cell.returns:
+            elif seed not in cell.returns:
                 missing[key] += 1
     for name, counts in {"unfinished": unfinished, "missing_cells": missing}.items():
         for key, count in counts.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,10 +56,11 @@ def training(results: load.Results, chosen: pd.DataFrame) -> pd.DataFrame:
 
     Of an imported run that has none, the clean evaluations along its training: `left_out` says so.
     """
-    of_chosen = results.episodes[results.episodes.path.isin(chosen.path)]
-    train = of_chosen.split == "train"
-    imported = (of_chosen.preset == IMPORTED) & ~of_chosen.path.isin(of_chosen[train].path) & (of_chosen.noise == "clean")
-    rows = of_chosen[train | imported]
+    e = results.episodes
+    rows = e[(e.split == "train") | ((e.preset == IMPORTED) & (e.noise == "clean"))]
+    rows = rows[rows.path.isin(chosen.path)]
+    train = rows.split == "train"
+    rows = rows[train | ~rows.path.isin(rows[train].path)]
     lacking = rows if "frames" not in rows else rows[rows.frames.isna()]
     if len(lacking):
         raise BadInput(f"{lacking.path.iloc[0]}/episodes.jsonl: a training episode lacks frames.")
@@ -77,14 +79,17 @@ def per_seed(points: pd.DataFrame, by: list[str], bins: Bins) -> pd.DataFrame:
     return table.assign(bin_high=table.bin_low + bins.width)
 
 
-def left_out(of_setting: pd.DataFrame, repeats: pd.DataFrame, episodes: pd.DataFrame) -> str:
-    """`; 1 repeated run left out; 2 returns not finite`: what of a setting is in no number; mostly ''."""
-    key = tuple(of_setting[load.AXES].iloc[0])
-    again = sum(row == key for row in repeats[load.AXES].itertuples(index=False, name=None))
-    bad = int((~np.isfinite(episodes["return"])).sum())
-    texts = ((again, "repeated runs left out"), (bad, "returns not finite, left out"))
-    tested = "; clean evaluations during training" if (episodes.split == "eval").any() else ""
-    return "".join(f"; {count} {text}" for count, text in texts if count) + tested
+def left_out(repeats: pd.DataFrame, training: pd.DataFrame) -> defaultdict[tuple, str]:
+    """Setting (AXES) -> `; 1 repeated runs left out; 2 returns not finite, left out`: what is in no number; mostly ''."""
+    texts: defaultdict[tuple, str] = defaultdict(str)
+    bad = training[~np.isfinite(training["return"])]
+    for rows, text in ((repeats, "repeated runs left out"), (bad, "returns not finite, left out")):
+        for key, count in Counter(rows[load.AXES].itertuples(index=False, name=None)).items():
+            texts[key] += f"; {count} {text}"
+    firsts = training.drop_duplicates("path")  # of a run either all are training episodes or none is
+    for key in set(firsts[firsts.split == "eval"][load.AXES].itertuples(index=False, name=None)):
+        texts[key] += "; clean evaluations during training"
+    return texts
 
 
 def over_seeds(seeds: pd.DataFrame, of: int, confidence: float) -> pd.DataFrame:
@@ -103,8 +108,8 @@ def over_seeds(seeds: pd.DataFrame, of: int, confidence: float) -> pd.DataFrame:
 def finals(results: load.Results) -> dict[tuple, tuple[cells.Cell, int]]:
     """Setting (AXES, policy) -> its final clean evaluation and the frame of that checkpoint; of random play too."""
     final = load.final_episodes(results)
-    final = final if "frames" in final else final.assign(frames=final.step)
-    frames = final.groupby(load.AXES).frames.max()
+    last = final.groupby("path")["frames" if "frames" in final else "step"].max()
+    frames = results.runs.assign(frames=results.runs.path.map(last)).groupby(load.AXES).frames.max()
     clean = [cell for cell in cells.select(results) if cell.key["eval_noise"] == "clean" and cell.returns]
     return {cell.group: (cell, int(frames[cell.group[:-1]])) for cell in clean}
 

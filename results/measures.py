@@ -83,7 +83,7 @@ def _units(cells: Sequence[Cell]) -> list[np.ndarray]:
     """
     seeds = common_seeds(cells)
     if len(seeds) > 1:
-        return [np.array([[cell.returns[seed].mean() for cell in cells] for seed in seeds])]
+        return [np.array([[cell.means[seed] for cell in cells] for seed in seeds])]
     played = [cell.returns[seeds[0]] for cell in cells]
     if paired_episodes(cells, seeds):
         return [np.stack(played, axis=1)]

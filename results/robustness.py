@@ -48,9 +48,9 @@ def table(
 def seed_means(results: load.Results) -> pd.DataFrame:
     """The per-seed means that cells are made of: KEY, train_seed, mean, episodes."""
     rows = [
-        cell.key | {"train_seed": seed, "mean": cell.returns[seed].mean(), "episodes": len(cell.returns[seed])}
+        cell.key | {"train_seed": seed, "mean": mean, "episodes": len(cell.returns[seed])}
         for cell in select(results)
-        for seed in cell.seeds
+        for seed, mean in cell.means.items()
     ]
     return pd.DataFrame(rows, columns=[*KEY, "train_seed", "mean", "episodes"])
 
@@ -84,11 +84,12 @@ def _rows(
     cleans = {cell.group: cell for cell in cells if cell.key["eval_noise"] == "clean"}
     drawn = replicates(boot, cells)
     scores = {cell.name: _score(cell, drawn, confidence, quantile) for cell in cells}
+    advantages = {group: _advantage(clean, randoms[clean.key["task"]], confidence) for group, clean in cleans.items()}
     for cell in cells:
         clean, random = cleans.get(cell.group), randoms[cell.key["task"]]
         row = cell.key | scores[cell.name] | dict.fromkeys(["retention", "retention_low", "retention_high"], np.nan)
         if _defined(cell, clean, random, scores):
-            row |= _retention(cell, clean, random, confidence)
+            row |= _retention(cell, clean, random, advantages[cell.group], confidence)
         row |= {"random": random.mean, "random_source": random.source, "train_seeds": " ".join(map(str, cell.seeds))}
         yield row | {"final": load.FINAL, "confidence": confidence, "flags": cell.flag_text()}
 
@@ -142,11 +143,16 @@ def _defined(cell: Cell, clean: Cell | None, random: measures.Random, scores: di
     return bool(random.source) and not touches and bool(measures.common_seeds([cell, clean]))
 
 
-def _retention(cell: Cell, clean: Cell, random: measures.Random, confidence: float) -> dict[str, float]:
+def _advantage(clean: Cell, random: measures.Random, confidence: float) -> float:
+    """The lower end of clean minus random score, of which both are uncertain; NaN where nothing was measured."""
+    if not clean.seeds:
+        return np.nan
+    return measures.estimate([clean], random, lambda scores, play: scores[0] - play, confidence)[1]
+
+
+def _retention(cell: Cell, clean: Cell, random: measures.Random, advantage: float, confidence: float) -> dict[str, float]:
     """(S_noise - S_random) / (S_clean - S_random) over the seeds that have both, paired within each model."""
-    # The random score is uncertain too: where the advantage over it may be nothing, no share of it can be told.
-    _, advantage, _ = measures.estimate([clean], random, lambda scores, play: scores[0] - play, confidence)
-    if advantage <= 0:
+    if advantage <= 0:  # it may be nothing: no share of it can be told
         cell.flag("clean_touches_random")
         return {}
     seeds = measures.common_seeds([clean, cell])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import zlib
 from collections import defaultdict
 from collections.abc import Iterator
@@ -183,7 +184,7 @@ def _mce(own: dict[str, Cell], other: dict[str, Cell] | None, confidence: float)
         return (member @ (reference[:1] - mine) / (member @ (reference[:1] - reference[1:]))).mean(axis=0)
 
     groups = [
-        np.array([[cell.returns[seed].mean() for cell in cells] for seed in common])
+        np.array([[cell.means[seed] for cell in cells] for seed in common])
         for cells, common in zip((ours, theirs), seeds, strict=True)
     ]
     row = {"measure": "mCE", "seeds": min(map(len, groups)), "interval": "t-runs, jackknife"}
@@ -241,11 +242,15 @@ def _drawn(settings: list[dict[str, Cell]], boot: intervals.Bootstrap, root: int
 
 def _kendall(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Kendall's tau-a over the first axis, for every column: concordant minus discordant pairs over all pairs."""
-    i, j = np.triu_indices(len(x), 1)
-    total = np.zeros(x.shape[1])
-    for a, b in zip(i.tolist(), j.tolist(), strict=True):
-        total += np.sign(x[a] - x[b]) * np.sign(y[a] - y[b])
-    return total / len(i)
+    pairs, total = list(itertools.combinations(range(len(x)), 2)), np.zeros(x.shape[1], int)
+    for a, b in pairs:
+        total += _sign(x[a], x[b]) * _sign(y[a], y[b])
+    return total / len(pairs)
+
+
+def _sign(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Of a - b, as bytes: several times faster than `np.sign`."""
+    return (a > b).view(np.int8) - (a < b)
 
 
 def _with(group: tuple, **axes: str) -> tuple:

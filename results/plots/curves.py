@@ -50,7 +50,7 @@ def compute(
     chosen = _titled(chosen)
     training, finals = curves.training(results, chosen), curves.finals(results)
     stored = curves.stored(reference, chosen.task.unique())
-    rows = []
+    left_out, rows = curves.left_out(repeats, training), []
     for task, runs in chosen.groupby("task", sort=True):
         episodes = training[training.task == task].merge(runs[["path", "panel", "series"]], on="path")
         keys = [key for key in finals if key[: len(load.AXES)] in set(runs[load.AXES].itertuples(index=False, name=None))]
@@ -60,7 +60,7 @@ def compute(
         for panel, shown in runs.groupby("panel", sort=False):
             place = {"task": task, "panel": panel, "axis": axis}
             marks = [
-                *_lines(shown, repeats, episodes, bins, confidence),
+                *_lines(shown, left_out, episodes, bins, confidence),
                 *_finals(shown, {key: finals[key] for key in keys}, confidence),
                 *_random(*random, bins),
                 *_references(stored[stored.task == task], bins),
@@ -135,21 +135,22 @@ def _axis(episodes: pd.DataFrame, bins: Bins) -> str:
     return f"{unit}, bins of {bins.width:,}"
 
 
-def _lines(runs: pd.DataFrame, repeats: pd.DataFrame, episodes: pd.DataFrame, bins: Bins, confidence: float) -> Iterator[dict]:
+def _lines(
+    runs: pd.DataFrame, left_out: dict[tuple, str], episodes: pd.DataFrame, bins: Bins, confidence: float
+) -> Iterator[dict]:
     """Per setting its runs, their mean, and the ends of those that are not done."""
     from results import curves, load
 
-    for _, of_setting in runs.groupby(load.AXES, sort=False):
+    for key, of_setting in runs.groupby(load.AXES, sort=False):
         first = of_setting.iloc[0]
         place = {name: first[name] for name in ("series", "agent", "ablation", "train_noise")}
         own = episodes[episodes.path.isin(of_setting.path)]
-        left_out = curves.left_out(of_setting, repeats, own)
         seeds = curves.per_seed(own, ["train_seed"], bins)
         for seed in seeds.to_dict("records"):
             yield place | seed | {"kind": "seed"}
         for mean in curves.over_seeds(seeds, len(of_setting), confidence).to_dict("records"):
             name = f"{100 * confidence:g} % t-seeds" if mean["seeds"] > 1 else "one training run"
-            yield place | mean | {"kind": "curve", "mark": _missing(mean), "note": name + left_out}
+            yield place | mean | {"kind": "curve", "mark": _missing(mean), "note": name + left_out[key]}
         for run in of_setting[~of_setting.done].to_dict("records"):
             last = seeds[seeds.train_seed == run["train_seed"]].tail(1)
             at = {"x": last.x.iloc[0], "mean": last["mean"].iloc[0]} if len(last) else {}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from itertools import groupby, pairwise
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +16,7 @@ if TYPE_CHECKING:
     from results.load import Results
     from results.tables import Sheet
 
+Number = dict[str, Any]  # a row of the long form
 SETTINGS = ["study", "preset", "size", "precision", "steps", "variant"]
 COLUMNS = ["task", "agent", "ablation", "train_noise", "measure", "seeds", "of", "episodes", "frames_low", "frames_high"]
 COLUMNS += ["mean", "ci_low", "ci_high", "interval", "source", *SETTINGS, "flags"]
@@ -40,16 +44,22 @@ def make(
 
     chosen, repeats = curves.runs(results)
     training, finals = curves.training(results, chosen), curves.finals(results)
-    stored = curves.stored(reference, chosen.task.unique())
+    stored = dict(list(curves.stored(reference, chosen.task.unique()).groupby("task")))
     randoms = {task: curves.random_score(task, (cell for cell, _ in finals.values())) for task in chosen.task.unique()}
-    rows = []
-    for key, runs in chosen.groupby(load.AXES, sort=True):
-        place = dict(zip(load.AXES, key, strict=True))
-        flags = _flags(runs, repeats, training[training.path.isin(runs.path)])
-        numbers = list(_tenths(training[training.path.isin(runs[runs.done].path)], len(runs), confidence))
+    left_out, tenths = curves.left_out(repeats, training), _tenths(training)
+    measured, rows = defaultdict(list), []
+    for group, final in finals.items():
+        measured[group[:-1]].append(final)
+    records = chosen.sort_values([*load.AXES, "train_seed"]).to_dict("records")
+    for key, some in groupby(records, key=itemgetter(*load.AXES)):
+        place, runs = dict(zip(load.AXES, key, strict=True)), list(some)
+        flags = _flags(runs) + left_out[key]
+        done = [tenths[run["path"]] for run in runs if run["done"] and run["path"] in tenths]
+        numbers = list(_learned(done, len(runs), confidence))
         numbers += _random(*randoms[place["task"]])
-        numbers += [_final(*finals[group], len(runs), confidence) for group in finals if group[:-1] == key]
-        numbers += _references(stored[stored.task == place["task"]], numbers[1], confidence)
+        numbers += [_final(*final, len(runs), confidence) for final in measured[key]]
+        if place["task"] in stored:
+            numbers += _references(stored[place["task"]], numbers[1], confidence)
         rows += [place | {"flags": flags} | number for number in numbers]
     table = pd.DataFrame(rows, columns=COLUMNS).astype(dict.fromkeys(COUNTS, "Int64"))
     orders = {"ablation": style.ablation_order, "train_noise": style.noise_order}
@@ -62,32 +72,39 @@ def sheets(long: pd.DataFrame) -> list[Sheet]:
     """Per task one sheet, a row per setting and a column per measure."""
     from results.tables import Sheet
 
-    return [Sheet(f"{task}: learning", *_sheet(rows), _notes(rows)) for task, rows in long.groupby("task", sort=False)]
+    tasks = ((task, list(rows)) for task, rows in groupby(long.to_dict("records"), key=itemgetter("task")))
+    return [Sheet(f"{task}: learning", *_sheet(rows), _notes(rows)) for task, rows in tasks]
 
 
-def _flags(runs: pd.DataFrame, repeats: pd.DataFrame, episodes: pd.DataFrame) -> str:
-    """`one_seed;unfinished:1; ...`: what a reader of the setting's numbers must be told."""
-    from results import curves
-
-    done = int(runs.done.sum())
+def _flags(runs: list[dict[str, Any]]) -> str:
+    """`one_seed;unfinished:1`: what a reader of the setting's numbers must be told."""
+    done = sum(run["done"] for run in runs)
     flags = ["one_seed"] if done == 1 else []
-    flags += [f"unfinished:{len(runs) - done}"] if done < len(runs) else []
-    return ";".join(flags) + curves.left_out(runs, repeats, episodes)
+    return ";".join(flags + ([f"unfinished:{len(runs) - done}"] if done < len(runs) else []))
 
 
-def _tenths(episodes: pd.DataFrame, of: int, confidence: float) -> Iterator[dict[str, Any]]:
+def _tenths(training: pd.DataFrame) -> dict[str, dict[str, tuple[float, int, int, int]]]:
+    """Path of a run -> of its first and its last tenth mean, number of episodes, frames (low, high]. Rows in order."""
+    import numpy as np
+
+    finite = training[np.isfinite(training["return"])]
+    returns, frames = finite["return"].to_numpy(), finite.frames.to_numpy()
+    starts = np.flatnonzero(~finite.path.duplicated().to_numpy()).tolist()
+    found = {}
+    for path, (start, end) in zip(finite.path.iloc[starts], pairwise([*starts, len(finite)]), strict=True):
+        tenth = -(-(end - start) // 10)
+        before = frames[end - tenth - 1] if end - start > tenth else 0
+        first = returns[start : start + tenth].mean(), tenth, 0, frames[start + tenth - 1]
+        found[path] = {FIRST: first, LAST: (returns[end - tenth : end].mean(), tenth, before, frames[end - 1])}
+    return found
+
+
+def _learned(runs: list[dict[str, tuple]], of: int, confidence: float) -> Iterator[dict[str, Any]]:
     """The first and the last tenth, always both; NaN where no run is done."""
     import numpy as np
 
-    finite = episodes[np.isfinite(episodes["return"])]
-    parts = {FIRST: [], LAST: []}
-    for _, run in finite.groupby("path", sort=True):
-        tenth = -(-len(run) // 10)
-        before = run.frames.iloc[-tenth - 1] if len(run) > tenth else 0
-        parts[FIRST].append((run["return"].iloc[:tenth].mean(), tenth, 0, run.frames.iloc[tenth - 1], run.train_seed.iloc[0]))
-        parts[LAST].append((run["return"].iloc[-tenth:].mean(), tenth, before, run.frames.iloc[-1], run.train_seed.iloc[0]))
-    for name, found in parts.items():
-        means, counts, lows, highs, _ = zip(*sorted(found, key=lambda run: run[-1]), strict=True) if found else [()] * 5
+    for name in (FIRST, LAST):
+        means, counts, lows, highs = zip(*(run[name] for run in runs), strict=True) if runs else [()] * 4
         frames = {"frames_low": min(lows, default=np.nan), "frames_high": max(highs, default=np.nan)}
         yield {"measure": name, "episodes": sum(counts), "source": "runs"} | frames | _mean(means, of, confidence)
 
@@ -121,51 +138,58 @@ def _mean(values: Iterable[float], of: int, confidence: float) -> dict[str, Any]
     return {"seeds": len(values), "of": of, "mean": mean, "ci_low": low, "ci_high": high, "interval": named}
 
 
-def _sheet(rows: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+def _sheet(rows: list[Number]) -> tuple[list[str], list[list[str]]]:
     """Head and body: axes that every setting has and those that vary, then the measures."""
-    axes = ["agent", "ablation", "train_noise", *(name for name in SETTINGS if rows[name].nunique() > 1)]
-    columns = rows[["measure", "source"]].drop_duplicates()
-    measures = [m for m in (FIRST, LAST, "random", "final") if m in set(columns.measure)]
-    others = list(columns[columns.measure == "reference"].source)
+    axes = ["agent", "ablation", "train_noise", *(name for name in SETTINGS if len({row[name] for row in rows}) > 1)]
+    names = dict.fromkeys(map(_name, rows))
+    measures = [name for name in (FIRST, LAST, "random", "final") if name in names]
+    others = [name for name in names if name not in measures]
     body = []
-    for key, setting in rows.groupby(["agent", "ablation", "train_noise", *SETTINGS], sort=False, dropna=False):
-        named = dict(zip(["agent", "ablation", "train_noise", *SETTINGS], key, strict=True))
-        cells = [_text(setting[setting.measure == name]) for name in measures]
-        cells += [_text(setting[(setting.measure == "reference") & (setting.source == label)]) for label in others]
-        tenth = setting[setting.measure == LAST].iloc[0]
-        flags = setting["flags"].iloc[0] or "-"
-        body.append([*(str(named[axis]) for axis in axes), f"{tenth.seeds} of {tenth.of}", *cells, flags])
+    for _, setting in groupby(rows, key=itemgetter("agent", "ablation", "train_noise", *SETTINGS)):
+        found: dict[str, Number] = {}
+        for number in setting:
+            found.setdefault(_name(number), number)
+        tenth = found[LAST]
+        counted = f"{tenth['seeds']} of {tenth['of']}"
+        texts = (_text(found.get(name)) for name in (*measures, *others))
+        body.append([*(str(tenth[axis]) for axis in axes), counted, *texts, tenth["flags"] or "-"])
     return [*(axis.replace("_", " ") for axis in axes), "runs", *measures, *others, "flags"], body
 
 
-def _text(found: pd.DataFrame) -> str:
+def _name(number: Number) -> str:
+    """The column that it stands in: its measure, of a reference whose it is."""
+    return number["source" if number["measure"] == "reference" else "measure"]
+
+
+def _text(number: Number | None) -> str:
     """`512.3 ± 40.1`; `± ?` where one run has no interval; `-` where there is no number."""
-    if not len(found) or found["mean"].isna().all():
+    if number is None or number["mean"] != number["mean"]:
         return "-"
-    number = found.iloc[0]
     half = (number["ci_high"] - number["ci_low"]) / 2
     width = "" if number["measure"] == "random" else " ± ?" if half != half else f" ± {half:.2f}"
     return f"{number['mean']:.2f}{width}"
 
 
-def _notes(rows: pd.DataFrame) -> list[str]:
-    last = rows[(rows.measure == LAST) & rows["mean"].notna()]
-    span = f"frames {last.frames_low.min():,} to {last.frames_high.max():,}" if len(last) else "nothing is done yet"
-    sources = ", ".join(sorted(set(rows[rows.measure == "random"].source)))
+def _notes(rows: list[Number]) -> list[str]:
+    last = [row for row in rows if row["measure"] == LAST and row["mean"] == row["mean"]]
+    low, high = min((row["frames_low"] for row in last), default=0), max((row["frames_high"] for row in last), default=0)
+    span = f"frames {low:,} to {high:,}" if last else "nothing is done yet"
+    sources = ", ".join(sorted({row["source"] for row in rows if row["measure"] == "random"}))
+    intervals = sorted({row["interval"] for row in rows if row["interval"] == row["interval"]} - {""})
     notes = [
         "Unit: return per episode. Mean over training runs of per-run means, runs that are done only; ± half the width of "
-        f"{', '.join(sorted(set(rows.interval.fillna('')) - {''})) or 'no interval: one run'}, over training runs.",
+        f"{', '.join(intervals) or 'no interval: one run'}, over training runs.",
         f"First and last tenth: of each run's training episodes, under the training noise, while learning ({LAST}: {span}).",
-        *(["Final: clean evaluation of the last checkpoint."] if (rows.measure == "final").any() else []),
+        *(["Final: clean evaluation of the last checkpoint."] if any(row["measure"] == "final" for row in rows) else []),
         f"Random: from {sources}." if sources else "Random: no random agent among the runs and no stored score.",
     ]
-    if rows["flags"].str.contains("one_seed").any():
+    if any("one_seed" in row["flags"] for row in rows):
         notes.append("one_seed: one training run is done: its seed variance is in no interval, no claim about the method.")
-    stored = rows[rows.measure == "reference"]
-    if len(stored):
+    stored = [row for row in rows if row["measure"] == "reference"]
+    if stored:
         notes.append("Others: stored points at the frames of the last tenth; frames include their protocol's action repeat.")
-    for label, some in stored[stored["mean"].isna()].groupby("source"):
-        notes.append(f"{label}: no point at those frames in {len(some)} settings.")
-    short = stored[(stored.seeds < stored.of) & (stored.seeds > 0)]
-    notes += [f"{mark.source}: {mark.seeds} of its {mark.of} runs have a point there." for mark in short.itertuples()]
+    for label, settings in sorted(Counter(row["source"] for row in stored if not row["seeds"]).items()):
+        notes.append(f"{label}: no point at those frames in {settings} settings.")
+    short = [row for row in stored if 0 < row["seeds"] < row["of"]]
+    notes += [f"{row['source']}: {row['seeds']} of its {row['of']} runs have a point there." for row in short]
     return list(dict.fromkeys(notes))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from results.tables._text import confidence as level
 from results.tables._text import count, legend, letters, listed, marks, ranged
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from results.load import Results
     from results.tables import Sheet
 
+Row = dict[str, Any]  # of the long form
 AXES = ["agent", "ablation", "train_noise", "eval_noise"]
 SETTINGS = ["study", "preset", "size", "precision", "steps", "variant", "policy"]
 
@@ -32,34 +33,37 @@ def sheets(long: pd.DataFrame) -> list[Sheet]:
 
     if not len(long):
         return [Sheet("Robustness measures", ["task"], [], ["No setting was evaluated both with and without noise yet."])]
-    return [_sheet(*key, rows) for key, rows in long.groupby(["task", "measure"], sort=False)]
+    sheets = defaultdict(list)
+    for row in long.to_dict("records"):
+        sheets[row["task"], row["measure"]].append(row)
+    return [_sheet(*key, rows) for key, rows in sheets.items()]
 
 
-def _sheet(task: str, measure: str, rows: pd.DataFrame) -> Sheet:
+def _sheet(task: str, measure: str, rows: list[Row]) -> Sheet:
     from results.tables import Sheet
 
-    axes = [axis for axis in AXES if rows[axis].notna().all() and any(rows[axis])]
-    axes += [axis for axis in SETTINGS if rows[axis].nunique() > 1]
-    named = letters(rows["flags"])
-    body = [
-        [*(str(row[axis]) for axis in axes), str(row["seeds"]), _value(row) + marks(row["flags"], named)]
-        for row in rows.to_dict("records")
-    ]
+    held = {axis: [row[axis] for row in rows if row[axis] == row[axis]] for axis in (*AXES, *SETTINGS)}
+    axes = [axis for axis in AXES if len(held[axis]) == len(rows) and any(held[axis])]
+    axes += [axis for axis in SETTINGS if len(set(held[axis])) > 1]
+    named = letters(row["flags"] for row in rows)
+    body = [[*(str(row[axis]) for axis in axes), str(row["seeds"]), _value(row) + marks(row["flags"], named)] for row in rows]
     head = [*(axis.replace("_", " ") for axis in axes), "runs", measure]
     return Sheet(f"{task}: {measure}", head, body, list(_notes(measure, rows, named)))
 
 
-def _value(row: dict) -> str:
+def _value(row: Row) -> str:
     return ranged(row["value"], row["ci_low"], row["ci_high"])
 
 
-def _notes(measure: str, rows: pd.DataFrame, named: dict[str, str]) -> Iterator[str]:
+def _notes(measure: str, rows: list[Row], named: dict[str, str]) -> Iterator[str]:
     from results.summaries import FLAGS, MEASURES
 
     unit = {"worst": "return", "area": "return", "gain": "return", "half lost": "strength of the noise"}.get(measure, "ratio")
-    compared = f" Reference: {listed(rows.reference)}." if any(rows.reference) else ""
+    reference, interval = (listed(row[name] for row in rows) for name in ("reference", "interval"))
+    compared = f" Reference: {reference}." if reference else ""
     yield f"{measure[0].upper()}{measure[1:]}: {MEASURES[measure]}.{compared}"
-    yield f"Unit: {unit}. n = {count(rows.seeds)} training runs. Final-score rule: {rows.final.iloc[0]}."
-    if any(rows.interval):
-        yield f"Brackets: {level(rows)} interval, {listed(rows.interval)}, paired within each trained model."
+    runs = count(row["seeds"] for row in rows)
+    yield f"Unit: {unit}. n = {runs} training runs. Final-score rule: {rows[0]['final']}."
+    if interval:
+        yield f"Brackets: {100 * rows[0]['confidence']:g} % interval, {interval}, paired within each trained model."
     yield from legend(named, FLAGS)
