@@ -7,7 +7,6 @@ method is loaded beside it.
 
 from __future__ import annotations
 
-import itertools
 import zlib
 from collections.abc import Iterator
 
@@ -90,21 +89,19 @@ def improvements(
     """One row per benchmark and ordered pair of methods that share a task, with IMPROVEMENT: how often x beats y."""
     scored, root, rows = scores.of_runs(results, final), _root(rng), []
     methods = scores.strata(scored)
-    for (benchmark, x), (other, y) in itertools.combinations(sorted(methods), 2):
-        per_task = improvement.per_task(methods[benchmark, x], methods[other, y]) if benchmark == other else {}
-        if not per_task:
-            continue
-        a, b = methods[benchmark, x], methods[benchmark, y]
-        low = high = np.nan
-        if a.replicated or b.replicated:
-            drawn = improvement.replicates(a, b, stream(root, benchmark, x, y), reps)
-            low, high = intervals.percentiles(drawn, confidence)
-        common = {"benchmark": benchmark, "tasks": len(per_task), "confidence": confidence, "reps": reps}
-        common["final"] = scored[scored.benchmark == benchmark].final.iloc[0]
-        p = float(np.mean(list(per_task.values())))
-        told = ["no_width"] if low == high else []
-        rows.append(common | _pair(x, y, a, b, told) | {"probability": p, "ci_low": low, "ci_high": high})
-        rows.append(common | _pair(y, x, b, a, told) | {"probability": 1 - p, "ci_low": 1 - high, "ci_high": 1 - low})
+    for benchmark, rule in scored.groupby("benchmark").final.first().items():
+        own = {method: runs for (name, method), runs in methods.items() if name == benchmark}
+        streams = {method: stream(root, benchmark, method) for method in own}
+        common = {"benchmark": benchmark, "confidence": confidence, "reps": reps, "final": rule}
+        for (x, y), drawn in improvement.replicates(own, streams, reps).items():
+            a, b = own[x], own[y]
+            per_task = improvement.per_task(a, b)
+            known = a.replicated or b.replicated
+            low, high = intervals.percentiles(drawn, confidence) if known else (np.nan, np.nan)
+            p, told = float(np.mean(list(per_task.values()))), ["no_width"] if low == high else []
+            common["tasks"] = len(per_task)
+            rows.append(common | _pair(x, y, a, b, told) | {"probability": p, "ci_low": low, "ci_high": high})
+            rows.append(common | _pair(y, x, b, a, told) | {"probability": 1 - p, "ci_low": 1 - high, "ci_high": 1 - low})
     return pd.DataFrame(rows, columns=IMPROVEMENT).sort_values(["benchmark", "x", "y"], ignore_index=True)
 
 
