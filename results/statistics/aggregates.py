@@ -112,16 +112,17 @@ def _between(runs: Strata, counts: np.ndarray, low: float, high: float, weights:
     room = np.empty((ROWS + 1, len(total)))
     for start in range(0, len(steps), ROWS):
         step, rows = steps[start : start + ROWS], runs.order[:-1][start : start + ROWS]
+        parts = room[: len(step) + 1]
+        parts[0], kept = total, parts[1:]
         if before.min() >= high:
-            kept = high
+            kept[:] = high
         else:
-            cumulated = counts[rows] * weights[rows, None]
+            cumulated = counts[rows].astype(weights.dtype)
+            cumulated *= weights[rows, None]
             for row in cumulated:
                 row += before
                 before = row
-            kept = np.clip(cumulated, low, high) if before.max() > low else low
-        parts = room[: len(step) + 1]
-        parts[0] = total
-        np.multiply(kept, step, out=parts[1:])
+            np.clip(cumulated, low, high, out=kept)
+        kept *= step
         total = np.subtract.reduce(parts)  # row after row
     return total / (high - low)
