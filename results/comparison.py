@@ -18,7 +18,7 @@ from scipy import special
 
 from results import benchmarks, finals, intervals, load, scores
 from results.statistics import aggregates, improvement
-from results.statistics.strata import Statistic, Strata
+from results.statistics.strata import Strata
 
 AGGREGATES = ["benchmark", "method", "metric", "value", "ci_low", "ci_high", "runs", "tasks", "runs_missing", "best"]
 AGGREGATES += ["interval", "confidence", "reps", "final", "normaliser", "flags"]
@@ -51,17 +51,23 @@ def aggregate(
     best: above every other method of the benchmark (`exceeds`), at a confidence that allows for their number.
     tasks, runs: those that are in the number.
     """
-    scored, root = scores.of_runs(results, final), _root(rng)
-    rows, drawn, methods = [], {}, scores.strata(scored)
-    for key, runs in methods.items():
-        own, common = scored[_of(scored, key)], _row(scored, key, runs) | {"confidence": confidence, "reps": reps}
+    scored = scores.of_runs(results, final)
+    rows, drawn = _aggregates(scored, _root(rng), reps, confidence)
+    table, methods = pd.DataFrame(rows, columns=AGGREGATES), scores.strata(scored)
+    return table.assign(best=[_best(row, rows, methods, drawn, confidence) for row in rows])
+
+
+def _aggregates(scored: pd.DataFrame, root: int, reps: int, confidence: float) -> tuple[list[dict], dict]:
+    """The rows of `aggregate` without `best`; and each method's replicates by metric, None where it has no replication."""
+    rows, drawn = [], {}
+    for key, runs in scores.strata(scored).items():
+        common = _row(scored, key, runs) | {"confidence": confidence, "reps": reps, "runs_missing": _missing(scored, key)}
         drawn[key] = runs.replicates(aggregates.METRICS, stream(root, *key), reps) if runs.replicated else None
         for metric, of in aggregates.METRICS.items():
             low, high = intervals.percentiles(drawn[key][metric], confidence) if drawn[key] else (np.nan, np.nan)
             number = {"metric": metric, "value": float(runs.estimate(of)), "ci_low": low, "ci_high": high}
-            rows.append(common | number | {"interval": BOOTSTRAP if drawn[key] else "", "runs_missing": _missing(own)})
-    table = pd.DataFrame(rows, columns=AGGREGATES)
-    return table.assign(best=[_best(row, table, methods, drawn, confidence) for row in table.to_dict("records")])
+            rows.append(common | number | {"interval": BOOTSTRAP if drawn[key] else ""})
+    return rows, drawn
 
 
 def profiles(
@@ -91,22 +97,21 @@ def improvements(
     """One row per benchmark and ordered pair of methods that share a task, with IMPROVEMENT: how often x beats y."""
     scored, root, rows = scores.of_runs(results, final), _root(rng), []
     methods = scores.strata(scored)
-    for (benchmark, x), (other, y) in itertools.combinations(sorted(methods), 2):
-        per_task = improvement.per_task(methods[benchmark, x], methods[other, y]) if benchmark == other else {}
-        if not per_task:
-            continue
-        a, b = methods[benchmark, x], methods[benchmark, y]
-        low = high = np.nan
-        if a.replicated or b.replicated:
-            drawn = improvement.replicates(a, b, stream(root, benchmark, x, y), reps)
-            low, high = intervals.percentiles(drawn, confidence)
-        common = {"benchmark": benchmark, "tasks": len(per_task), "confidence": confidence, "reps": reps}
-        common["final"] = scored[scored.benchmark == benchmark].final.iloc[0]
-        p = float(np.mean(list(per_task.values())))
-        told = ["no_width"] if low == high else []
-        told += _missing_in(scored[_of(scored, (benchmark, x))], scored[_of(scored, (benchmark, y))])
-        rows.append(common | _pair(x, y, a, b, told) | {"probability": p, "ci_low": low, "ci_high": high})
-        rows.append(common | _pair(y, x, b, a, told) | {"probability": 1 - p, "ci_low": 1 - high, "ci_high": 1 - low})
+    for benchmark, rule in scored.groupby("benchmark").final.first().items():
+        own = {method: runs for (name, method), runs in methods.items() if name == benchmark}
+        streams = {method: stream(root, benchmark, method) for method in own}
+        lacking = {method: scores.missing(scored[_of(scored, (benchmark, method))]) for method in own}
+        common = {"benchmark": benchmark, "confidence": confidence, "reps": reps, "final": rule}
+        for (x, y), drawn in improvement.replicates(own, streams, reps).items():
+            a, b = own[x], own[y]
+            per_task = improvement.per_task(a, b)
+            known = a.replicated or b.replicated
+            low, high = intervals.percentiles(drawn, confidence) if known else (np.nan, np.nan)
+            p, told = float(np.mean(list(per_task.values()))), ["no_width"] if low == high else []
+            told += _summed(lacking[x] + lacking[y])
+            common["tasks"] = len(per_task)
+            rows.append(common | _pair(x, y, a, b, told) | {"probability": p, "ci_low": low, "ci_high": high})
+            rows.append(common | _pair(y, x, b, a, told) | {"probability": 1 - p, "ci_low": 1 - high, "ci_high": 1 - low})
     return pd.DataFrame(rows, columns=IMPROVEMENT).sort_values(["benchmark", "x", "y"], ignore_index=True)
 
 
@@ -115,17 +120,14 @@ def sensitivity(results: load.Results, rng: np.random.Generator, reps: int = 50_
 
     default: whether the rule is the one that the other tables use for this benchmark.
     """
-    default = aggregate(results, np.random.default_rng(0), 1, confidence)
-    usual = {key: rows.set_index("metric") for key, rows in default.groupby(["benchmark", "method"])}
-    seed, parts = _root(rng), []
-    for rule in finals.NAMES:
-        table = aggregate(results, np.random.default_rng(seed), reps, confidence, rule)
-        for key, rows in table.groupby(["benchmark", "method"], sort=False):
-            known = usual.get(key)
-            base = rows.metric.map(known.value) if known is not None else np.nan
-            rule_of = known.final.iloc[0] if known is not None else ""
-            parts.append(rows.assign(change=rows.value - base, default=rule == rule_of))
-    table = pd.concat(parts) if parts else pd.DataFrame(columns=SENSITIVITY)
+    default, *by_rule = scores.by_rules(results, [None, *finals.NAMES])
+    root = _root(np.random.default_rng(_root(rng)))
+    rows = itertools.chain.from_iterable(_aggregates(scored, root, reps, confidence)[0] for scored in by_rule)
+    table = pd.DataFrame(rows, columns=AGGREGATES)
+    table["default"] = table.final == table.benchmark.map(default.groupby("benchmark").final.first())
+    key = ["benchmark", "method", "metric"]
+    usual = table[table.default].set_index(key).value
+    table["change"] = table.value - usual.reindex(pd.MultiIndex.from_frame(table[key])).to_numpy()
     marked = table["flags"].where(~table.final.str.startswith("best"), table["flags"] + ";best_of_many")
     table = table.assign(flags=marked.str.strip(";"), rule=table.final.map(finals.NAMES.index))
     return table.sort_values(["benchmark", "method", "rule"], kind="stable", ignore_index=True)[SENSITIVITY]
@@ -165,51 +167,48 @@ def _pair(x: str, y: str, of_x: Strata, of_y: Strata, told: list[str]) -> dict:
     return {"x": x, "y": y, "runs_x": len(of_x.values), "runs_y": len(of_y.values), "flags": ";".join(flags + told)}
 
 
-def exceeds(x: Strata, y: Strata, of: Statistic, drawn_x: np.ndarray, drawn_y: np.ndarray, tail: float) -> bool:
+def exceeds(x: Strata, y: Strata, estimate: float, drawn: np.ndarray, tail: float) -> bool:
     """Whether a statistic of x is above that of y: both measured, and no more than `tail` of their difference below zero.
+
+    estimate, drawn (reps,): the difference, x's less y's, and its replicates.
 
     Few runs make a bootstrap too narrow: the distance from the estimate to the quantile is stretched by sqrt(n / (n - 1)),
     n runs in the smallest task that has several, and from the normal's quantile to that of Student's t.
     """
-    if not (x.replicated and y.replicated):
+    if not (x.replicated and y.replicated and estimate > 0):
         return False
     sizes = np.concatenate([x.sizes, y.sizes])
     n = sizes[sizes > 1].min()
     stretch = np.sqrt(n / (n - 1)) * special.stdtrit((sizes - 1).sum(), 1 - tail) / special.ndtri(1 - tail)
-    estimate = float(x.estimate(of) - y.estimate(of))
-    return estimate > stretch * (estimate - np.quantile(drawn_x - drawn_y, tail))
+    return estimate > stretch * (estimate - np.quantile(drawn, tail))
 
 
-def _best(row: dict, table: pd.DataFrame, methods: dict, drawn: dict, confidence: float) -> bool:
-    benchmark, own, metric = row["benchmark"], row["method"], row["metric"]
-    others = set(table.method[table.benchmark == benchmark]) - {own}
-    if not others or any(drawn[benchmark, method] is None for method in (own, *others)):
+def _best(row: dict, rows: list[dict], methods: dict, drawn: dict, confidence: float) -> bool:
+    benchmark, metric, own = row["benchmark"], row["metric"], (row["benchmark"], row["method"])
+    sign = -1 if metric in LOWER_IS_BETTER else 1
+    same = (one for one in rows if (one["benchmark"], one["metric"]) == (benchmark, metric))
+    ahead = {(benchmark, one["method"]): sign * (row["value"] - one["value"]) for one in same}
+    del ahead[own]
+    if not ahead or any(drawn[key] is None for key in (own, *ahead)):
         return False
-    tail = (1 - confidence) / 2 / len(others)  # Bonferroni's correction for their number
-    pairs = ((other, own) if metric in LOWER_IS_BETTER else (own, other) for other in others)
+    tail = (1 - confidence) / 2 / len(ahead)  # Bonferroni's correction for their number
     return all(
-        exceeds(
-            *(methods[benchmark, one] for one in pair),
-            aggregates.METRICS[metric],
-            *(drawn[benchmark, one][metric] for one in pair),
-            tail,
-        )
-        for pair in pairs
+        exceeds(methods[own], methods[key], ahead[key], sign * (drawn[own][metric] - drawn[key][metric]), tail)
+        for key in sorted(ahead, key=ahead.get)  # the strongest first: few differences are ever looked at
     )
 
 
-def _missing_in(*methods: pd.DataFrame) -> list[str]:
-    """The flags of `scores.missing` of several methods together, their counts added."""
+def _summed(flags: list[str]) -> list[str]:
+    """Flags of several methods, each once, their counts added."""
     counts: Counter[str] = Counter()
-    for own in methods:
-        for flag in scores.missing(own):
-            name, _, many = flag.partition(":")
-            counts[name] += int(many or 0)
+    for flag in flags:
+        name, _, many = flag.partition(":")
+        counts[name] += int(many or 0)
     return [f"{name}:{many}" if many else name for name, many in counts.items()]
 
 
-def _missing(own: pd.DataFrame) -> int:
-    return int(own.score.isna().sum())
+def _missing(scored: pd.DataFrame, key: tuple[str, str]) -> int:
+    return int(scored[_of(scored, key)].score.isna().sum())
 
 
 def _of(scored: pd.DataFrame, key: tuple[str, str]) -> pd.Series:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pandas as pd
@@ -58,13 +59,22 @@ def of_runs(results: load.Results, final: str | None = None) -> pd.DataFrame:
     final: one of finals.NAMES. Default, per benchmark: the runs' own evaluation, or, where a run that is done has none but
     training points, the benchmark's rule, which is made for those.
     """
+    return next(by_rules(results, [final]))
+
+
+def by_rules(results: load.Results, rules: Iterable[str | None]) -> Iterator[pd.DataFrame]:
+    """`of_runs` by each of several rules: what does not depend on the rule is worked out once."""
     runs, dropped = cells.distinct(results.runs)
     runs = runs.assign(method=methods(runs))
     again = dropped.groupby([*load.AXES, "train_seed"]).size().rename("repeats").reset_index()
     runs = runs.merge(again, how="left").fillna({"repeats": 0})
+    own = load.final_episodes(results)
+    runs["evaluated"] = runs.path.map(own[own.noise == "clean"].groupby("path")["return"].mean()).astype(float)
     points = training_points(results, runs)
-    parts = [_scored(results, some, points[points.path.isin(some.path)], final) for _, some in runs.groupby("benchmark")]
-    return pd.concat(parts)[RUN].sort_values(["benchmark", "task", "method", "train_seed", "path"], ignore_index=True)
+    parts = [_prepared(some, points[points.path.isin(some.path)]) for _, some in runs.groupby("benchmark")]
+    for rule in rules:
+        scored = pd.concat([_scored(*part, rule) for part in parts])[RUN]
+        yield scored.sort_values(["benchmark", "task", "method", "train_seed", "path"], ignore_index=True)
 
 
 def training_points(results: load.Results, runs: pd.DataFrame) -> pd.DataFrame:
@@ -80,8 +90,10 @@ def training_points(results: load.Results, runs: pd.DataFrame) -> pd.DataFrame:
 def strata(scored: pd.DataFrame) -> dict[tuple[str, str], Strata]:
     """(benchmark, method) -> its normalised run scores by task, for methods that have any."""
     known = scored[scored.normalized.notna()]
-    groups = known.groupby(["benchmark", "method"], sort=True)
-    return {key: Strata.of({task: own.normalized for task, own in some.groupby("task")}) for key, some in groups}
+    values, found = known.normalized.to_numpy(), defaultdict(dict)
+    for (benchmark, method, task), places in known.groupby(["benchmark", "method", "task"]).indices.items():
+        found[benchmark, method][task] = values[places]
+    return {key: Strata.of(found[key]) for key in sorted(found)}
 
 
 def table(results: load.Results, confidence: float = 0.95, final: str | None = None) -> pd.DataFrame:
@@ -151,16 +163,20 @@ def leading(runs: pd.DataFrame) -> int:
     return int((runs.score.isna() & (recent > runs[level].median())).sum())
 
 
-def _scored(results: load.Results, runs: pd.DataFrame, points: pd.DataFrame, final: str | None) -> pd.DataFrame:
-    """The runs of one benchmark with score, normalized, final and recent."""
+def _prepared(runs: pd.DataFrame, points: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The runs of one benchmark with low and high, the ends of its scale, and recent; and their training points."""
     benchmark = benchmarks.get(runs.benchmark.iloc[0])
-    own = load.final_episodes(results)
-    own = own[(own.noise == "clean") & own.path.isin(runs.path)].groupby("path")["return"].mean()
-    unevaluated = runs[runs.done & ~runs.path.isin(own.index)]
-    rule = final or (benchmark.final if unevaluated.path.isin(points.path).any() else load.FINAL)
-    score = runs.path.map(own if rule == load.FINAL else finals.scores(rule, points, benchmark)).astype(float)
-    ends = pd.DataFrame([benchmark.ends(task) for task in runs.task], index=runs.index, columns=["low", "high"])
-    normalized = (score - ends.low) / (ends.high - ends.low)
+    ends = {task: benchmark.ends(task) for task in runs.task.unique()}
+    low, high = (runs.task.map({task: both[i] for task, both in ends.items()}).astype(float) for i in (0, 1))
     recent = runs.path.map(finals.scores("last 10 points", points, benchmark)).astype(float)
-    ahead = (recent - ends.low) / (ends.high - ends.low)
-    return runs.assign(score=score, normalized=normalized, final=rule, recent=recent, recent_normalized=ahead)
+    return runs.assign(low=low, high=high, recent=recent, recent_normalized=(recent - low) / (high - low)), points
+
+
+def _scored(runs: pd.DataFrame, points: pd.DataFrame, final: str | None) -> pd.DataFrame:
+    """What was prepared, with score, normalized and final."""
+    benchmark = benchmarks.get(runs.benchmark.iloc[0])
+    unevaluated = runs[runs.done & runs.evaluated.isna()]
+    rule = final or (benchmark.final if unevaluated.path.isin(points.path).any() else load.FINAL)
+    by_points = finals.scores(rule, points, benchmark) if rule != load.FINAL else None
+    score = runs.evaluated if by_points is None else runs.path.map(by_points).astype(float)
+    return runs.assign(score=score, normalized=(score - runs.low) / (runs.high - runs.low), final=rule)

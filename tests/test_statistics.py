@@ -112,9 +112,35 @@ def test_improvement_replicates_by_brute_force():
         return np.mean(wins)
 
     plain = np.array([once() for _ in range(3000)])
-    ours = improvement.replicates(x, y, np.random.default_rng(7), 5000)
+    streams = {"x": np.random.default_rng(7), "y": np.random.default_rng(8)}
+    ours = improvement.replicates({"x": x, "y": y}, streams, 5000)["x", "y"]
     assert ours.mean() == pytest.approx(plain.mean(), abs=0.015)
     assert ours.std() == pytest.approx(plain.std(), rel=0.06)
+
+
+def test_improvement_replicates_are_mann_whitney_of_the_runs_drawn():
+    """Ties, ragged and uncommon tasks; a pair's replicates are the same beside a third method and without."""
+    y = {"c": [0.3, 0.6, 0.3, 0.1, 0.6], "a": [0.2, 0.4], "d": [1.0]}
+    methods = {"x": Strata.of(RAGGED), "y": Strata.of(y), "z": Strata.of({"d": [0.5, 2.0, 1.0]})}
+
+    def streams():
+        return {name: np.random.default_rng(seed) for seed, name in enumerate(methods)}
+
+    ours = improvement.replicates(methods, streams(), 60)
+    assert set(ours) == {("x", "y"), ("y", "z")}
+    alone = improvement.replicates({name: methods[name] for name in "xy"}, streams(), 60)
+    assert np.array_equal(ours["x", "y"], alone["x", "y"])
+    counts = {name: methods[name].draw(rng, 60) for name, rng in streams().items()}
+    for pair, found in ours.items():
+        for i in range(60):
+            drawn = [
+                {task: np.repeat(methods[name].values[own], counts[name][own, i]) for task, own in methods[name].by_task()}
+                for name in pair
+            ]
+            wins = [stats.mannwhitneyu(a, drawn[1][task]) for task, a in drawn[0].items() if task in drawn[1]]
+            sizes = [len(a) * len(drawn[1][task]) for task, a in drawn[0].items() if task in drawn[1]]
+            expected = np.mean([test.statistic / size for test, size in zip(wins, sizes, strict=True)])
+            assert found[i] == pytest.approx(expected, rel=1e-12)
 
 
 def test_a_full_matrix_agrees_with_rliable():

@@ -91,12 +91,13 @@ def test_aggregates_and_their_intervals(name, method):
 def test_probability_of_improvement(name, x, y):
     expected = truth()["probability_of_improvement"][name][f"{x}>{y}"]
     methods = scores.strata(scored(name))
-    x, y = methods[name, x], methods[name, y]
-    found = improvement.per_task(x, y)
+    own = {method: methods[name, method] for method in (x, y)}
+    found = improvement.per_task(*own.values())
     original = dict(zip(benchmark(name).runs.task, benchmark(name).runs.original, strict=True))
     assert {original[task]: p for task, p in found.items()} == exactly(expected["per_task"])
     assert np.mean(list(found.values())) == exactly(expected["poi"])
-    replicates = improvement.replicates(x, y, np.random.default_rng(0), REPS)
+    streams = {method: np.random.default_rng(seed) for seed, method in enumerate(own)}
+    replicates = improvement.replicates(own, streams, REPS)[x, y]
     assert intervals.percentiles(replicates) == near(expected["ci95"], [*expected["ci95_mcse"], 2e-4])
 
 

@@ -44,10 +44,10 @@ def _jobs() -> list[Callable[[], Any]]:
     percentiles = plugins.load("results", "intervals").percentiles
     rng = np.random.default_rng(0)
     x, y = (strata.Strata.of({f"task {t:02}": rng.gamma(1.5, 0.5, RUNS) for t in range(TASKS)}) for _ in range(2))
-    fresh, profile = (lambda: np.random.default_rng(0)), aggregates.profile(TAUS)
+    fresh, profile = (lambda seed=0: np.random.default_rng(seed)), aggregates.profile(TAUS)
     return [
         lambda: percentiles(x.replicates({"": aggregates.iqm}, fresh(), REPS)[""]),
-        lambda: percentiles(improvement.replicates(x, y, fresh(), REPS)),
+        lambda: percentiles(improvement.replicates({"x": x, "y": y}, {"x": fresh(), "y": fresh(1)}, REPS)["x", "y"]),
         lambda: percentiles(x.replicates({"": profile}, fresh(), REPS)[""].T),
     ]
 

@@ -69,10 +69,7 @@ class Strata:
             starts = self.starts[self.sizes == size]
             drawn = rng.integers(size, size=(size, len(starts), replicates), dtype=np.uint16).astype(counts.dtype)
             for run in range(size):
-                hits = np.zeros(drawn.shape[1:], counts.dtype)
-                for one in drawn:
-                    hits += one == run
-                counts[starts + run] = hits
+                counts[starts + run] = np.add.reduce((drawn == run).view(np.uint8), dtype=counts.dtype)
         return counts
 
     def chunks(self, rng: np.random.Generator, reps: int) -> Iterator[np.ndarray]:
