@@ -100,7 +100,7 @@ def improvements(
     for benchmark, rule in scored.groupby("benchmark").final.first().items():
         own = {method: runs for (name, method), runs in methods.items() if name == benchmark}
         streams = {method: stream(root, benchmark, method) for method in own}
-        lacking = {method: scores.missing(scored[_of(scored, (benchmark, method))]) for method in own}
+        lacking = {method: list(scores.missing(scored[_of(scored, (benchmark, method))])) for method in own}
         common = {"benchmark": benchmark, "confidence": confidence, "reps": reps, "final": rule}
         for (x, y), drawn in improvement.replicates(own, streams, reps).items():
             a, b = own[x], own[y]
