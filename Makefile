@@ -61,6 +61,9 @@ evidence: setup
 	$(BIN)/dreamproof export stored runs/learning --out results/stored/learning.csv.gz
 	$(BIN)/dreamproof plot curves runs/learning $(OFFICIAL:%=--reference %) --out docs/learning.png
 	$(BIN)/dreamproof table curves runs/learning $(OFFICIAL:%=--reference %) --out docs/learning-table.md
+	$(BIN)/dreamproof run precision
+	$(BIN)/dreamproof export stored runs/precision --out results/stored/precision.csv.gz
+	$(BIN)/dreamproof table ablations runs/precision --margin 0.1 --out docs/precision.md
 	for study in repo-stress repo-failure; do \
 	  $(BIN)/dreamproof run $$study && \
 	  $(BIN)/dreamproof export archive runs/$$study --out results/stored/$$study.tar.gz && \

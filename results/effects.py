@@ -16,6 +16,7 @@ from results.statistics import contrasts
 from results.statistics.contrasts import Contrast
 
 SETTING = [axis for axis in (*load.AXES, "policy") if axis not in ("task", "ablation")]
+PLACE = [*SETTING, "metric"]
 COLUMNS = ["task", "ablation", "baseline", "metric", "delta", "ci_low", "ci_high", "p", "p_holm", "seeds", "flags"]
 COLUMNS += ["seeds_baseline", "mean", "mean_baseline", "unit", "interval", "p_equivalent", "margin", "family", "confidence"]
 COLUMNS += ["final", *SETTING]
@@ -25,6 +26,7 @@ FLAGS = {
     "one_seed": "one training run on a side: no interval, no p, no claim about the ablation",
     "no_spread": "no spread on either side: no interval, no p",
     "no_baseline": "no run of the baseline with these settings",
+    "other_precision": "the baseline was run in another numeric precision only, which is part of the difference",
     "unfinished": "runs that are not done, on both sides",
     "unequal_seeds": "the two sides have different numbers of training runs",
     "fewer_tasks": "tasks of the ablation that the mean over tasks lacks, for want of two runs on a side or a normaliser",
@@ -52,12 +54,13 @@ def table(
     if len(values) and baseline not in known:
         raise unknown("baseline ablation", baseline, known)
     rows: list[dict[str, Any]] = []
-    for key, group in values.groupby([*SETTING, "metric"], sort=True):
-        place = dict(zip([*SETTING, "metric"], key, strict=True)) | {"baseline": baseline, "confidence": confidence}
-        sides = _sides(group)
+    found = {key: _sides(group) for key, group in values.groupby(PLACE, sort=True)}
+    for key, sides in found.items():
+        place = dict(zip(PLACE, key, strict=True)) | {"baseline": baseline, "confidence": confidence}
+        base, remark = _baseline(found, key, baseline)
         for ablation in sorted(sides.keys() - {baseline}):
-            both = sides[ablation], sides.get(baseline, {})
-            rows += [place | {"ablation": ablation} | row for row in _contrasts(*both, confidence, margin)]
+            contrasted = _contrasts(sides[ablation], base, remark, confidence, margin)
+            rows += [place | {"ablation": ablation} | row for row in contrasted]
     out = pd.DataFrame(rows, columns=COLUMNS)
     out["p_holm"] = out.groupby("metric").p.transform(lambda p: contrasts.holm(p.to_numpy()))
     out["family"] = out.groupby("metric").p.transform("count")
@@ -120,16 +123,26 @@ def _sides(group: pd.DataFrame) -> dict[str, dict[str, _Side]]:
     return sides
 
 
+def _baseline(found: dict[tuple, dict[str, dict[str, _Side]]], key: tuple, name: str) -> tuple[dict[str, _Side], list[str]]:
+    """The baseline's runs at a place; where it has none, those of the one other precision that it has, and the flag for it."""
+    if name in found[key]:
+        return found[key][name], []
+    where = PLACE.index("precision")
+    like = [at for at in found if name in found[at] and at[:where] + at[where + 1 :] == key[:where] + key[where + 1 :]]
+    return (found[like[0]][name], ["other_precision"]) if len(like) == 1 else ({}, [])
+
+
 def _contrasts(
-    own: dict[str, _Side], base: dict[str, _Side], confidence: float, margin: float | None
+    own: dict[str, _Side], base: dict[str, _Side], remark: list[str], confidence: float, margin: float | None
 ) -> Iterator[dict[str, Any]]:
-    """One row per task of the ablation, and one over all tasks where it has several."""
+    """One row per task of the ablation, and one over all tasks where it has several; `remark`: flags of every row."""
     normalised = []
     for task, runs in own.items():
         other = base.get(task, _NOBODY)
         x, y = runs.values, other.values
         found = contrasts.unpaired(x, y, confidence)
-        row = {"task": task, "unit": "return", "mean": _mean(x), "mean_baseline": _mean(y), "flags": _flags(runs, other)}
+        row = {"task": task, "unit": "return", "mean": _mean(x), "mean_baseline": _mean(y)}
+        row["flags"] = ";".join([*_flags(runs, other), *remark])
         counts = {"seeds": len(x), "seeds_baseline": len(y), "final": runs.final}
         yield row | _numbers(found, margin and margin * abs(_mean(y))) | counts
         normalised.append(contrasts.unpaired(runs.normalized, other.normalized, confidence))
@@ -137,7 +150,8 @@ def _contrasts(
     if len(normalised) > 1 and known:
         over_all = contrasts.mean(known, confidence)
         lacking = len(normalised) - len(known)
-        row = {"task": ALL, "unit": "normalised score", "flags": f"fewer_tasks:{lacking}" if lacking else ""}
+        flags = [*([f"fewer_tasks:{lacking}"] if lacking else []), *remark]
+        row = {"task": ALL, "unit": "normalised score", "flags": ";".join(flags)}
         seeds, seeds_baseline = (sum(len(side.values) for side in sides.values()) for sides in (own, base))
         counts = {"seeds": seeds, "seeds_baseline": seeds_baseline, "final": next(iter(own.values())).final}
         yield row | _numbers(over_all, None) | counts
@@ -150,7 +164,7 @@ def _numbers(found: Contrast, margin: float | None) -> dict[str, Any]:
     return row | {"margin": margin if margin else np.nan, "p_equivalent": equivalent}
 
 
-def _flags(runs: _Side, base: _Side) -> str:
+def _flags(runs: _Side, base: _Side) -> list[str]:
     counts = len(runs.values), len(base.values)
     flags = []
     if not counts[1]:
@@ -163,7 +177,7 @@ def _flags(runs: _Side, base: _Side) -> str:
         flags.append(f"unfinished:{waiting}")
     if counts[1] and counts[0] != counts[1]:
         flags.append("unequal_seeds")
-    return ";".join(flags)
+    return flags
 
 
 def _mean(values: np.ndarray) -> float:

@@ -1,0 +1,67 @@
+"""Numeric precision and compile mode in tables, through the command line: kept apart, named, and compared only when asked."""
+
+import csv
+import io
+import subprocess
+import sys
+
+import pytest
+from scipy import stats
+from test_results import row, write_run
+
+LEVEL = {"a": [10.0, 12.0, 17.0], "b": [70.0, 75.0, 71.0]}
+
+
+def table(name, root, *options):
+    command = [sys.executable, "-m", "harness", "table", name, str(root), "--format", "csv", "--reps", "200", *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return list(csv.DictReader(io.StringIO(done.stdout)))
+
+
+def write(root, kind, **axes):
+    """Three runs whose only evaluation returns are LEVEL[kind], with a training episode of the same return."""
+    for seed, value in enumerate(LEVEL[kind]):
+        extra = [row(100 * k, "clean", k, value, split="train") for k in range(1, 11)]
+        write_run(root, {"clean": [value]}, seed=seed, name=f"{kind}{seed}", extra=extra, **axes)
+
+
+@pytest.mark.parametrize(
+    ("axes", "column", "values", "flag"),
+    [
+        ({"precision": "bfloat16"}, "precision", {"float32", "bfloat16"}, "mixed_precision"),
+        ({"compile": True}, "variant", {"compile=absent", "compile=true"}, "mixed_variant"),
+    ],
+)
+def test_runs_of_another_precision_or_compile_mode_are_kept_apart(tmp_path, axes, column, values, flag):
+    write(tmp_path, "a")
+    write(tmp_path, "b", **axes)
+    robust = table("robustness", tmp_path)
+    assert sorted(float(r["mean"]) for r in robust) == [13, 72] and {r[column] for r in robust} == values
+    assert all(flag in r["flags"].split(";") for r in robust)
+    curves = [r for r in table("curves", tmp_path) if r["measure"] == "last tenth"]
+    assert sorted(float(r["mean"]) for r in curves) == [13, 72] and {r[column] for r in curves} == values
+    scores = table("scores", tmp_path)
+    assert sorted(float(r["score"]) for r in scores) == [13, 72]
+    assert all(any(value in r["method"] for r in scores) for value in values)
+    assert len({r[column] for r in table("runs", tmp_path)}) == 2
+    assert table("ablations", tmp_path) == []
+
+
+def test_an_arm_that_is_another_precision_is_compared_with_the_baseline_and_says_so(tmp_path):
+    write(tmp_path, "a")
+    write(tmp_path, "b", ablation="half", precision="bfloat16")
+    (found,) = table("ablations", tmp_path, "--margin", "0.1")
+    welch = stats.ttest_ind(LEVEL["b"], LEVEL["a"], equal_var=False)
+    low, high = welch.confidence_interval(0.95)
+    assert float(found["delta"]) == pytest.approx(59) and float(found["p"]) == pytest.approx(welch.pvalue)
+    assert (float(found["ci_low"]), float(found["ci_high"])) == pytest.approx((low, high))
+    assert (found["precision"], found["flags"]) == ("bfloat16", "other_precision")
+
+
+def test_a_baseline_of_the_same_precision_comes_first(tmp_path):
+    write(tmp_path, "a")
+    write(tmp_path, "b", ablation="half", precision="bfloat16")
+    for seed in range(3):
+        write_run(tmp_path, {"clean": [70.0 + seed]}, seed=seed, name=f"c{seed}", precision="bfloat16")
+    (found,) = table("ablations", tmp_path)
+    assert float(found["delta"]) == pytest.approx(1) and found["flags"] == ""
