@@ -62,7 +62,9 @@ class Bootstrap:
         weighted = np.concatenate([(np.asarray(m, float) - center) / len(m) for m in models]) / len(models)
         padded = np.zeros((-(-N // PAD) * PAD, len(weighted)), np.float32)  # whole blocks: no column is a special case
         padded[:N] = weighted.T
-        return np.concatenate([padded @ counts for counts in self._counts(shape)], axis=1)[:N].astype(float).T + center
+        means = np.concatenate([padded @ counts for counts in self._counts(shape)], axis=1)[:N].astype(float)
+        means += center[:, None]
+        return means.T
 
     def _counts(self, shape: tuple[int, ...]) -> Iterable[np.ndarray]:
         """How often each episode was drawn, (sum E, replicates) at a time; kept where that takes little memory."""
@@ -95,6 +97,24 @@ def two_level(models: Sequence[np.ndarray], reps: int, rng: np.random.Generator)
 
 
 def percentiles(replicates: np.ndarray, confidence: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-    """Both ends of the percentile interval, along the first axis."""
-    low, high = np.quantile(replicates, [0.5 - confidence / 2, 0.5 + confidence / 2], axis=0)
-    return low, high
+    """Both ends of the percentile interval, along the first axis: those of `np.quantile`, several times faster."""
+    n = len(replicates)
+    places = (n - 1) * np.array([0.5 - confidence / 2, 0.5 + confidence / 2])
+    below = places.astype(int)
+    at = np.minimum(np.stack([below, below + 1], axis=1), n - 1) - [[0], [n]]  # the high ones counted from the end
+    tail = max(below[0] + 2, n - below[1])
+    columns = replicates.reshape(n, -1).T
+    beside = np.array([np.partition(_outer(column, tail), at.ravel())[at] for column in columns])
+    low, high = (np.quantile(beside[:, end], places[end] - below[end], axis=1) for end in (0, 1))
+    return low.reshape(replicates.shape[1:])[()], high.reshape(replicates.shape[1:])[()]
+
+
+def _outer(values: np.ndarray, tail: int) -> np.ndarray:
+    """Some of the values, with the `tail` lowest and the `tail` highest among them: about twice as many as these."""
+    some = np.sort(values[:CHUNK])
+    cut = 2 * tail * len(some) // len(values)
+    if 2 * cut < len(some):
+        under, over = values <= some[cut], values >= some[-1 - cut]
+        if min(np.count_nonzero(under), np.count_nonzero(over)) >= tail:
+            return values[under | over]
+    return values

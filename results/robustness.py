@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -82,8 +82,12 @@ def _rows(
     cells: list[Cell], randoms: dict[str, measures.Random], boot: intervals.Bootstrap, confidence: float, quantile: str
 ) -> Iterator[dict[str, Any]]:
     cleans = {cell.group: cell for cell in cells if cell.key["eval_noise"] == "clean"}
-    drawn = replicates(boot, cells)
-    scores = {cell.name: _score(cell, drawn, confidence, quantile) for cell in cells}
+    boots = {
+        cell.name: ends
+        for members, drawn in _drawn(boot, cells)
+        for cell, *ends in zip(members, *intervals.percentiles(drawn, confidence), strict=True)
+    }
+    scores = {cell.name: _score(cell, boots, confidence, quantile) for cell in cells}
     advantages = {group: _advantage(clean, randoms[clean.key["task"]], confidence) for group, clean in cleans.items()}
     for cell in cells:
         clean, random = cleans.get(cell.group), randoms[cell.key["task"]]
@@ -95,31 +99,32 @@ def _rows(
 
 
 def replicates(boot: intervals.Bootstrap, cells: list[Cell]) -> dict[tuple, np.ndarray]:
-    """Name of a cell -> replicates of its mean (reps,), drawn once for all that have the same numbers of episodes."""
+    """Name of a cell -> replicates of its mean (reps,)."""
+    alike = _drawn(boot, cells)
+    return {cell.name: means for members, drawn in alike for cell, means in zip(members, drawn.T, strict=True)}
+
+
+def _drawn(boot: intervals.Bootstrap, cells: list[Cell]) -> Iterator[tuple[list[Cell], np.ndarray]]:
+    """Cells that have the same numbers of episodes, and replicates of their means (reps, N), drawn once for all of them."""
     alike = defaultdict(list)
     for cell in cells:
         alike[tuple(len(cell.returns[seed]) for seed in cell.seeds)].append(cell)
     alike.pop((), None)
-    drawn = {}
     for members in alike.values():
-        models = [np.stack(columns, axis=1) for columns in zip(*map(_by_seed, members), strict=True)]
-        drawn |= dict(zip((cell.name for cell in members), boot.means(models).T, strict=True))
-    return drawn
+        yield members, boot.means([np.stack(columns, axis=1) for columns in zip(*map(_by_seed, members), strict=True)])
 
 
 def _by_seed(cell: Cell) -> list[np.ndarray]:
     return [cell.returns[seed] for seed in cell.seeds]
 
 
-def _score(cell: Cell, drawn: dict[tuple, np.ndarray], confidence: float, quantile: str) -> dict[str, Any]:
+def _score(cell: Cell, boots: dict[tuple, Sequence[float]], confidence: float, quantile: str) -> dict[str, Any]:
     """Mean and intervals of a cell, and the name of the interval."""
     S, episodes = len(cell.seeds), sum(map(len, cell.returns.values()))
     values = next(iter(cell.returns.values())) if S == 1 else cell.seed_means
     mean, low, high = intervals.mean_interval(values, confidence, quantile)
     name = {0: "", 1: f"{quantile}-episodes-one-model"}.get(S, f"{quantile}-seeds")
-    boot = (np.nan, np.nan)
-    if episodes > 1:
-        boot = intervals.percentiles(drawn[cell.name], confidence)
+    boot = boots[cell.name] if episodes > 1 else (np.nan, np.nan)
     if S > FEW and quantile == "t":
         (low, high), name = boot, "bootstrap-two-level"
     if low == high:
