@@ -105,6 +105,7 @@ def percentiles(replicates: np.ndarray, confidence: float = 0.95) -> tuple[np.nd
     tail = max(below[0] + 2, n - below[1])
     columns = replicates.reshape(n, -1).T
     beside = np.array([np.partition(_outer(column, tail), at.ravel())[at] for column in columns])
+    beside[np.isnan(columns).any(axis=1)] = np.nan
     low, high = (np.quantile(beside[:, end], places[end] - below[end], axis=1) for end in (0, 1))
     return low.reshape(replicates.shape[1:])[()], high.reshape(replicates.shape[1:])[()]
 

@@ -248,3 +248,18 @@ def test_two_level_replicates_have_the_variance_that_theory_gives_them():
     replicates = intervals.two_level(models, 50_000, rng)
     assert replicates.mean() == pytest.approx(np.mean([m.mean() for m in models]), abs=0.02)
     assert replicates.var() == pytest.approx(expected, rel=0.03)
+
+
+@pytest.mark.parametrize("shape", [(1,), (2,), (3, 2), (40,), (501, 3), (9_000, 2, 2)])
+@pytest.mark.parametrize("kind", ["continuous", "ties", "constant", "undefined"])
+def test_percentiles_are_those_of_numpy(shape, kind):
+    rng = np.random.default_rng(len(shape))
+    values = {"ties": rng.integers(4, size=shape).astype(float), "constant": np.full(shape, 0.1)}.get(
+        kind, rng.normal(size=shape)
+    )
+    if kind == "undefined":
+        values[-1].flat[0] = np.nan
+    for confidence in (0.5, 0.95, 0.999):
+        expected = np.quantile(values, [0.5 - confidence / 2, 0.5 + confidence / 2], axis=0)
+        for end, ours in zip(expected, intervals.percentiles(values, confidence), strict=True):
+            np.testing.assert_array_equal(ours, end)
