@@ -1,9 +1,11 @@
 """Benchmarks: what is counted against numbers worked out by hand, what is refused, what the page looks like."""
 
+import contextlib
 import csv
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ import torch
 
 from agents import measure
 from harness import bench, plugins
-from harness.bench import Options, _page, train
+from harness.bench import Options, _others, _page, train
 from harness.errors import BadInput
 
 ROOT = Path(__file__).parent.parent
@@ -58,7 +60,7 @@ def test_train_prints_every_figure_as_json(tmp_path):
     assert row["share_of_peak"] == pytest.approx(row["achieved_rate"] / row["matrix_rate"])
     assert row["matrix_rate"] == row["matrix_rate_float32"] and row["matrix_rate_bfloat16"] > 0 and row["copy_rate"] > 0
     assert 1e8 < row["peak_memory_bytes"] < 1e10 and row["first_update_seconds"] > row["seconds_per_update_min"]
-    assert len(row["dearest_operators"]) == 10 and row["load_average"] >= 0
+    assert len(row["dearest_operators"]) == 10 and row["other_cores"] >= 0
     shares = [entry["share"] for entry in row["dearest_operators"]]
     assert shares == sorted(shares, reverse=True) and 0 < sum(shares) <= 1
 
@@ -123,15 +125,15 @@ def test_every_subject_says_what_it_takes_and_shows(subject):
 
 
 def test_the_page_holds_a_table_per_subject_between_its_marks(tmp_path):
-    rows = [{"task": "dmc/a", "steps_per_second": 12345.6, "load_average": 2.0}]
+    rows = [{"task": "dmc/a", "steps_per_second": 12345.6, "other_cores": 2.0}]
     path = tmp_path / "page.md"
     path.write_text(f"before\n{_page.BEGIN}\nold\n{_page.END}\nafter\n")
     _page.write(path, _page.page({"env": rows}))
     text = path.read_text()
     assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
-    assert "| task | steps / s | load |\n| --- | --- | --- |\n| dmc/a | 12.3 k | 2 |" in text
-    assert "load average up to 2.0" in text
-    assert "![scaling](page-scaling.png)" in _page.page({"scaling": [{"axis": "size", "load_average": 0.0}]}, "page")
+    assert "| task | steps / s | other work |\n| --- | --- | --- |\n| dmc/a | 12.3 k | 2 |" in text
+    assert "up to 2.0 cores" in text
+    assert "![scaling](page-scaling.png)" in _page.page({"scaling": [{"axis": "size", "other_cores": 0.0}]}, "page")
     path.write_text("no marks")
     with pytest.raises(BadInput, match="no place for the tables"):
         _page.write(path, "")
@@ -147,3 +149,29 @@ def test_rows_are_kept_as_csv_with_their_figure(tmp_path):
             ("nano", 0.1), ("1m", 1.0), ("4", 0.2), ("8", 0.4)
         ]  # fmt: skip
     assert (tmp_path / "scaling.png").stat().st_size > 5000
+
+
+BURN = "import time\nwhile time.process_time() < 1: pass"
+
+
+def test_other_work_is_what_this_process_did_not_start():
+    """A child's second of work is our own; one that was left to init is another's, however busy the machine is."""
+    before = _others._own()
+    subprocess.run([sys.executable, "-c", BURN], check=True)
+    assert _others._own() - before >= 1
+    others = _others.Others()
+    before, begun = _others._own(), time.perf_counter()
+    burner = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {BURN!r}], start_new_session=True)"
+    subprocess.run([sys.executable, "-c", burner], check=True)
+    while not gone(BURN):
+        time.sleep(0.05)
+    assert others.cores() * (time.perf_counter() - begun) >= 0.8 and _others._own() - before < 0.8
+
+
+def gone(code):
+    """Whether no process runs this code any more."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            if code.encode() in path.read_bytes():
+                return False
+    return True

@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness import build, envs, plugins, study
+from harness.bench._others import Others
 from harness.errors import unknown
 
 Row = dict[str, Any]
-BUSY = 0.5  # load average before measuring from which other work spoils the figures
+BUSY = 0.1  # cores; from there on other work spoils the figures
 
 
 def cores() -> int:
@@ -56,8 +57,8 @@ def measure(subject: str, given: Mapping[str, Any]) -> Iterator[Row]:
             raise unknown("option", name, module.TAKES, f"bench {subject}")
     options = Options(**given)
     _check(options)
-    load = {"load_average": load_average()}
-    return (row | load for row in module.measure(options))
+    others = Others()
+    return (row | {"other_cores": others.cores()} for row in module.measure(options))
 
 
 def _check(options: Options) -> None:
@@ -65,11 +66,6 @@ def _check(options: Options) -> None:
     if options.task is not None:
         envs.check(options.task)
     build.check_device(options.device, compile=options.compile)
-
-
-def load_average() -> float:
-    """Processes that wanted to run during the last minute."""
-    return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else 0.0
 
 
 # For the subjects
@@ -99,7 +95,7 @@ def spread(name: str, times: Sequence[float]) -> Row:
 def run(subject: str | None, given: Mapping[str, Any], as_json: bool, out: Path | None, say: Callable[[str], Any]) -> float:
     """Measure, say the rows, and write them to `out`: one subject's as CSV, all subjects' into a page.
 
-    Returns the highest load average at which something was measured.
+    Returns the most cores that other work kept busy during a measurement.
     """
     from harness.bench import _page
 
@@ -117,7 +113,7 @@ def run(subject: str | None, given: Mapping[str, Any], as_json: bool, out: Path 
             _keep(rows, figure, out.with_suffix(".csv") if subject else out.with_name(f"{out.stem}-{name}.csv"))
     if out and not subject:
         _page.write(out, _page.page(measured, out.stem))
-    return max((row["load_average"] for rows in measured.values() for row in rows), default=0.0)
+    return max((row["other_cores"] for rows in measured.values() for row in rows), default=0.0)
 
 
 def _keep(rows: Sequence[Row], figure: str | None, path: Path) -> None:

@@ -37,10 +37,10 @@ def page(measured: Mapping[str, Sequence[Row]], stem: str = "page") -> str:
     """The machine, then a table for every subject and its figure, `stem`-`subject`.png, in Markdown."""
     machine = provenance.collect(command=[])
     about = f"{machine['cpu']['model']}, {machine['cpu']['usable']} cores, torch {machine['versions']['torch']}"
-    busy = [row["load_average"] for each in measured.values() for row in each if row["load_average"] > bench.BUSY]
+    busy = [row["other_cores"] for each in measured.values() for row in each if row["other_cores"] > bench.BUSY]
     lines = [f"Measured with `make bench` on {about}, at commit {machine['git']['commit'][:8] if machine['git'] else '?'}."]
     if busy:
-        lines.append(f"**Other work was running (load average up to {max(busy):.1f}): the figures are too slow by as much.**")
+        lines.append(f"**Other work was running (up to {max(busy):.1f} cores): the figures are too slow by as much.**")
     for subject, found in measured.items():
         module = plugins.load("harness.bench", subject)
         lines += ["", f"**{subject}** — {plugins.caption(module)}", "", *table(module, found)]

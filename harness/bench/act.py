@@ -20,7 +20,7 @@ TABLE = {
     "max": "seconds_per_act_max",
     "operations": "flops_per_act",
     "arithmetic alone, s": "floor_seconds",
-    "load": "load_average",
+    "other work": "other_cores",
 }
 CASES = ({"size": "1m"}, {"size": "1m", "obs": "vector"}, {"size": "12m"})
 ENVS = (1, 4, 16)

@@ -26,7 +26,7 @@ TABLE = {
     "bytes written": "written_bytes",
     "writing as much, s": "floor_seconds",
     "bytes on disk": "disk_bytes",
-    "load": "load_average",
+    "other work": "other_cores",
 }
 CASES = ({"size": "12m", "steps": 100_000},)
 UPDATES = (0, 4, 4, 100, 100)  # between two checkpoints: of a slow machine, of a fast one

@@ -23,7 +23,7 @@ TABLE = {
     "s to begin a step": "seconds_to_begin",
     "bare simulator, steps / s": "bare_steps_per_second",
     "share": "share_of_bare",
-    "load": "load_average",
+    "other work": "other_cores",
 }
 CASES = ({},)
 TASKS = ("atari100k/pong", "atari100k/asterix", "dmc/walker_walk", "dmc/cartpole_swingup", "dmc_vision/walker_walk")

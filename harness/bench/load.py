@@ -20,7 +20,7 @@ TABLE = {
     "processor, s": "cpu_seconds",
     "target, s": "target_seconds",
     "at best, s": "best_seconds",
-    "load": "load_average",
+    "other work": "other_cores",
 }
 CASES = ({},)
 RUNS, ROWS = 10_000, 100

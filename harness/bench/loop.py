@@ -23,7 +23,7 @@ TABLE = {
     "max": "seconds_per_tick_max",
     "updates / tick": "updates_per_tick",
     "stepping alone, s": "seconds_stepping",
-    "load": "load_average",
+    "other work": "other_cores",
 }
 CASES = (
     {"task": "dmc/cartpole_swingup", "size": "nano", "threads": 1},

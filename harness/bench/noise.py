@@ -19,7 +19,7 @@ TABLE = {
     "s / observation": "seconds_per_observation",
     "as many random bytes, s": "random_seconds",
     "a copy, s": "copy_seconds",
-    "load": "load_average",
+    "other work": "other_cores",
 }
 CASES = ({},)
 TASKS = ("atari100k/pong", "dmc/walker_walk")

@@ -26,7 +26,7 @@ TABLE = {
     "s / add": "seconds_per_add",
     "bytes / step": "bytes_per_step",
     "raw bytes + latents": "raw_bytes_per_step",
-    "load": "load_average",
+    "other work": "other_cores",
 }
 CASES = ({"size": "12m", "steps": 100_000}, {"size": "1m", "obs": "vector", "steps": 1_000_000})
 

@@ -13,7 +13,7 @@ from harness.bench import Options, Row, act, replay, spread, timed
 from harness.bench.train import BATCH, LENGTH, SPECS, batch, make
 
 TAKES = ("obs", "dtype", "device", "threads")
-TABLE = {"axis": "axis", "value": "value", "what": "what", "s": "seconds", "min": "seconds_min", "load": "load_average"}
+TABLE = {"axis": "axis", "value": "value", "what": "what", "s": "seconds", "min": "seconds_min", "other work": "other_cores"}
 CASES = ({"obs": "vector"},)
 FIGURE = "scaling"  # module of results that draws the rows
 SIZES = ("nano", "1m", "12m", "25m", "50m")

@@ -20,7 +20,7 @@ TABLE = {
     "target, s": "target_seconds",
     "as many random numbers, s": "random_seconds",
     "memory on top, MB": "extra_megabytes",
-    "load": "load_average",
+    "other work": "other_cores",
 }
 CASES = ({},)
 RUNS, TASKS, REPS = 10, 26, 50_000

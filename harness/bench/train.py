@@ -31,7 +31,7 @@ TABLE = {
     "share of peak": "share_of_peak",
     "peak memory, bytes": "peak_memory_bytes",
     "start to first update, s": "first_update_seconds",
-    "load": "load_average",
+    "other work": "other_cores",
 }
 CASES = (
     {"size": "1m"},

@@ -110,9 +110,9 @@ def bench(subject: str | None, as_json: bool, out: Path | None, **options: Any) 
     given = {name: value for name, value in options.items() if value is not None}
     if subject is None and given:
         raise BadInput(f"--{next(iter(given))} goes with a subject: {', '.join(benches.names())}.")
-    load = benches.run(subject, given, as_json, out, click.echo)
-    if load > benches.BUSY:
-        click.echo(f"warning: other work was running here (load average {load}): the figures are too slow", err=True)
+    busy = benches.run(subject, given, as_json, out, click.echo)
+    if busy > benches.BUSY:
+        click.echo(f"warning: other work kept {busy} cores busy meanwhile: the figures are too slow", err=True)
 
 
 COMMANDS = (list_, explain, schema, doctor, verify_switches, bench)
