@@ -14,13 +14,18 @@ class Others:
     """From now on."""
 
     def __init__(self) -> None:
-        self._last = _seconds()
+        self._last, self._told = _seconds(), 0.0
 
     def cores(self) -> float:
-        """Processor cores that other work kept busy since the last call, on average; 0 where the system does not say."""
-        (at, everyone, own), self._last = self._last, _seconds()
-        now, all_now, own_now = self._last
-        return round(max(0.0, (all_now - everyone - (own_now - own)) / max(now - at, 1e-9)), 2)
+        """Processor cores that other work kept busy since the last call, on average; 0 where the system does not say.
+
+        The system counts in hundredths of a second: before a second has passed, what was told last.
+        """
+        at, everyone, own = self._last
+        now, all_now, own_now = seen = _seconds()
+        if now - at >= 1:
+            self._last, self._told = seen, round(max(0.0, (all_now - everyone - (own_now - own)) / (now - at)), 2)
+        return self._told
 
 
 def _seconds() -> tuple[float, float, float]:
