@@ -15,6 +15,7 @@ import torch
 from agents import measure
 from harness import bench, plugins
 from harness.bench import Options, _others, _page, train
+from harness.cli import look
 from harness.errors import BadInput
 
 ROOT = Path(__file__).parent.parent
@@ -122,6 +123,8 @@ def test_every_subject_says_what_it_takes_and_shows(subject):
     module = plugins.load("harness.bench", subject)
     assert set(module.TAKES) <= set(Options.__dataclass_fields__) and module.TABLE
     assert all(set(case) <= set(module.TAKES) for case in module.CASES)
+    for case in module.CASES:  # as `dreamproof bench` asks for it
+        look.bench.make_context("bench", [subject, *_page.flags(case)])
 
 
 def test_the_page_holds_a_table_per_subject_between_its_marks(tmp_path):

@@ -25,12 +25,16 @@ def rows(subject: str) -> Iterator[Row]:
 
 def _alone(subject: str, case: Mapping[str, Any]) -> list[Row]:
     """In a process of its own: its peak memory and the time since its start are those of the case."""
-    flags = [word for name, value in case.items() for word in (f"--{name}", str(value))]
-    command = [sys.executable, "-m", "harness", "bench", subject, *flags, "--json"]
+    command = [sys.executable, "-m", "harness", "bench", subject, *flags(case), "--json"]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     if done.returncode:
-        raise RunFailed(f"bench {' '.join([subject, *flags])} ended with status {done.returncode}.")
+        raise RunFailed(f"bench {' '.join([subject, *flags(case)])} ended with status {done.returncode}.")
     return json.loads(done.stdout)
+
+
+def flags(case: Mapping[str, Any]) -> list[str]:
+    """A case as it is typed: what is True is a flag."""
+    return [word for name, value in case.items() for word in ([f"--{name}"] if value is True else [f"--{name}", str(value)])]
 
 
 def page(measured: Mapping[str, Sequence[Row]], stem: str = "page") -> str:

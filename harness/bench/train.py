@@ -39,6 +39,7 @@ CASES = (
     {"size": "1m", "obs": "vector"},
     {"size": "1m", "obs": "vector", "dtype": "bfloat16"},
     {"size": "1m", "compile": True},
+    {"size": "1m", "dtype": "bfloat16", "compile": True},
     {"size": "1m", "obs": "vector", "compile": True},
     {"size": "12m"},
     {"size": "12m", "dtype": "bfloat16"},

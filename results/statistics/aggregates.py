@@ -17,12 +17,12 @@ TRIM = 0.25  # share of the runs that the interquartile mean drops at each end
 
 def _keeping_the_last(of: Statistic) -> Statistic:
     """The same arrays give the same result again, not worked out again: several statistics start from it."""
-    last: list = [None, None, None]
+    last: list = [None, None, (), None]
 
-    def kept(runs: Strata, counts: np.ndarray) -> np.ndarray:
-        if last[0] is not runs or last[1] is not counts:
-            last[:] = runs, counts, of(runs, counts)
-        return last[2]
+    def kept(runs: Strata, counts: np.ndarray, *more: float) -> np.ndarray:
+        if last[0] is not runs or last[1] is not counts or last[2] != more:
+            last[:] = runs, counts, more, of(runs, counts, *more)
+        return last[3]
 
     return functools.wraps(of)(kept)
 
@@ -50,12 +50,13 @@ def capped_mean(runs: Strata, counts: np.ndarray) -> np.ndarray:
 
 def iqm(runs: Strata, counts: np.ndarray) -> np.ndarray:
     """Mean of all runs pooled, without the int(N/4) lowest and as many highest."""
-    total = len(runs.values)
-    return _between(runs, counts, int(TRIM * total), total - int(TRIM * total), np.ones(total, np.min_scalar_type(total)))
+    return _pooled(runs, counts, int(TRIM * len(runs.values)))
 
 
 def iqm_task_balanced(runs: Strata, counts: np.ndarray) -> np.ndarray:
     """As `iqm`, but every task weighs the same: a run 1/(T n), and exactly a quarter of the weight goes at each end."""
+    if (runs.sizes == runs.sizes[0]).all():  # every run weighs the same
+        return _pooled(runs, counts, TRIM * len(runs.values))
     weights = np.repeat(1 / (len(runs.sizes) * runs.sizes), runs.sizes)
     return _between(runs, counts, TRIM, 1 - TRIM, weights)
 
@@ -98,6 +99,13 @@ METRICS: dict[str, Statistic] = {
     "iqm_task_balanced": iqm_task_balanced,
     "capped_mean": capped_mean,
 }
+
+
+@_keeping_the_last
+def _pooled(runs: Strata, counts: np.ndarray, dropped: float) -> np.ndarray:
+    """Mean of all runs pooled, without the weight of `dropped` runs at each end."""
+    total = len(runs.values)
+    return _between(runs, counts, dropped, total - dropped, np.ones(total, np.min_scalar_type(total)))
 
 
 def _between(runs: Strata, counts: np.ndarray, low: float, high: float, weights: np.ndarray) -> np.ndarray:
