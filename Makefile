@@ -54,7 +54,7 @@ peers: setup
 	$(PEERS)/jax/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-peers-jax.lock
 	$(BIN)/python tests/peers.py
 
-# Slow: about two and a half hours on two cores. The official curve is drawn where its file is at hand (docs/learning.md).
+# Slow: about three and a half hours on two cores. The official curve is drawn where its file is at hand (docs/learning.md).
 OFFICIAL := $(wildcard ../shared/published/dmc_proprio-dreamerv3.json.gz)
 evidence: setup
 	$(BIN)/dreamproof run learning
