@@ -28,6 +28,7 @@ class Behavior(nn.Module):
         actor: nn.Module,
         critic: nn.Module,
         slow_critic: nn.Module,
+        draws: int,
         steps: int,
         lam: float,
         entropy: float,
@@ -42,7 +43,7 @@ class Behavior(nn.Module):
     ) -> None:
         super().__init__()
         self.actor, self.critic, self.slow_critic = actor, critic, slow_critic
-        self._steps, self._lam, self._entropy = steps, lam, entropy
+        self._draws, self._steps, self._lam, self._entropy = draws, steps, lam, entropy
         self._horizon, self._starts, self._actor_grad = horizon, starts, actor_grad
         self._return_scale, self._advantage, self._value_norm = return_scale, advantage, value_norm
         self._slow, self._repval_grad = slow, repval_grad
@@ -109,11 +110,11 @@ class Behavior(nn.Module):
         """
         start = Latents(self._starts.select(seq.deter), self._starts.select(seq.stoch))
 
-        def policy(feat: Tensor) -> Tensor:
-            return self._actor_grad.choose(self.actor(feat.detach()), draw)
+        def policy(feat: Tensor, drawn: Any) -> Tensor:
+            return self._actor_grad.choose(self.actor(feat.detach()), drawn)
 
         with self._actor_grad.imagining(world):
-            return world.rssm.imagine(start.flatten(), policy, self._steps, draw)
+            return world.rssm.imagine(start.flatten(), policy, self._steps, draw, self._draws)
 
     def _replay_loss(self, seq: Latents, data: Mapping[str, Tensor], boot: Tensor, stats: Statistics) -> Tensor:
         """Critic loss on the replayed steps but the last, bootstrapped from imagination: boot (B, K) -> (B, K-1)."""

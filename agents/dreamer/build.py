@@ -19,6 +19,7 @@ from agents.dreamer.decoder import Decoder, ImageDecoder, VectorDecoder
 from agents.dreamer.encoder import Encoder, ImageEncoder, OneHot, Squash, VectorEncoder
 from agents.dreamer.rssm import RSSM, Posterior
 from agents.dreamer.world_model import WorldModel
+from agents.lazy import Lazy
 from agents.nn.dists import Bernoulli, BoundedNormal, Categorical, Index, Squared
 from agents.nn.launch import Direct, Recorded
 from agents.nn.layers import MLP, Dense, Head, Linear, Pair
@@ -43,6 +44,7 @@ def dreamer(
         config.trained.freeze(world, behavior)
         if compile:
             check_compiler(place.type)
+            Lazy.arrive()
             for part in world.modules():
                 if hasattr(part, "compile_steps"):
                     part.compile_steps()
@@ -131,6 +133,7 @@ def _behavior(config: Config, spec: Spec) -> Behavior:
         actor=_actor(config, spec),
         critic=critic,
         slow_critic=copy.deepcopy(critic).requires_grad_(False),
+        draws=action_of(spec).draws,
         steps=config.horizon,
         lam=config.lam,
         entropy=config.actor.entropy,

@@ -16,6 +16,7 @@ from agents.nn.functional import cast, compiled
 from agents.nn.layers import Dense, Linear
 
 Step = Callable[..., tuple[Tensor, ...]]
+Policy = Callable[[Tensor, Any], Tensor]
 
 
 @dataclass(frozen=True)
@@ -100,25 +101,28 @@ class RSSM(nn.Module):
 
         return step
 
-    def imagine(self, start: Latents, policy: Callable[[Tensor], Tensor], steps: int, draw: Any) -> tuple[Tensor, Tensor]:
-        """Roll the prior forward under `policy` (feat -> action) from N rows -> feat (steps+1, N, F), actions.
+    def imagine(self, start: Latents, policy: Policy, steps: int, draw: Any, draws: int) -> tuple[Tensor, Tensor]:
+        """Roll the prior forward under `policy` from N rows -> feat (steps+1, N, F), actions.
 
-        The first state is `start`; actions are (steps, N, A), each chosen in the state of the same index.
+        The first state is `start`; actions are (steps, N, A), each chosen in the state of the same index. `policy` takes
+        feat and the step's numbers, `draws` of them uniform, to an action.
         """
-        step, state = self._ready(self._imagined()), start
+        step, state = self._ready(self._imagined(policy)), start
         feats, actions = [start.feat], []
         for _ in range(steps):
-            actions.append(policy(feats[-1]))
-            drawn = draw.ahead(len(state.deter), self.latent.draws)
-            state = Latents(*step(state.deter, state.stoch, actions[-1], drawn))
-            feats.append(state.feat)
+            drawn = draw.ahead(len(state.deter), draws + self.latent.draws)
+            action, feat, *moved = step(state.deter, state.stoch, feats[-1], drawn)
+            state = Latents(*moved)
+            feats.append(feat), actions.append(action)
         return torch.stack(feats), torch.stack(actions)
 
-    def _imagined(self) -> Step:
+    def _imagined(self, policy: Policy) -> Step:
         core = self.core.ready()
 
-        def step(deter: Tensor, stoch: Tensor, action: Tensor, draw: Any) -> tuple[Tensor, Tensor]:
+        def step(deter: Tensor, stoch: Tensor, feat: Tensor, draw: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+            action = policy(feat, draw)
             deter = core(deter, stoch.flatten(-2), self.core.drive(action))
-            return deter, self.latent.sample(self.latent.distribution(self.prior(deter).float()), draw)
+            stoch = self.latent.sample(self.latent.distribution(self.prior(deter).float()), draw)
+            return action, Latents(deter, stoch).feat, deter, stoch
 
         return step

@@ -5,14 +5,27 @@ S latents, C classes, A action dimensions, K bins.
 
 from __future__ import annotations
 
-from functools import cached_property
+from collections.abc import Callable
 from math import log, pi
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from agents.nn.functional import mixed_softmax, symexp, symlog
+
+
+class kept:  # noqa: N801
+    """`functools.cached_property` without its lock, which a compiler cannot see through."""
+
+    def __init__(self, compute: Callable[[Any], Tensor]) -> None:
+        self._compute = compute
+
+    def __get__(self, instance: Any, owner: type) -> Tensor:
+        value = self._compute(instance)
+        setattr(instance, self._compute.__name__, value)
+        return value
 
 
 def one_hot(index: Tensor, classes: int) -> Tensor:
@@ -27,11 +40,11 @@ class Categorical:
         self.logits = logits.float()
         self.unimix = unimix
 
-    @cached_property
+    @kept
     def probs(self) -> Tensor:
         return mixed_softmax(self.logits, self.unimix)
 
-    @cached_property
+    @kept
     def logs(self) -> Tensor:
         # log_softmax is the exact limit without a floor; log of a mixed probability is finite by construction.
         return self.probs.log() if self.unimix else self.logits.log_softmax(-1)
@@ -213,17 +226,17 @@ class TwoHot:
         self.logits = logits.float()
         self.bins = bins
 
-    @cached_property
+    @kept
     def probs(self) -> Tensor:
         """With gradient only where the mean's own is wanted: the loss has another way (see `_TwoHotNll`)."""
         return self.logits.softmax(-1)
 
-    @cached_property
+    @kept
     def _total(self) -> Tensor:
         """Logarithm of the summed exponentials: the softmax has it at its maximum, and is there already."""
         return self.logits.detach().amax(-1) - self.probs.detach().amax(-1).log()
 
-    @cached_property
+    @kept
     def mean(self) -> Tensor:
         """Summed in mirrored pairs, so that equal probabilities give exactly zero: (...)."""
         half = self.bins.numel() // 2
@@ -353,7 +366,7 @@ class Pixels:
     def __init__(self, logits: Tensor) -> None:
         self._logits = logits.float()
 
-    @cached_property
+    @kept
     def mean(self) -> Tensor:
         """Without gradient: the loss has its own."""
         return self._logits.detach().sigmoid()

@@ -75,8 +75,9 @@ class Given:
         return pick(probs, self._take(probs.shape[:-1]))
 
     def normal(self, mean: Tensor, std: Tensor) -> Tensor:
-        # In float64: the nearest float32 below one would be a bound of 5.4 standard deviations.
-        u = self._take(mean.shape).double().clamp(1e-12, 1 - 1e-12)
+        # Half of the smallest number above zero stands for zero. In float64, where it can be taken from one.
+        least = torch.finfo(self._uniforms.dtype).eps / 4
+        u = self._take(mean.shape).double().clamp(least, 1 - least)
         return mean + std * torch.special.ndtri(u).to(mean.dtype)
 
     def uniform(self, like: Tensor) -> Tensor:

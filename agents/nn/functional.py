@@ -7,9 +7,11 @@ from contextlib import contextmanager
 from typing import ParamSpec, TypeVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 P, R = ParamSpec("P"), TypeVar("R")
+TALL = 4096  # rows; from there on a CPU has a quicker way to a linear map
 
 
 def symlog(x: Tensor) -> Tensor:
@@ -92,6 +94,41 @@ def rms_norm(x: Tensor, scale: Tensor, eps: float) -> Tensor:
     if torch.compiler.is_compiling():  # a compiler makes one pass of it with what is around, in both directions
         return x * (x.square().mean(-1, keepdim=True) + eps).rsqrt() * scale
     return _RmsNorm.apply(x, scale, eps)
+
+
+class _Linear(torch.autograd.Function):
+    """x W^T + b on a CPU in float32, as a convolution of one pixel: the library has quicker kernels for that.
+
+    With many rows its matrix product takes up to twice as long, and adds the bias in a pass of its own.
+    """
+
+    @staticmethod
+    def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return _pixelwise(x, weight, bias)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        x, weight = ctx.saved_tensors
+        rows, grads = x.reshape(-1, x.shape[-1]), grad.reshape(-1, grad.shape[-1])
+        inner = _pixelwise(grad, weight.t().contiguous()) if ctx.needs_input_grad[0] else None
+        if not ctx.needs_input_grad[1]:
+            return inner, None, None
+        # The longer side first: the product of the transposed is up to a third slower.
+        outer = (rows.t() @ grads).t() if rows.shape[1] > grads.shape[1] else grads.t() @ rows
+        return inner, outer, grads.sum(0)
+
+
+def _pixelwise(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """(..., I), (O, I), (O,) -> (..., O)."""
+    image = x.reshape(1, -1, 1, x.shape[-1]).permute(0, 3, 1, 2)  # (1, I, N, 1), channels last
+    return F.conv2d(image, weight[..., None, None], bias).permute(0, 2, 3, 1).reshape(*x.shape[:-1], -1)
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """x W^T + b."""
+    tall = x.shape[:-1].numel() >= TALL and x.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
+    return _Linear.apply(x, weight, bias) if tall else F.linear(x, weight, bias)
 
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:

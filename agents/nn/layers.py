@@ -11,10 +11,9 @@ from itertools import pairwise
 from math import sqrt
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from agents.nn.functional import rms_norm
+from agents.nn.functional import linear, rms_norm
 
 Act = Callable[[Tensor], Tensor]
 Norm = Callable[[int], nn.Module]
@@ -38,7 +37,7 @@ class Linear(nn.Module):
         self.bias = nn.Parameter(torch.zeros(outputs))
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight, self.bias)
+        return linear(x, self.weight, self.bias)
 
 
 class Pair(nn.Module):
