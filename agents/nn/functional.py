@@ -136,6 +136,7 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
     made = torch.compile(function, dynamic=False)
 
     def chosen(*args: P.args, **kwargs: P.kwargs) -> R:
-        return function(*args, **kwargs) if torch.is_inference_mode_enabled() else made(*args, **kwargs)
+        plain = torch.is_inference_mode_enabled() or torch.compiler.is_compiling()
+        return function(*args, **kwargs) if plain else made(*args, **kwargs)
 
     return chosen
