@@ -17,6 +17,7 @@ from agents.nn.layers import Dense, Linear
 
 Step = Callable[..., tuple[Tensor, ...]]
 Policy = Callable[[Tensor, Any], Tensor]
+UNROLLED = 2  # steps of a sequence in one compiled graph: fewer calls, and longer compilation
 
 
 @dataclass(frozen=True)
@@ -78,28 +79,32 @@ class RSSM(nn.Module):
         Where a step is the first of its episode, the state before it and the action before it count as zero.
         """
         keep = (~first).float().unsqueeze(-1)  # (B, T, 1)
-        step = self._ready(self._observed())
-        inputs = zip(
-            self.core.drive(action * keep).unbind(1), self.posterior.drive(embed).unbind(1), keep.unbind(1), strict=True
-        )
-        deter, stoch = start.deter, start.stoch
-        deters, stochs, posts = [], [], []
-        for act_drive, obs_drive, kept in inputs:
-            deter, stoch, post = step(deter, stoch, kept, act_drive, obs_drive, draw.ahead(len(deter), self.latent.draws))
-            deters.append(deter), stochs.append(stoch), posts.append(post)
-        return Latents(torch.stack(deters, 1), torch.stack(stochs, 1), torch.stack(posts, 1))
+        inputs = keep, self.core.drive(action * keep), self.posterior.drive(embed)
+        scan, time = self._ready(self._observed()), first.shape[1]
+        # The first state asks for a gradient as all later ones do, so that one graph serves all.
+        made = [x.detach().requires_grad_(torch.is_grad_enabled()) for x in (start.deter, start.stoch)]
+        chunks = []
+        for chunk in zip(*(x.split(UNROLLED if self._compiled else time, 1) for x in inputs), strict=True):
+            draws = [draw.ahead(len(first), self.latent.draws) for _ in range(chunk[0].shape[1])]
+            *made, states = scan(*made, *chunk, draws)
+            chunks.append(states)
+        return Latents(*(torch.cat(x, 1) for x in zip(*chunks, strict=True)))
 
     def _observed(self) -> Step:
         core, posterior = self.core.ready(), self.posterior.ready()
 
-        def step(
-            deter: Tensor, stoch: Tensor, kept: Tensor, act_drive: Tensor, obs_drive: Tensor, draw: Any
-        ) -> tuple[Tensor, Tensor, Tensor]:
-            deter = core(deter * kept, stoch.flatten(-2) * kept, act_drive)
-            post = posterior(deter, obs_drive)
-            return deter, self.latent.sample(self.latent.distribution(post), draw), post
+        def scan(
+            deter: Tensor, stoch: Tensor, keep: Tensor, act_drive: Tensor, obs_drive: Tensor, draws: list[Any]
+        ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+            states = []
+            for kept, act, obs, draw in zip(keep.unbind(1), act_drive.unbind(1), obs_drive.unbind(1), draws, strict=True):
+                deter = core(deter * kept, stoch.flatten(-2) * kept, act)
+                post = posterior(deter, obs)
+                stoch = self.latent.sample(self.latent.distribution(post), draw)
+                states.append((deter, stoch, post))
+            return deter, stoch, tuple(torch.stack(x, 1) for x in zip(*states, strict=True))
 
-        return step
+        return scan
 
     def imagine(self, start: Latents, policy: Policy, steps: int, draw: Any, draws: int) -> tuple[Tensor, Tensor]:
         """Roll the prior forward under `policy` from N rows -> feat (steps+1, N, F), actions.
