@@ -20,9 +20,14 @@ def resolve(device: str) -> str:
     return device
 
 
+def has_compiler() -> bool:
+    """Whether torch finds what it compiles with on a CPU."""
+    return shutil.which(COMPILER) is not None
+
+
 def check_compiler(device: str) -> None:
     """ValueError where compiled steps are asked for on a CPU and there is no C++ compiler."""
-    if device == "cpu" and not shutil.which(COMPILER):
+    if device == "cpu" and not has_compiler():
         raise ValueError(
             f"compile: torch needs a C++ compiler, and there is no '{COMPILER}' here (apt-get install g++, or CXX)."
         )

@@ -26,9 +26,19 @@ def environment(config: RunConfig) -> Env:
     return envs.make(config.task, **config.env.options)
 
 
-def agent(config: RunConfig, spec: Spec, *, device: str, threads: int) -> Agent:
-    how = {"device": device, "precision": config.precision, "threads": threads, "compile": config.compile}
+def agent(config: RunConfig, spec: Spec, *, device: str, threads: int, compile: bool | None = None) -> Agent:
+    """`compile`: how the run was begun; None: what its configuration comes to here."""
+    compile = compiles(config, device) if compile is None else compile
+    how = {"device": device, "precision": config.precision, "threads": threads, "compile": compile}
     return config.agent.build(spec, seed=config.seed, updates=updates(config), **how)
+
+
+def compiles(config: RunConfig, device: str) -> bool:
+    """Whether the agent's steps are compiled on this machine. A nano run would never win back what compiling takes."""
+    if config.compile != "auto":
+        return config.compile
+    place = plugins.load("agents", "device")
+    return config.size != "nano" and place.resolve(device) == "cpu" and place.has_compiler()
 
 
 def check_device(device: str, *, compile: bool = False) -> None:

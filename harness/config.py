@@ -70,7 +70,11 @@ class RunConfig(Model):
     seed: int = Field(0, ge=0, lt=2**31)
     steps: int = Field(ge=1, description="policy steps over all environments")
     precision: Literal["float32", "bfloat16"] = "float32"
-    compile: bool = Field(False, description="compile the model's inner steps: faster, and rounded differently")
+    compile: bool | Literal["auto"] = Field(
+        "auto",
+        description="compile the model's inner steps: faster, and rounded differently; auto: on a CPU from size 1m on, where "
+        "there is a C++ compiler. state.json says what it came to",
+    )
     source: str | None = Field(None, description="run whose trained weights this one begins with: study/run_id")
     agent: SerializeAsAny[AgentConfig]
     env: EnvConfig = EnvConfig()

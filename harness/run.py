@@ -97,10 +97,21 @@ def extend(run: RunDir, machine: Machine, stop: Stop, noises: Sequence[str], epi
     return "done" if finished else "preempted"
 
 
+def _compile_mode(run: RunDir, parsed: config.RunConfig, device: str) -> bool:
+    """As the run was begun, and kept for all its attempts: another mode would round differently half way."""
+    compile = run.state.get("compile")
+    if compile is None:
+        compile = build.compiles(parsed, device)
+        run.set_state(compile=compile)
+    build.check_device(device, compile=compile)
+    return compile
+
+
 def _execute(run: RunDir, machine: Machine, stop: Stop) -> tuple[str, str]:
     parsed = config.parse(run.config, str(run.path))
     probe = build.environment(parsed)
-    agent = build.agent(parsed, probe.spec, device=machine.device, threads=machine.threads)
+    compile = _compile_mode(run, parsed, machine.device)
+    agent = build.agent(parsed, probe.spec, device=machine.device, threads=machine.threads, compile=compile)
     workers = machine.workers(agent.device)
     vector = build.training_vector(parsed, probe.spec, draws=agent.draws, processes=workers)
     recorder = build.recorder(parsed, run)
@@ -109,7 +120,7 @@ def _execute(run: RunDir, machine: Machine, stop: Stop) -> tuple[str, str]:
     print(f"The replay will hold at most {memory / 1e9:.2f} GB in memory.", file=sys.stderr, flush=True)
     _restore(run, training, recorder, parsed.source)
     ran_on = {"device": agent.device, "threads": machine.threads, "env_workers": workers}
-    ran_on |= {"precision": parsed.precision, "compile": parsed.compile}
+    ran_on |= {"precision": parsed.precision, "compile": compile}
     _write_provenance(run, parsed, probe, machine.command, ran_on)
     probe.close()
     player = build.evaluation(parsed, agent)

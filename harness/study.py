@@ -72,7 +72,7 @@ class Study(Model):
         "part taken back, under every noise. Tasks and seeds repeat the whole design",
     )
     precision: Literal["float32", "bfloat16"] = "float32"
-    compile: bool = False
+    compile: bool | Literal["auto"] = "auto"
     evaluate: Evaluate = Evaluate()
     resources: Resources = Resources()
     scales: dict[str, dict[str, Any]] = Field(default_factory=dict, description="named overrides of the keys above")
@@ -158,7 +158,7 @@ def single(
     seed: int = 0,
     steps: int | None = None,
     precision: str = "float32",
-    compile: bool = False,
+    compile: bool | Literal["auto"] = "auto",
     evaluate: Mapping[str, Any] | None = None,
     changes: Mapping[str, Any] | None = None,
     arms: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),

@@ -133,8 +133,14 @@ def _facts(run: rundir.RunDir) -> dict[str, Any]:
         **{key: state.get(key, 0) for key in ("step", "updates", "attempt")},
         **{key: state.get(key) or "" for key in ("host", "message")},
         "wall_seconds": updated - started if started and updated else state.get("wall_seconds", np.nan),
-        "settings": _text(config),
+        "settings": _text(config | _as_run(config, state)),
     }
+
+
+def _as_run(config: dict[str, Any], state: dict[str, Any]) -> dict[str, Any]:
+    """Settings that the machine chose, where the run has begun."""
+    chosen = state.get("compile") if config.get("compile") == "auto" else None
+    return {} if chosen is None else {"compile": chosen}
 
 
 def _of(path: str, kept: list[Cache]) -> tuple[Cache | None, str]:

@@ -2,6 +2,8 @@
 
 import csv
 import io
+import json
+import os
 import subprocess
 import sys
 
@@ -45,6 +47,46 @@ def test_runs_of_another_precision_or_compile_mode_are_kept_apart(tmp_path, axes
     assert all(any(value in r["method"] for r in scores) for value in values)
     assert len({r[column] for r in table("runs", tmp_path)}) == 2
     assert table("ablations", tmp_path) == []
+
+
+def run(root, *options, compiler):
+    command = [sys.executable, "-m", "harness", "run", "--task", "counter/vector", "--runs", str(root), "--device", "cpu"]
+    command += ["--steps", "40", "--episodes", "1", *options]
+    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, "CXX": compiler}, check=False)
+
+
+def modes(root):
+    """What config.json, state.json and provenance.json of the only run say of compiling."""
+    (path,) = root.glob("*/*/config.json")
+    stored = [json.loads(path.with_name(f"{name}.json").read_text())["compile"] for name in ("config", "state", "provenance")]
+    return tuple(stored)
+
+
+def test_where_nothing_is_said_a_run_is_compiled_where_that_pays_and_keeps_its_mode(tmp_path):
+    """A run of 40 steps has no update, so that nothing is compiled here; `true` stands for a compiler that is there."""
+    cases = {"nano": ("nano", "true", False), "with": ("1m", "true", True), "without": ("1m", "no-such-compiler", False)}
+    for name, (size, compiler, expected) in cases.items():
+        done = run(tmp_path / name, "--size", size, compiler=compiler)
+        assert done.returncode == 0, done.stderr
+        assert modes(tmp_path / name) == ("auto", expected, expected)
+    one, two = (next((tmp_path / name).glob("*/*")).name for name in ("with", "without"))
+    assert one == two, "the same run, whatever the machine has"
+    rows = table("runs", tmp_path / "with", str(tmp_path / "without"))
+    assert {row["variant"] for row in rows} == {"compile=true", "compile=false"}
+    # It goes on as it was begun.
+    for name in ("with", "without"):
+        (tmp_path / name / "single" / one / "done").unlink()
+    assert run(tmp_path / "without", "--size", "1m", compiler="true").returncode == 0
+    assert modes(tmp_path / "without") == ("auto", False, False)
+    failed = run(tmp_path / "with", "--size", "1m", compiler="no-such-compiler")
+    assert failed.returncode == 1 and "C++ compiler" in failed.stderr and "Traceback" not in failed.stderr
+
+
+def test_what_is_asked_for_is_there_or_refused(tmp_path):
+    refused = run(tmp_path, "--size", "1m", "--compile", compiler="no-such-compiler")
+    assert refused.returncode == 2 and "C++ compiler" in refused.stderr and not list(tmp_path.iterdir())
+    assert run(tmp_path, "--size", "1m", "--no-compile", compiler="true").returncode == 0
+    assert modes(tmp_path) == (False, False, False)
 
 
 def test_an_arm_that_is_another_precision_is_compared_with_the_baseline_and_says_so(tmp_path):

@@ -80,9 +80,9 @@ class RSSM(nn.Module):
         """
         keep = (~first).float().unsqueeze(-1)  # (B, T, 1)
         inputs = keep, self.core.drive(action * keep), self.posterior.drive(embed)
-        scan, time = self._ready(self._observed()), first.shape[1]
-        # The first state asks for a gradient as all later ones do, so that one graph serves all.
-        made = [x.detach().requires_grad_(torch.is_grad_enabled()) for x in (start.deter, start.stoch)]
+        scan, made, time = self._ready(self._observed()), [start.deter, start.stoch], first.shape[1]
+        if self._compiled and torch.is_grad_enabled():  # as in all later states, so that one graph serves all
+            made = [x.requires_grad_() for x in made]
         chunks = []
         for chunk in zip(*(x.split(UNROLLED if self._compiled else time, 1) for x in inputs), strict=True):
             draws = [draw.ahead(len(first), self.latent.draws) for _ in range(chunk[0].shape[1])]

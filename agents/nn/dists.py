@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from agents.nn.functional import mixed_softmax, symexp, symlog
 
 
-class kept:  # noqa: N801
+class kept:
     """`functools.cached_property` without its lock, which a compiler cannot see through."""
 
     def __init__(self, compute: Callable[[Any], Tensor]) -> None:

@@ -39,7 +39,7 @@ class Options:
     dtype: Literal["float32", "bfloat16"] = "float32"
     device: str = "auto"
     threads: int = field(default_factory=cores)
-    compile: bool = False
+    compile: bool | Literal["auto"] = "auto"  # as a run would
     profile: bool = False
     steps: int = 100_000
     task: str | None = None
@@ -65,7 +65,7 @@ def _check(options: Options) -> None:
     study.single("counter/vector", size=options.size)
     if options.task is not None:
         envs.check(options.task)
-    build.check_device(options.device, compile=options.compile)
+    build.check_device(options.device, compile=options.compile is True)
 
 
 # For the subjects

@@ -33,8 +33,9 @@ def _alone(subject: str, case: Mapping[str, Any]) -> list[Row]:
 
 
 def flags(case: Mapping[str, Any]) -> list[str]:
-    """A case as it is typed: what is True is a flag."""
-    return [word for name, value in case.items() for word in ([f"--{name}"] if value is True else [f"--{name}", str(value)])]
+    """A case as it is typed: what is true or false is a flag."""
+    words = {name: [f"--{name}"] if value else [f"--no-{name}"] for name, value in case.items() if isinstance(value, bool)}
+    return [word for name, value in case.items() for word in words.get(name, [f"--{name}", str(value)])]
 
 
 def page(measured: Mapping[str, Sequence[Row]], stem: str = "page") -> str:

@@ -37,7 +37,7 @@ def measure(options: Options) -> Iterator[Row]:
 
 
 def _update(options: Options, axis: str, value: Any, *, size: str = "1m", batch_size: int = BATCH, length: int = LENGTH) -> Row:
-    agent = make(replace(options, size=size))
+    agent = make(replace(options, size=size, compile=False))  # every shape would have to be compiled
     data = batch(agent, SPECS[options.obs], np.random.default_rng(0), batch_size, length)
     return _row(options, axis, value, "one update", spread("seconds", timed(_learner(agent, data), least=3)))
 

@@ -26,7 +26,7 @@ def drive(
     from harness import build, pool, rundir
     from harness.stop import Stop
 
-    build.check_device(device, compile=any(cell.compile for cell in cells))
+    build.check_device(device, compile=any(cell.compile is True for cell in cells))
     folders = [rundir.RunDir.create(root / cell.study / cell.run_id, cell.dump()) for cell in cells]
     done = [folder for folder in folders if folder.done]
     diverged = [folder for folder in folders if not folder.done and folder.state["state"] == "diverged"]

@@ -99,7 +99,7 @@ def verify_switches(names: Sequence[str], as_json: bool) -> int:
 @click.option("--threads", type=click.IntRange(1), help="CPU threads.  [default: every core]")
 @click.option("--steps", type=click.IntRange(100), help="Steps in the replay.  [default: 100000]")
 @click.option("--task", help="Task of env and noise.  [default: a selection]")
-@click.option("--compile", is_flag=True, default=None, help="Compile the model's inner steps (needs a C++ compiler).")
+@click.option("--compile/--no-compile", default=None, help="Compile the model's inner steps.  [default: as a run would]")
 @click.option("--profile", is_flag=True, default=None, help="Name the ten dearest operators.")
 @_options.as_json
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Rows as CSV; without SUBJECT, a page's tables.")

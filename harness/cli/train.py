@@ -29,7 +29,7 @@ from harness.errors import BadInput
 @click.option("--every", type=click.IntRange(0), default=None, help="Policy steps between evaluations while training.")
 @click.option("--policy", type=click.Choice(["sample", "mode"]), default=None, help="How evaluation takes actions.")
 @click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default=None)
-@click.option("--compile", is_flag=True, default=None, help="Compile the model's inner steps: faster, and rounded differently.")
+@click.option("--compile/--no-compile", default=None, help="Compile the model's inner steps: faster, and rounded differently.")
 @_options.changes
 @_options.machine
 @_options.training
