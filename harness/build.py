@@ -37,8 +37,10 @@ def compiles(config: RunConfig, device: str) -> bool:
     """Whether the agent's steps are compiled on this machine. A nano run would never win back what compiling takes."""
     if config.compile != "auto":
         return config.compile
+    if config.size == "nano" or not config.agent.learns:
+        return False
     place = plugins.load("agents", "device")
-    return config.size != "nano" and place.resolve(device) == "cpu" and place.has_compiler()
+    return place.resolve(device) == "cpu" and place.has_compiler()
 
 
 def check_device(device: str, *, compile: bool = False) -> None:

@@ -108,7 +108,7 @@ def test_compiled_steps_in_bfloat16():
 
 
 def test_compiled_pooling_picks_the_first_of_equal_pixels():
-    """Flat areas, as in games, and small whole numbers: sums are exact, and many windows hold their largest value repeatedly."""
+    """Flat areas, as in games, and small whole numbers: sums are exact, and many windows hold their largest value twice."""
     torch.manual_seed(0)
     layer = DownConv(3, 8, norm=lambda width: torch.nn.Identity(), act=torch.nn.Identity())
     with torch.no_grad():

@@ -82,6 +82,14 @@ def test_where_nothing_is_said_a_run_is_compiled_where_that_pays_and_keeps_its_m
     assert failed.returncode == 1 and "C++ compiler" in failed.stderr and "Traceback" not in failed.stderr
 
 
+def test_doctor_names_the_compiler():
+    for compiler, state in (("true", "works"), ("no-such-compiler", "missing")):
+        command = [sys.executable, "-m", "harness", "doctor", "--json"]
+        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "CXX": compiler}, check=False)
+        (found,) = (line for line in json.loads(done.stdout) if line["what"] == "compiler")
+        assert (found["state"], found["found"]) == (state, compiler) and "g++" in found["mend"]
+
+
 def test_what_is_asked_for_is_there_or_refused(tmp_path):
     refused = run(tmp_path, "--size", "1m", "--compile", compiler="no-such-compiler")
     assert refused.returncode == 2 and "C++ compiler" in refused.stderr and not list(tmp_path.iterdir())
