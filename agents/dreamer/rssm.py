@@ -17,7 +17,7 @@ from agents.nn.layers import Dense, Linear
 
 Step = Callable[..., tuple[Tensor, ...]]
 Policy = Callable[[Tensor, Any], Tensor]
-UNROLLED = 2  # steps of a sequence in one compiled graph: fewer calls, and longer compilation
+UNROLLED = 4  # steps of a sequence in one compiled graph: fewer calls, and longer compilation
 
 
 @dataclass(frozen=True)

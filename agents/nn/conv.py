@@ -50,7 +50,7 @@ class _MaxOfPhases(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x: Tensor) -> Tensor:
-        a, b, c, d = x.float().unbind(-2)  # bytes and half floats are not compared several at a time
+        a, b, c, d = x.float().unbind(-2)  # half floats would be compared one at a time
         right, lower_right = b > a, d > c
         upper, lower = torch.where(right, b, a), torch.where(lower_right, d, c)
         below = lower > upper

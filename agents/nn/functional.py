@@ -136,7 +136,7 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
     made = torch.compile(function, dynamic=False)
 
     def chosen(*args: P.args, **kwargs: P.kwargs) -> R:
-        plain = torch.is_inference_mode_enabled() or torch.compiler.is_compiling()
+        plain = torch.compiler.is_compiling() or torch.is_inference_mode_enabled()
         return function(*args, **kwargs) if plain else made(*args, **kwargs)
 
     return chosen
