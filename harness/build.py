@@ -34,10 +34,14 @@ def agent(config: RunConfig, spec: Spec, *, device: str, threads: int, compile: 
 
 
 def compiles(config: RunConfig, device: str) -> bool:
-    """Whether the agent's steps are compiled on this machine. A nano run would never win back what compiling takes."""
-    if config.compile != "auto":
-        return config.compile
-    if config.size == "nano" or not config.agent.learns:
+    """Whether the agent's steps are compiled on this machine."""
+    asked = config.compile
+    return _pays(config.size, config.agent.learns, device) if asked == "auto" else asked
+
+
+def _pays(size: str, learns: bool, device: str) -> bool:
+    """A nano run never wins back what compiling takes; on a GPU a whole update is one launch, and nothing else was tried."""
+    if size == "nano" or not learns:
         return False
     place = plugins.load("agents", "device")
     return place.resolve(device) == "cpu" and place.has_compiler()

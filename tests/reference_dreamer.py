@@ -23,7 +23,7 @@ class Reference:
         half = torch.linspace(-20, 0, (bins + 1) // 2)  # the bins are float32 numbers by definition
         half = -(-half).expm1()
         self.bins = torch.cat([half, -half.flip(0)[1:]]).double()
-        self.generator = torch.Generator().manual_seed(seed)
+        self.generator, self.drawn = torch.Generator().manual_seed(seed), None
 
     # Layers
 
@@ -51,9 +51,16 @@ class Reference:
 
     # Random numbers
 
+    def uniforms(self, shape):
+        """(N, ...): the next columns of what was drawn for the imagined step, or numbers of their own."""
+        if self.drawn is None:
+            return torch.rand(shape, generator=self.generator).double()
+        taken, self.drawn = self.drawn.split([shape[1:].numel(), self.drawn.shape[1] - shape[1:].numel()], 1)
+        return taken.reshape(shape).double()
+
     def one_hots(self, probs):
         """Samples of categoricals (..., C) by their cumulated probabilities."""
-        u = torch.rand(probs.shape[:-1], generator=self.generator).double()
+        u = self.uniforms(probs.shape[:-1])
         index = (u.unsqueeze(-1) >= probs.cumsum(-1)).sum(-1).clamp(max=probs.shape[-1] - 1)
         return F.one_hot(index, probs.shape[-1]).double()
 
@@ -167,7 +174,7 @@ class Reference:
         normal = torch.distributions.Normal(mean, std)
 
         def draw():
-            return mean + std * torch.empty(mean.shape).normal_(generator=self.generator).double()
+            return normal.icdf(self.uniforms(mean.shape).clamp(2**-25, 1 - 2**-25))
 
         return draw, lambda a: normal.log_prob(a).sum(-1), normal.entropy().sum(-1)
 
@@ -207,7 +214,9 @@ class Reference:
         """Imagine from N states -> losses of actor and critic (N,), the returns of the first states (N,)."""
         feats, actions = [torch.cat([h, z], -1)], []
         with torch.no_grad():
+            own = 1 if self.discrete else len(self.P["behavior.actor.output.first.bias"])
             for _ in range(H):
+                self.drawn = torch.rand((len(h), own + self.S), generator=self.generator)
                 actions.append(self.policy(feats[-1])[0]())
                 h = self.core(h, z, actions[-1])
                 z = self.sample(self.prior(h))

@@ -14,7 +14,6 @@ import numpy as np
 from agents.protocol import Agent, Arrays, Space, Spec
 from harness import build, plugins, study
 from harness.bench import Options, Row, spread, timed
-from harness.config import RunConfig
 from harness.vector import FLAGS
 
 TAKES = ("size", "obs", "dtype", "device", "threads", "compile", "profile")
@@ -73,7 +72,7 @@ def measure(options: Options) -> Iterator[Row]:
     yield row | tools.versions()
 
 
-def config(options: Options, envs: int = 1) -> RunConfig:
+def config(options: Options, envs: int = 1) -> Any:
     changes: dict[str, Any] = {"env.envs": envs}
     return study.single("counter/vector", size=options.size, precision=options.dtype, compile=options.compile, changes=changes)
 
