@@ -107,6 +107,19 @@ def test_compiled_steps_in_bfloat16():
         assert found[name] == pytest.approx(true[name], rel=0.02, abs=0.02), name
 
 
+def test_a_compiled_agent_goes_on_as_if_it_had_not_been_stored():
+    spec, rng = SPECS["both-continuous"], np.random.default_rng(0)
+    one, two = (build("dreamer", spec, seed=seed, device="cpu", compile=True) for seed in (0, 1))
+    batches = [sample(spec, one, rng) for _ in range(4)]
+    for batch in batches[:2]:
+        one.learn(batch)
+    two.load(one.state())
+    for batch in batches[2:]:
+        one.learn(batch), two.learn(batch)
+    states = one.state(), two.state()
+    assert states[0].keys() == states[1].keys() and all(np.array_equal(states[0][k], states[1][k]) for k in states[0])
+
+
 def test_compiled_pooling_picks_the_first_of_equal_pixels():
     """Flat areas, as in games, and small whole numbers: sums are exact, and many windows hold their largest value twice."""
     torch.manual_seed(0)
