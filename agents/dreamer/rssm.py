@@ -71,7 +71,8 @@ class RSSM(nn.Module):
         self._compiled = True
 
     def _ready(self, step: Step) -> Step:
-        return compiled(step) if self._compiled else step
+        # Acting is never compiled, and wrapping alone would take longer than half of its step.
+        return compiled(step) if self._compiled and not torch.is_inference_mode_enabled() else step
 
     def observe(self, start: Latents, embed: Tensor, action: Tensor, first: Tensor, draw: Any) -> Latents:
         """Follow a sequence: embed (B, T, E), previous actions (B, T, A), is_first (B, T) -> latents (B, T, ...).
