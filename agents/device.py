@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import sysconfig
+from pathlib import Path
 
 from agents.lazy import Lazy
 
@@ -21,13 +23,14 @@ def resolve(device: str) -> str:
 
 
 def has_compiler() -> bool:
-    """Whether torch finds what it compiles with on a CPU."""
-    return shutil.which(COMPILER) is not None
+    """Whether torch finds what it compiles with on a CPU: a C++ compiler and Python's headers."""
+    return shutil.which(COMPILER) is not None and Path(sysconfig.get_path("include"), "Python.h").is_file()
 
 
 def check_compiler(device: str) -> None:
     """ValueError where compiled steps are asked for on a CPU and there is no C++ compiler."""
     if device == "cpu" and not has_compiler():
         raise ValueError(
-            f"compile: torch needs a C++ compiler, and there is no '{COMPILER}' here (apt-get install g++, or CXX)."
+            f"compile: torch needs a C++ compiler ('{COMPILER}') and Python's headers, and they are not both here "
+            "(apt-get install g++ python3-dev, or CXX)."
         )

@@ -7,7 +7,7 @@ import json
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -207,12 +207,21 @@ def _variants(runs: pd.DataFrame) -> list[str]:
     for alike in groups.values():
         if len(alike) > 1:
             leaves = {text: _dotted(text) for text in alike}
+            _settle(leaves.values())
             paths = sorted({path for own in leaves.values() for path in own})
             varying = [path for path in paths if len({own.get(path) for own in leaves.values()}) > 1]
             for text, members in alike.items():
                 for index in members:
                     variants[index] = " ".join(f"{path}={leaves[text].get(path, 'absent')}" for path in varying)
     return variants
+
+
+def _settle(alike: Collection[dict[str, str]]) -> None:
+    """Runs that have yet to begin will be compiled as those that have, as far as anybody can tell."""
+    known = {own["compile"] for own in alike if own.get("compile", '"auto"') != '"auto"'}
+    for own in alike if len(known) == 1 else ():
+        if own.get("compile") == '"auto"':
+            own["compile"] = next(iter(known))
 
 
 _SEED = re.compile(r"\.s\d+-[0-9a-f]{8}(?=\"|$)")

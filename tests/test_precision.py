@@ -90,6 +90,14 @@ def test_doctor_names_the_compiler():
         assert (found["state"], found["found"]) == (state, compiler) and "g++" in found["mend"]
 
 
+def test_a_run_that_has_yet_to_begin_is_not_told_apart_from_those_that_have(tmp_path):
+    for name, chosen in (("done", True), ("other", True), ("queued", None)):
+        path = write_run(tmp_path, {"clean": [1.0]}, seed=len(name), name=name, done=chosen is not None, compile="auto")
+        state = json.loads((path / "state.json").read_text()) | ({} if chosen is None else {"compile": chosen})
+        (path / "state.json").write_text(json.dumps(state))
+    assert {row["variant"] for row in table("runs", tmp_path)} == {""}
+
+
 def test_what_is_asked_for_is_there_or_refused(tmp_path):
     refused = run(tmp_path, "--size", "1m", "--compile", compiler="no-such-compiler")
     assert refused.returncode == 2 and "C++ compiler" in refused.stderr and not list(tmp_path.iterdir())
