@@ -72,7 +72,10 @@ class RSSM(nn.Module):
 
     def _ready(self, step: Step) -> Step:
         # Acting is never compiled, and wrapping alone would take longer than half of its step.
-        return compiled(step) if self._compiled and not torch.is_inference_mode_enabled() else step
+        if not self._compiled or torch.is_inference_mode_enabled():
+            return step
+        # On a CPU what calls the kernels is C++ too: in Python the calls of 16 rows take as long as what they call.
+        return compiled(step, cpp_wrapper=next(self.parameters()).is_cpu)
 
     def observe(self, start: Latents, embed: Tensor, action: Tensor, first: Tensor, draw: Any) -> Latents:
         """Follow a sequence: embed (B, T, E), previous actions (B, T, A), is_first (B, T) -> latents (B, T, ...).

@@ -131,9 +131,12 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return _Linear.apply(x, weight, bias) if tall else F.linear(x, weight, bias)
 
 
-def compiled(function: Callable[P, R]) -> Callable[P, R]:
-    """`function`, compiled where it learns. Acting meets other numbers of rows, each of which would have to be compiled."""
-    made = torch.compile(function, dynamic=False)
+def compiled(function: Callable[P, R], **options: object) -> Callable[P, R]:
+    """`function`, compiled where it learns. Acting meets other numbers of rows, each of which would have to be compiled.
+
+    `options` are those of `torch.compile`.
+    """
+    made = torch.compile(function, dynamic=False, options=options)
 
     def chosen(*args: P.args, **kwargs: P.kwargs) -> R:
         plain = torch.compiler.is_compiling() or torch.is_inference_mode_enabled()
