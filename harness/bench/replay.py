@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from itertools import count
+from itertools import count, cycle
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from harness.bench.train import BATCH, LENGTH, SPECS, batch, make
 from harness.replay import Replay
 from harness.vector import FLAGS
 
+COLD = 16  # batches to copy in turn, so that none is in a cache, as what is sampled is not
 TAKES = ("size", "obs", "steps")
 TABLE = {
     "size": "size",
@@ -37,7 +38,8 @@ def measure(options: Options) -> Iterator[Row]:
     times = timed(lambda: replay.sample(BATCH, next(draws)), least=50)
     sampled, items = replay.sample(BATCH, next(draws))
     targets = {key: np.zeros_like(array) for key, array in sampled.items()}
-    copying = timed(lambda: [np.copyto(targets[key], array) for key, array in sampled.items()], least=50)
+    sources = cycle([replay.sample(BATCH, next(draws))[0] for _ in range(COLD)])
+    copying = timed(lambda: [np.copyto(targets[key], array) for key, array in next(sources).items()], least=50)
     fresh = {key: sampled[key][:, 1:] for key in ("deter", "stoch")}
     refreshing = timed(lambda: replay.refresh(items, fresh), least=50)
     row: Row = {"subject": "replay", "size": options.size, "obs": options.obs, "steps": options.steps}
