@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import traceback
 
 import numpy as np
@@ -160,3 +162,23 @@ def test_a_map_of_many_rows(inputs, outputs):
         assert found.shape == true.shape and (found - true).abs().max() < 1e-5 * true.abs().max()
     (frozen,) = torch.autograd.grad(Linear.forward(layer.requires_grad_(False), x).sum(), x)
     assert torch.allclose(frozen, layer.weight.sum(0).expand_as(x), atol=1e-5)
+
+
+GROWN = """
+import resource, sys
+if sys.argv[1:]:
+    resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[1]), int(sys.argv[1])))
+from agents.nn.memory import keep_blocks
+def kilobytes(name):
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith(name))
+before = kilobytes("VmSize"), kilobytes("VmRSS")
+keep_blocks()
+print(kilobytes("VmSize") - before[0], kilobytes("VmRSS") - before[1])
+"""
+
+
+@pytest.mark.parametrize(("limit", "addresses"), [((), 4 << 20), ((str(6 << 30),), 0)])
+def test_large_pages_cost_addresses_only_and_none_where_they_are_counted(limit, addresses):
+    run = subprocess.run([sys.executable, "-c", GROWN, *limit], capture_output=True, text=True, check=True)
+    size, resident = map(int, run.stdout.split())
+    assert abs(size - addresses) < 1024 and resident < 1024

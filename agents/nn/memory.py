@@ -24,7 +24,16 @@ def keep_blocks() -> None:
     if hasattr(libc, "mallopt"):
         libc.mallopt(M_MMAP_THRESHOLD, 1 << 30)
         libc.mallopt(M_TRIM_THRESHOLD, -1)  # never
-        _widen_pages(libc)
+        if _addresses_are_free():
+            _widen_pages(libc)
+
+
+def _addresses_are_free() -> bool:
+    """Where they are counted (`ulimit -v`, SLURM's VSizeFactor), nothing would be left for anybody else."""
+    import resource  # not on every system, as glibc
+
+    limits = (resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA))
+    return all(limit == resource.RLIM_INFINITY for limit in limits)
 
 
 def _widen_pages(libc: ctypes.CDLL) -> None:
