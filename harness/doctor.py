@@ -68,7 +68,7 @@ def _python() -> Finding:
 
 def _compiler() -> Finding:
     place = plugins.load("agents", "device")
-    mend = "apt-get install g++ python3-dev (or CXX): without them, runs from size 1m on take a fifth longer on a CPU"
+    mend = "apt-get install g++ python3-dev (or CXX): without them nothing is compiled, and updates from size 1m on take longer"
     return Finding("compiler", "works" if place.has_compiler() else "missing", place.COMPILER, mend)
 
 

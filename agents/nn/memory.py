@@ -18,7 +18,7 @@ def keep_blocks() -> None:
 
     By default every block above 32 MB is a fresh mapping, whose pages fault one by one on first touch: a product of two
     such tensors takes forty times as long as one half their size, and a third of an update on images is spent so. Pages of
-    4 kB then cost another 1 to 3 % in address translation.
+    4 kB then cost up to another 3 % in address translation.
     """
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None
     if hasattr(libc, "mallopt"):
