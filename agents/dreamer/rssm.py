@@ -5,7 +5,7 @@ B batch, T time, N rows, D deter, S latents, C classes, E embed, A action dimens
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from agents.nn.layers import Dense, Linear
 
 Step = Callable[..., tuple[Tensor, ...]]
 Policy = Callable[[Tensor, Any], Tensor]
+Followed = tuple[Tensor, Tensor, tuple[Tensor, ...]]
 UNROLLED = 4  # steps of a sequence in one compiled graph: fewer calls, and longer compilation
 
 
@@ -64,18 +65,14 @@ class RSSM(nn.Module):
         super().__init__()
         self.core, self.prior, self.posterior = core, prior, posterior
         self.latent = latent
-        self._compiled = False
+        self._unrolled = 0  # steps of a sequence in one call; 0: all
 
     def compile_steps(self) -> None:
         """From now on learning calls compiled steps: one graph per scan, made once, because a whole scan takes minutes."""
-        self._compiled = True
-
-    def _ready(self, step: Step) -> Step:
-        # Acting is never compiled, and wrapping alone would take longer than half of its step.
-        if not self._compiled or torch.is_inference_mode_enabled():
-            return step
+        self._unrolled = UNROLLED
         # On a CPU what calls the kernels is C++ too: in Python the calls of 16 rows take as long as what they call.
-        return compiled(step, cpp_wrapper=next(self.parameters()).is_cpu)
+        options = {"cpp_wrapper": next(self.parameters()).is_cpu}
+        self._follow, self._roll = compiled(self._follow, **options), compiled(self._roll, **options)
 
     def observe(self, start: Latents, embed: Tensor, action: Tensor, first: Tensor, draw: Any) -> Latents:
         """Follow a sequence: embed (B, T, E), previous actions (B, T, A), is_first (B, T) -> latents (B, T, ...).
@@ -84,31 +81,25 @@ class RSSM(nn.Module):
         """
         keep = (~first).float().unsqueeze(-1)  # (B, T, 1)
         inputs = keep, self.core.drive(action * keep), self.posterior.drive(embed)
-        scan, made, time = self._ready(self._observed()), [start.deter, start.stoch], first.shape[1]
-        if self._compiled and torch.is_grad_enabled():  # as in all later states, so that one graph serves all
-            made = [x.requires_grad_() for x in made]
+        ready, made = (self.core.ready(), self.posterior.ready()), (start.deter, start.stoch)
+        if self._unrolled and torch.is_grad_enabled():  # as in all later states, so that one graph serves all
+            made = tuple(x.requires_grad_() for x in made)
         chunks = []
-        for chunk in zip(*(x.split(UNROLLED if self._compiled else time, 1) for x in inputs), strict=True):
+        for chunk in zip(*(x.split(self._unrolled or first.shape[1], 1) for x in inputs), strict=True):
             draws = [draw.ahead(len(first), self.latent.draws) for _ in range(chunk[0].shape[1])]
-            *made, states = scan(*made, *chunk, draws)
+            *made, states = self._follow(ready, made, chunk, draws)
             chunks.append(states)
         return Latents(*(torch.cat(x, 1) for x in zip(*chunks, strict=True)))
 
-    def _observed(self) -> Step:
-        core, posterior = self.core.ready(), self.posterior.ready()
-
-        def scan(
-            deter: Tensor, stoch: Tensor, keep: Tensor, act_drive: Tensor, obs_drive: Tensor, draws: list[Any]
-        ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
-            states = []
-            for kept, act, obs, draw in zip(keep.unbind(1), act_drive.unbind(1), obs_drive.unbind(1), draws, strict=True):
-                deter = core(deter * kept, stoch.flatten(-2) * kept, act)
-                post = posterior(deter, obs)
-                stoch = self.latent.sample(self.latent.distribution(post), draw)
-                states.append((deter, stoch, post))
-            return deter, stoch, tuple(torch.stack(x, 1) for x in zip(*states, strict=True))
-
-        return scan
+    def _follow(self, ready: tuple[Step, Step], made: Sequence[Tensor], inputs: Sequence[Tensor], draws: list[Any]) -> Followed:
+        """Some steps of a sequence -> deter, stoch, and all states on the way."""
+        (core, posterior), (deter, stoch), states = ready, made, []
+        for kept, act, obs, draw in zip(*(x.unbind(1) for x in inputs), draws, strict=True):
+            deter = core(deter * kept, stoch.flatten(-2) * kept, act)
+            post = posterior(deter, obs)
+            stoch = self.latent.sample(self.latent.distribution(post), draw)
+            states.append((deter, stoch, post))
+        return deter, stoch, tuple(torch.stack(x, 1) for x in zip(*states, strict=True))
 
     def imagine(self, start: Latents, policy: Policy, steps: int, draw: Any, draws: int) -> tuple[Tensor, Tensor]:
         """Roll the prior forward under `policy` from N rows -> feat (steps+1, N, F), actions.
@@ -116,22 +107,20 @@ class RSSM(nn.Module):
         The first state is `start`; actions are (steps, N, A), each chosen in the state of the same index. `policy` takes
         feat and the step's numbers, `draws` of them uniform, to an action.
         """
-        step, state = self._ready(self._imagined(policy)), start
-        feats, actions = [start.feat], []
+        core, state = self.core.ready(), start
+        feats, actions = [cast(start.feat)], []
         for _ in range(steps):
             drawn = draw.ahead(len(state.deter), draws + self.latent.draws)
-            action, feat, *moved = step(state.deter, state.stoch, feats[-1], drawn)
+            action, feat, *moved = self._roll(core, policy, state.deter, state.stoch, feats[-1], drawn)
             state = Latents(*moved)
             feats.append(feat), actions.append(action)
         return torch.stack(feats), torch.stack(actions)
 
-    def _imagined(self, policy: Policy) -> Step:
-        core = self.core.ready()
-
-        def step(deter: Tensor, stoch: Tensor, feat: Tensor, draw: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-            action = policy(feat, draw)
-            deter = core(deter, stoch.flatten(-2), self.core.drive(action))
-            stoch = self.latent.sample(self.latent.distribution(self.prior(deter).float()), draw)
-            return action, Latents(deter, stoch).feat, deter, stoch
-
-        return step
+    def _roll(
+        self, core: Step, policy: Policy, deter: Tensor, stoch: Tensor, feat: Tensor, draw: Any
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """One imagined step -> action, and feat, deter and stoch after it."""
+        action = policy(feat, draw)
+        deter = core(deter, stoch.flatten(-2), self.core.drive(action))
+        stoch = self.latent.sample(self.latent.distribution(self.prior(deter).float()), draw)
+        return action, cast(Latents(deter, stoch).feat), deter, stoch

@@ -97,21 +97,18 @@ def rms_norm(x: Tensor, scale: Tensor, eps: float) -> Tensor:
 
 
 class _Linear(torch.autograd.Function):
-    """x W^T + b on a CPU in float32, as a convolution of one pixel: the library has quicker kernels for that.
-
-    With many rows its matrix product takes up to twice as long, and adds the bias in a pass of its own.
-    """
+    """x W^T + b on a CPU in float32 by oneDNN. torch asks another library, which with many rows takes up to twice as long."""
 
     @staticmethod
     def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
-        return _pixelwise(x, weight, bias)
+        return _product(x, weight, bias)
 
     @staticmethod
     def backward(ctx, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         x, weight = ctx.saved_tensors
         rows, grads = x.reshape(-1, x.shape[-1]), grad.reshape(-1, grad.shape[-1])
-        inner = _pixelwise(grad, weight.t().contiguous()) if ctx.needs_input_grad[0] else None
+        inner = _product(grad, weight.t()) if ctx.needs_input_grad[0] else None
         if not ctx.needs_input_grad[1]:
             return inner, None, None
         # The longer side first: the product of the transposed is up to a third slower.
@@ -119,16 +116,15 @@ class _Linear(torch.autograd.Function):
         return inner, outer, grads.sum(0)
 
 
-def _pixelwise(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+def _product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """(..., I), (O, I), (O,) -> (..., O)."""
-    image = x.reshape(1, -1, 1, x.shape[-1]).permute(0, 3, 1, 2)  # (1, I, N, 1), channels last
-    return F.conv2d(image, weight[..., None, None], bias).permute(0, 2, 3, 1).reshape(*x.shape[:-1], -1)
+    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """x W^T + b."""
     tall = x.shape[:-1].numel() >= TALL and x.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
-    return _Linear.apply(x, weight, bias) if tall else F.linear(x, weight, bias)
+    return _Linear.apply(x, weight, bias) if tall and torch.backends.mkldnn.is_available() else F.linear(x, weight, bias)
 
 
 def compiled(function: Callable[P, R], **options: object) -> Callable[P, R]:
