@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from agents import measure
+from agents.nn.layers import Linear
 from harness import bench, plugins
 from harness.bench import Options, _others, _page, train
 from harness.cli import look
@@ -34,6 +35,8 @@ def test_operations_of_products_and_convolutions_are_counted_forward_and_backwar
     image, kernel = torch.ones(1, 2, 8, 8), torch.ones(4, 2, 3, 3, requires_grad=True)
     assert measure.flops(lambda: a @ b) == 2 * 3 * 5 * 7
     assert measure.flops(lambda: (a @ b).sum().backward()) == 3 * 2 * 3 * 5 * 7
+    tall, layer = torch.randn(5000, 3, requires_grad=True), Linear(3, 7)  # another product, for many rows
+    assert measure.flops(lambda: layer(tall).sum().backward()) == 3 * 2 * 5000 * 3 * 7
     conv = 2 * (4 * 6 * 6) * (2 * 3 * 3)
     assert measure.flops(lambda: torch.nn.functional.conv2d(image, kernel).sum().backward()) == 2 * conv  # no input gradient
 
