@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import ParamSpec, TypeVar
@@ -137,7 +138,9 @@ def compiled(function: Callable[P, R], **options: object) -> Callable[P, R]:
 
     `options` are those of `torch.compile`.
     """
-    made = torch.compile(function, dynamic=False, options=options)
+    # torch would try the compiler with every instruction set, 5 s of a first update. One that reads its headers knows them.
+    trusted = {} if "TORCHINDUCTOR_VEC_ISA_OK" in os.environ else {"cpp.vec_isa_ok": True}
+    made = torch.compile(function, dynamic=False, options=trusted | options)
 
     def chosen(*args: P.args, **kwargs: P.kwargs) -> R:
         plain = torch.compiler.is_compiling() or torch.is_inference_mode_enabled()
