@@ -53,9 +53,11 @@ class BlockGRU(nn.Module):
         The weights are split here, once per scan: inside the scan every slice would cost a gradient as large as the weight.
         """
         own, dense, _ = self._split()
-        # Whole: of a transposed weight in bfloat16 the library would make a copy in every step of the backward pass.
-        own, gates = (cast(split_blocks(x, self.blocks)).contiguous() for x in (own, self.gates.weight))
+        own, gates = (cast(split_blocks(x, self.blocks)) for x in (own, self.gates.weight))
         dense = cast(dense)
+        if not torch.is_inference_mode_enabled():  # acting takes one step
+            # Whole: of a transposed view in bfloat16 the library would make a copy in every step of the backward pass.
+            own, gates = own.contiguous(), gates.contiguous()
         bias = split_blocks(self.gates.bias.unsqueeze(0), self.blocks) + self.shift  # (G, 1, 3D/G)
 
         def blocks(x: Tensor) -> Tensor:
