@@ -13,9 +13,10 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
+from agents.nn.functional import ONEDNN
+
 BURST = 0.2  # seconds; the best of several is the rate, because what else runs here only ever takes away from it
 BURSTS = 4
-ONEDNN_LINEAR = torch.ops.mkldnn._linear_pointwise  # torch counts no operations of it
 COPIED = 1 << 28  # bytes: more than any cache holds
 
 
@@ -56,7 +57,8 @@ def wait(device: str) -> None:
 
 def flops(work: Callable[[], Any]) -> int:
     """Operations of the matrix products and convolutions that `work` runs, forward and backward, counted as they run."""
-    with FlopCounterMode(display=False, custom_mapping={ONEDNN_LINEAR: _linear_flops}) as counter:
+    uncounted = {torch.ops.mkldnn._linear_pointwise: _linear_flops} if ONEDNN else {}
+    with FlopCounterMode(display=False, custom_mapping=uncounted) as counter:
         work()
     return counter.get_total_flops()
 

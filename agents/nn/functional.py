@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 P, R = ParamSpec("P"), TypeVar("R")
 TALL = 4096  # rows; from there on a CPU has a quicker way to a linear map
-ONEDNN = torch.backends.mkldnn.is_available()
+ONEDNN = torch.backends.mkldnn.is_available()  # that way's library
 
 
 def symlog(x: Tensor) -> Tensor:
@@ -138,7 +138,7 @@ def compiled(function: Callable[P, R], **options: object) -> Callable[P, R]:
 
     `options` are those of `torch.compile`.
     """
-    # torch would try the compiler with every instruction set, 5 s of a first update. One that reads its headers knows them.
+    # torch would try the compiler with every instruction set, for seconds. One that reads its headers knows them.
     trusted = {} if "TORCHINDUCTOR_VEC_ISA_OK" in os.environ else {"cpp.vec_isa_ok": True}
     made = torch.compile(function, dynamic=False, options=trusted | options)
 
