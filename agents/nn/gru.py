@@ -72,7 +72,7 @@ class BlockGRU(nn.Module):
             reset, cand, update = torch.baddbmm(bias, cast(blocks(hidden)), gates).float().chunk(3, -1)
             # tanh(x) = 2 sigmoid(2x) - 1, a sixth of the time on a CPU
             cand = torch.sigmoid((torch.sigmoid(reset) * cand).mul_(2)).mul(2).sub_(1)
-            return torch.addcmul(past, torch.sigmoid(update), cand - past).transpose(0, 1).flatten(-2)
+            return torch.lerp(past, cand, torch.sigmoid(update)).transpose(0, 1).flatten(-2)
 
         return step
 
