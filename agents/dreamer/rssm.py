@@ -18,7 +18,9 @@ from agents.nn.layers import Dense, Linear
 Step = Callable[..., tuple[Tensor, ...]]
 Policy = Callable[[Tensor, Any], Tensor]
 Followed = tuple[Tensor, Tensor, tuple[Tensor, ...]]
-UNROLLED = 2  # steps of a sequence in one compiled graph: more are fewer calls, and longer compilation
+Rolled = tuple[Tensor, Tensor, list[Tensor], list[Tensor]]
+# Steps of a sequence, and of imagination, in one compiled graph: more are fewer calls, and longer compilation.
+FOLLOWED, IMAGINED = 2, 3
 
 
 @dataclass(frozen=True)
@@ -65,11 +67,11 @@ class RSSM(nn.Module):
         super().__init__()
         self.core, self.prior, self.posterior = core, prior, posterior
         self.latent = latent
-        self._unrolled = 0  # steps of a sequence in one call; 0: all
+        self._followed = self._imagined = 0  # steps in one call; 0: all
 
     def compile_steps(self) -> None:
         """From now on learning calls compiled steps: one graph per scan, made once, because a whole scan takes minutes."""
-        self._unrolled = UNROLLED
+        self._followed, self._imagined = FOLLOWED, IMAGINED
         # On a CPU what calls the kernels is C++ too: in Python the calls of 16 rows take as long as what they call.
         options = {"cpp_wrapper": next(self.parameters()).is_cpu}
         self._follow, self._roll = compiled(self._follow, **options), compiled(self._roll, **options)
@@ -81,11 +83,11 @@ class RSSM(nn.Module):
         """
         keep = (~first).float().unsqueeze(-1)  # (B, T, 1)
         inputs = keep, self.core.drive(action * keep), self.posterior.drive(embed)
-        ready, made = (self.core.ready(), self.posterior.ready()), (start.deter, start.stoch)
-        if self._unrolled and torch.is_grad_enabled():  # as in all later states, so that one graph serves all
-            made = tuple(x.requires_grad_() for x in made)
+        ready, made = (self.core.ready(), self.posterior.ready()), [start.deter, start.stoch]
+        if self._followed and torch.is_grad_enabled():  # as in all later states, so that one graph serves all
+            made = [x.requires_grad_() for x in made]
         chunks = []
-        for chunk in zip(*(x.split(self._unrolled or first.shape[1], 1) for x in inputs), strict=True):
+        for chunk in zip(*(x.split(self._followed or first.shape[1], 1) for x in inputs), strict=True):
             draws = [draw.ahead(len(first), self.latent.draws) for _ in range(chunk[0].shape[1])]
             *made, states = self._follow(ready, made, chunk, draws)
             chunks.append(states)
@@ -107,20 +109,23 @@ class RSSM(nn.Module):
         The first state is `start`; actions are (steps, N, A), each chosen in the state of the same index. `policy` takes
         feat and the step's numbers, `draws` of them uniform, to an action.
         """
-        core, state = self.core.ready(), start
+        core, moved = self.core.ready(), (start.deter, start.stoch)
         feats, actions = [cast(start.feat)], []
-        for _ in range(steps):
-            drawn = draw.ahead(len(state.deter), draws + self.latent.draws)
-            action, feat, *moved = self._roll(core, policy, state.deter, state.stoch, feats[-1], drawn)
-            state = Latents(*moved)
-            feats.append(feat), actions.append(action)
+        while len(actions) < steps:
+            ahead = min(self._imagined or steps, steps - len(actions))
+            drawn = [draw.ahead(len(start.deter), draws + self.latent.draws) for _ in range(ahead)]
+            *moved, chosen, seen = self._roll(core, policy, *moved, feats[-1], drawn)
+            actions += chosen
+            feats += seen
         return torch.stack(feats), torch.stack(actions)
 
-    def _roll(
-        self, core: Step, policy: Policy, deter: Tensor, stoch: Tensor, feat: Tensor, draw: Any
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """One imagined step -> action, and feat, deter and stoch after it."""
-        action = policy(feat, draw)
-        deter = core(deter, stoch.flatten(-2), self.core.drive(action))
-        stoch = self.latent.sample(self.latent.distribution(self.prior(deter).float()), draw)
-        return action, cast(Latents(deter, stoch).feat), deter, stoch
+    def _roll(self, core: Step, policy: Policy, deter: Tensor, stoch: Tensor, feat: Tensor, draws: list[Any]) -> Rolled:
+        """Some imagined steps -> deter and stoch after them, the actions, and feat after each."""
+        actions, feats = [], []
+        for draw in draws:
+            actions.append(policy(feat, draw))
+            deter = core(deter, stoch.flatten(-2), self.core.drive(actions[-1]))
+            stoch = self.latent.sample(self.latent.distribution(self.prior(deter).float()), draw)
+            feat = cast(Latents(deter, stoch).feat)
+            feats.append(feat)
+        return deter, stoch, actions, feats
