@@ -27,6 +27,19 @@ def matrix_rate(device: str, dtype: str) -> float:
     return 2 * n**3 * _best_rate(lambda: torch.mm(a, b), device)
 
 
+def matrix_rate_of_one(dtype: str) -> float:
+    """`matrix_rate` of one of the processor's threads.
+
+    Cores of a virtual machine may be two halves of one, by turns: a second one then adds less than itself.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return matrix_rate("cpu", dtype)
+    finally:
+        torch.set_num_threads(threads)
+
+
 def copy_rate(device: str) -> float:
     """Bytes per second copied from memory to memory, read and written ones counted once."""
     source = torch.ones(COPIED, dtype=torch.uint8, device=device)

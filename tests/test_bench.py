@@ -63,10 +63,23 @@ def test_train_prints_every_figure_as_json(tmp_path):
     assert row["achieved_rate"] == pytest.approx(row["flops_per_update"] / row["seconds_per_update"])
     assert row["share_of_peak"] == pytest.approx(row["achieved_rate"] / row["matrix_rate"])
     assert row["matrix_rate"] == row["matrix_rate_float32"] and row["matrix_rate_bfloat16"] > 0 and row["copy_rate"] > 0
+    assert row["matrix_rate_one_thread"] > 0
     assert 1e8 < row["peak_memory_bytes"] < 1e10 and row["first_update_seconds"] > row["seconds_per_update_min"]
     assert len(row["dearest_operators"]) == 10 and row["other_cores"] >= 0
     shares = [entry["share"] for entry in row["dearest_operators"]]
     assert shares == sorted(shares, reverse=True) and 0 < sum(shares) <= 1
+
+
+def test_the_rate_of_one_thread_leaves_the_threads_as_they_were(monkeypatch):
+    seen = []
+    monkeypatch.setattr(measure, "matrix_rate", lambda device, dtype: seen.append((device, dtype, torch.get_num_threads())))
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        measure.matrix_rate_of_one("bfloat16")
+        assert seen == [("cpu", "bfloat16", 1)] and torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 BAD = {

@@ -28,6 +28,7 @@ TABLE = {
     "operations": "flops_per_update",
     "operations/s": "achieved_rate",
     "matrix rate": "matrix_rate",
+    "of one thread": "matrix_rate_one_thread",
     "share of peak": "share_of_peak",
     "peak memory, bytes": "peak_memory_bytes",
     "start to first update, s": "first_update_seconds",
@@ -88,6 +89,8 @@ def against_peak(tools: Any, work: Any, seconds: float, dtype: str, device: str)
     rates = {f"matrix_rate_{name}": tools.matrix_rate(device, name) for name in ("float32", "bfloat16")}
     peak, rate = rates[f"matrix_rate_{dtype}"], flops / seconds
     figures = {"flops_per_update": flops, "achieved_rate": rate, "matrix_rate": peak, "share_of_peak": rate / peak}
+    if device == "cpu":
+        figures["matrix_rate_one_thread"] = tools.matrix_rate_of_one(dtype)
     return figures | {"floor_seconds": flops / peak} | rates | {"copy_rate": tools.copy_rate(device)}
 
 
