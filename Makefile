@@ -28,6 +28,7 @@ test: setup
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 # Slow: about 20 minutes on two idle cores. Other work on the machine spoils the figures; the page says so where there was.
 bench: setup
