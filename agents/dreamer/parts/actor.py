@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from agents.dreamer.parts.part import Part, slot
+from agents.dreamer.parts.part import SLOT, Part
 from agents.lazy import Lazy
 
 torch = Lazy("torch")
@@ -80,5 +80,5 @@ class Mix(Dynamics):
         return self.share * logp * advantage.detach() + (1 - self.share) * advantage
 
 
-ActorSlot = slot(Actor)
-ActorGradSlot = slot(Reinforce, Dynamics, Mix)
+ActorSlot = Actor
+ActorGradSlot = Annotated[Reinforce | Dynamics | Mix, SLOT]

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf, log
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from agents.dreamer.parts.part import Part, slot
+from agents.dreamer.parts.part import SLOT, Part
 from agents.lazy import Lazy
 
 torch = Lazy("torch")
@@ -56,6 +56,7 @@ class AdamDual(Part):
         return momentum / (1 - self.beta1**steps) / debiased, {"momentum": momentum, "square": square, "steps": steps}
 
 
+DualSlot = Annotated[Proportional | AdamDual, SLOT]
 Split = Callable[[Any, Any, float, Any, float], Any]  # posterior, prior, balance, beta, free nats -> loss (B, T)
 
 
@@ -95,7 +96,7 @@ class Repo(Part):
         0.0, ge=0, description="nats per step below which the loss has no gradient; the constrained KL is never clipped"
     )
     guarded: bool = Field(True, description="refuse a target that idle_below keeps out of reach; false only to watch it fail")
-    dual: slot(Proportional, AdamDual) = Proportional()  # type: ignore[valid-type]
+    dual: DualSlot = Proportional()
 
     @model_validator(mode="after")
     def _ordered(self) -> Repo:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from agents.dreamer.parts.part import Part, slot
+from agents.dreamer.parts.part import SLOT, Part
 from agents.lazy import Lazy
 
 torch = Lazy("torch")
@@ -60,5 +60,5 @@ class ReplayValue(Part):
     weight: float = Field(0.3, ge=0, description="weight of the loss; 0 is off")
 
 
-SlowCriticSlot = slot(Regularizer, Target)
-ReplayValueSlot = slot(ReplayValue)
+SlowCriticSlot = Annotated[Regularizer | Target, SLOT]
+ReplayValueSlot = ReplayValue

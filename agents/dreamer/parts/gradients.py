@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from agents.dreamer.parts.part import Part, slot
+from agents.dreamer.parts.part import SLOT, Part
 
 
 class Through(Part):
@@ -37,4 +37,4 @@ class Share(Part):
         return feat.detach() + self.share * (feat - feat.detach())
 
 
-GradientSlot = slot(Through, Stop, Share)
+GradientSlot = Annotated[Through | Stop | Share, SLOT]

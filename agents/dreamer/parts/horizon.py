@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from agents.dreamer.parts.part import Part, slot
+from agents.dreamer.parts.part import SLOT, Part
 
 
 class Continuation(Part):
@@ -52,4 +52,4 @@ class Explicit(Part):
         return (cont * self.discount).cumprod(0) / self.discount
 
 
-DiscountSlot = slot(Continuation, Explicit)
+DiscountSlot = Annotated[Continuation | Explicit, SLOT]

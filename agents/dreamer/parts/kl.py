@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import Field
 
 from agents.dreamer.parts.bottleneck import Repo
-from agents.dreamer.parts.part import Part, slot
+from agents.dreamer.parts.part import SLOT, Part
 
 
 class Kl(Protocol):
@@ -115,4 +115,4 @@ def _metrics(raw: Any, clipped: Any) -> dict[str, Any]:
     return {"kl/raw": raw.mean(), "kl/max": raw.max(), "kl/clipped_share": clipped.float().mean()}
 
 
-KlSlot = slot(Balanced, Plain, Repo)
+KlSlot = Annotated[Balanced | Plain | Repo, SLOT]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from math import inf, log
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from agents.dreamer.parts.part import Part, slot
+from agents.dreamer.parts.part import SLOT, Part
 from agents.lazy import Lazy
 
 torch = Lazy("torch")
@@ -56,7 +56,7 @@ class NoGradient(Part):
         return draw.categorical(dist.probs.detach())
 
 
-Estimator = slot(StraightThrough, GumbelSoftmax, NoGradient)
+Estimator = Annotated[StraightThrough | GumbelSoftmax | NoGradient, SLOT]
 
 
 class Categorical(Part):
@@ -158,4 +158,4 @@ class Gaussian(Part):
         return stored.view(torch.bfloat16).float().unsqueeze(-1)
 
 
-LatentSlot = slot(Categorical, Gaussian)
+LatentSlot = Annotated[Categorical | Gaussian, SLOT]

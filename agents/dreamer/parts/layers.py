@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from agents.dreamer.parts.part import Part, slot
+from agents.dreamer.parts.part import SLOT, Part
 from agents.lazy import Lazy
 
 torch = Lazy("torch")
@@ -90,6 +90,6 @@ class LayerNormGru(Part):
         return gru.LayerNormGRU(eps=self.eps, **sizes)
 
 
-NormSlot = slot(Rms, Layer, NoNorm)
-ActSlot = slot(Silu, Elu, Gelu)
-CoreSlot = slot(BlockGru, LayerNormGru)
+NormSlot = Annotated[Rms | Layer | NoNorm, SLOT]
+ActSlot = Annotated[Silu | Elu | Gelu, SLOT]
+CoreSlot = Annotated[BlockGru | LayerNormGru, SLOT]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from agents.dreamer.parts.part import Part, slot
+from agents.dreamer.parts.part import SLOT, Part
 from agents.lazy import Lazy
 
 torch = Lazy("torch")
@@ -64,4 +64,4 @@ class MeanStd(Moments):
         return x * std + mean
 
 
-NormalizeSlot = slot(AsIs, MeanStd)
+NormalizeSlot = Annotated[AsIs | MeanStd, SLOT]

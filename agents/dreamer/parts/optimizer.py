@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from agents.dreamer.parts.part import Part, slot
+from agents.dreamer.parts.part import SLOT, Part
 from agents.lazy import Lazy
 
 optim = Lazy("agents.nn.optim")
@@ -34,7 +34,7 @@ class GlobalNorm(Part):
         return (self.limit / grad_norms.norm().clamp(min=self.limit)).expand_as(grad_norms)
 
 
-ClipSlot = slot(Agc, GlobalNorm)
+ClipSlot = Annotated[Agc | GlobalNorm, SLOT]
 
 
 class LaProp(Part):
@@ -86,4 +86,4 @@ class Adam(Part):
         )
 
 
-OptimizerSlot = slot(LaProp, Adam)
+OptimizerSlot = Annotated[LaProp | Adam, SLOT]

@@ -1,16 +1,21 @@
 """What every switchable part is: a frozen, validated value with a `kind` and behaviour.
 
-Adding an alternative to a slot is one class in the slot's file, named in that file's `slot(...)`. Parts are built where
-the configuration is read, before torch is imported; what moves during training lives in the dict that `state` returns,
-which the agent keeps, updates in place and stores.
+A slot's file holds its alternatives, one class each, and their union `Annotated[A | B, SLOT]`, whose first member is the
+default kind. Parts are built where the configuration is read, before torch is imported. What a part changes during training
+lives in the dict that `state` returns: the agent keeps it, updates it in place and stores it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Union
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+State = dict[str, "Tensor"]  # what a part changes during training, by name
 
 
 class Part(BaseModel):
@@ -18,18 +23,21 @@ class Part(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    def state(self) -> dict[str, Any]:
-        """Tensors of this part that move during training, at their start."""
+    def state(self) -> State:
+        """Tensors that this part changes during training, with their initial values."""
         return {}
 
 
-def slot(*alternatives: type[Part]) -> Any:
-    """The type of a slot that holds one of `alternatives`, told apart by `kind`; the first where no kind is given."""
-    if len(alternatives) == 1:
-        return alternatives[0]
-    first = alternatives[0].model_fields["kind"].default
+class _ByKind:
+    """Lets pydantic choose one part of a union by its `kind`; a mapping without a kind means the union's first part."""
 
-    def named(value: Any) -> Any:
-        return {"kind": first, **value} if isinstance(value, Mapping) else value
+    def __get_pydantic_core_schema__(self, union: Any, handler: GetCoreSchemaHandler) -> Any:
+        default_kind = get_args(union)[0].model_fields["kind"].default
 
-    return Annotated[Union[alternatives], Field(discriminator="kind"), BeforeValidator(named)]  # noqa: UP007 (a tuple)
+        def add_kind(value: Any) -> Any:
+            return {"kind": default_kind, **value} if isinstance(value, Mapping) else value
+
+        return handler.generate_schema(Annotated[union, Field(discriminator="kind"), BeforeValidator(add_kind)])
+
+
+SLOT = _ByKind()

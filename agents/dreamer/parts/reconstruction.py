@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from agents.dreamer.parts.part import Part, slot
+from agents.dreamer.parts.part import SLOT, Part
 from agents.lazy import Lazy
 
 decoder = Lazy("agents.dreamer.decoder")
@@ -30,4 +30,4 @@ class DecoderFree(Part):
         return decoder.Decoder({})
 
 
-ReconstructionSlot = slot(Reconstruct, DecoderFree)
+ReconstructionSlot = Annotated[Reconstruct | DecoderFree, SLOT]

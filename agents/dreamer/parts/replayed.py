@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from agents.dreamer.parts.part import Part, slot
+from agents.dreamer.parts.part import SLOT, Part
 
 
 class Stored(Part):
@@ -77,6 +77,6 @@ class LastStarts(Part):
         return x[:, -self.count :]
 
 
-ContextSlot = slot(Stored, Zeros)
-RewardSlot = slot(Raw, Tanh, Sign)
-StartsSlot = slot(AllStarts, LastStarts)
+ContextSlot = Annotated[Stored | Zeros, SLOT]
+RewardSlot = Annotated[Raw | Tanh | Sign, SLOT]
+StartsSlot = Annotated[AllStarts | LastStarts, SLOT]

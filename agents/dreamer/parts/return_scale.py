@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from agents.dreamer.parts.normalize import Moments
-from agents.dreamer.parts.part import Part, slot
+from agents.dreamer.parts.part import SLOT, Part
 from agents.lazy import Lazy
 
 torch = Lazy("torch")
@@ -59,4 +59,4 @@ class Unscaled(Part):
         return torch.ones(())
 
 
-ReturnScaleSlot = slot(Percentiles, Std, Unscaled)
+ReturnScaleSlot = Annotated[Percentiles | Std | Unscaled, SLOT]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from agents.dreamer.parts.part import Part, slot
+from agents.dreamer.parts.part import SLOT, Part
 from agents.lazy import Lazy
 
 functional = Lazy("agents.nn.functional")
@@ -34,4 +34,4 @@ class Identity(Part):
         return x
 
 
-SquashSlot = slot(Symlog, Identity)
+SquashSlot = Annotated[Symlog | Identity, SLOT]

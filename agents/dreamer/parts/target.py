@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from agents.dreamer.parts.part import Part, slot
+from agents.dreamer.parts.part import SLOT, Part
 from agents.lazy import Lazy
 
 dists = Lazy("agents.nn.dists")
@@ -75,4 +75,4 @@ class Huber(_Point):
         return dists.HuberScalar
 
 
-TargetSlot = slot(SymexpTwoHot, SymlogTwoHot, SymlogMse, Mse, Huber)
+TargetSlot = Annotated[SymexpTwoHot | SymlogTwoHot | SymlogMse | Mse | Huber, SLOT]

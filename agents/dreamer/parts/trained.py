@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from agents.dreamer.parts.part import Part, slot
+from agents.dreamer.parts.part import SLOT, Part
 
 
 class Everything(Part):
@@ -30,4 +30,4 @@ class EncoderOnly(Part):
         world.encoder.requires_grad_(True)
 
 
-TrainedSlot = slot(Everything, EncoderOnly)
+TrainedSlot = Annotated[Everything | EncoderOnly, SLOT]
