@@ -27,15 +27,18 @@ except KeyboardInterrupt:
 """
 
 
-def child(after="pass"):
-    process = subprocess.Popen([sys.executable, "-c", POLL.format(after=after)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+def child(after="pass", interrupt=signal.SIG_DFL):
+    """`interrupt`: what SIGINT does when the process starts."""
+    process = subprocess.Popen([sys.executable, "-c", POLL.format(after=after)], cwd=ROOT, stdout=subprocess.PIPE, text=True,
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, interrupt))  # fmt: skip
     assert process.stdout.readline() == "ready\n"
     return process
 
 
+@pytest.mark.parametrize("interrupt", [signal.SIG_DFL, signal.SIG_IGN])  # SIG_IGN: as `nohup dreamproof run ... &` starts
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGUSR2"])
-def test_a_signal_becomes_a_flag(name):
-    with child() as process:
+def test_a_signal_becomes_a_flag(name, interrupt):
+    with child(interrupt=interrupt) as process:
         process.send_signal(getattr(signal, name))
         assert process.communicate(timeout=20)[0] == f"{name}\n"
     assert process.returncode == 0

@@ -25,11 +25,13 @@ def watching(tmp_path):
     """Starts `dreamproof ... --watch`; what is left of them is ended with the test."""
     started = []
 
-    def start(*arguments):
+    def start(*arguments, interrupt=signal.SIG_DFL):
+        """`interrupt`: what SIGINT does at the start; a test run under nohup would hand its own choice down."""
         command = [sys.executable, "-m", "harness", *map(str, arguments), "--watch", "0.5"]
         printed = open(tmp_path / f"printed-{len(started)}", "w+")  # noqa: SIM115 (lives as long as the process)
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        process = subprocess.Popen(command, stdout=printed, stderr=printed, cwd=tmp_path, env=environment)
+        process = subprocess.Popen(command, stdout=printed, stderr=printed, cwd=tmp_path, env=environment,
+                                   preexec_fn=lambda: signal.signal(signal.SIGINT, interrupt))  # fmt: skip
         started.append((process, printed))
         return process, lambda: Path(printed.name).read_text()
 
@@ -65,6 +67,18 @@ def test_a_table_is_shown_again_when_runs_have_written_and_ctrl_c_ends_it_well(t
     until(lambda: printed() == first + second, process)
     process.send_signal(signal.SIGINT)
     assert process.wait(PATIENCE) == 0 and printed() == first + second
+
+
+def test_a_watch_that_starts_with_ctrl_c_ignored_ends_on_sigterm(tmp_path, watching):
+    root = tmp_path / "runs"
+    write_run(root, {"clean": [1.0]})
+    process, printed = watching("table", "robustness", root, "--reps", 200, interrupt=signal.SIG_IGN)
+    until(printed, process)
+    process.send_signal(signal.SIGINT)
+    time.sleep(1)
+    assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(PATIENCE) == -signal.SIGTERM
 
 
 def test_what_is_unchanged_is_not_made_again(tmp_path):
