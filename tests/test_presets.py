@@ -145,7 +145,7 @@ def test_every_preset_learns_at_nano(preset, task):
     agent = build.agent(run, SPECS[task], device="cpu", threads=1)
     for _ in range(2):
         metrics, _ = agent.learn(probe.batch(agent, SPECS[task]))
-    assert all(np.isfinite(float(x)) for x in metrics.values()), metrics
+    assert metrics["loss/total"] != 0 and all(np.isfinite(float(x)) for x in metrics.values()), metrics
 
 
 def test_every_preset_says_what_it_is():
