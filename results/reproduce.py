@@ -11,7 +11,7 @@ from harness import plugins, rundir
 from harness.errors import BadInput, RunFailed, unknown
 
 if TYPE_CHECKING:
-    from results.load import Results
+    from results.reading.load import Results
 
 VERBS = {"table": ("md", "csv", "tex", "html", "json"), "plot": ("png", "pdf", "svg")}
 NEEDED = ("verb", "name", "runs", "out")
@@ -61,7 +61,7 @@ def rebuild(
     a task of it.
     RunFailed at the end if the data of an entry are not those of its hash: that entry is not written.
     """
-    from results import load
+    from results.reading import load
 
     wrong, last = [], ([], None)
     found = [_runs(entry, data, available) for entry in entries]
@@ -144,7 +144,8 @@ def data_hash(entry: Entry, results: Results) -> str:
 
 def _build(entry: Entry, results: Results, data: Path, reference: Sequence[Path]) -> tuple[str, list[bytes]]:
     """The hash of the runs' data, and the bytes of the output and, for a figure, of the CSV beside it."""
-    from results import curves, plots, tables
+    from results import plots, tables
+    from results.analyses import curves
 
     options = dict(entry.options)
     more = [path for path in reference if entry.name == "curves" and curves.concerns(path, results.runs.task)]

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from results import load
 from results.importers import dreamerv3
+from results.reading import load
 
 FOLDER = Path(os.environ.get("DREAMPROOF_PUBLISHED", Path(__file__).parents[2] / "shared" / "published"))
 

@@ -162,7 +162,7 @@ def test_rows_are_kept_as_csv_with_their_figure(tmp_path):
     rows = [{"axis": axis, "value": v, "what": "one", "seconds": s, "seconds_min": s, "seconds_max": 2 * s}
             for axis, points in {"size": [("nano", 0.1), ("1m", 1.0)], "batch": [(4, 0.2), (8, 0.4)]}.items()
             for v, s in points]  # fmt: skip
-    bench._keep(rows, "scaling", tmp_path / "scaling.csv")
+    bench._keep(rows, "_scaling_figure", tmp_path / "scaling.csv")
     with (tmp_path / "scaling.csv").open() as file:
         assert [(row["value"], float(row["seconds"])) for row in csv.DictReader(file)] == [
             ("nano", 0.1), ("1m", 1.0), ("4", 0.2), ("8", 0.4)

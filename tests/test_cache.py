@@ -15,7 +15,8 @@ from test_results import row, write_run
 
 from harness import rundir
 from harness.bench import _grid
-from results import cache, load, rows, tables
+from results import tables
+from results.reading import cache, load, rows
 
 ROOT = Path(__file__).parent.parent
 

@@ -13,9 +13,10 @@ from test_results import PUBLISHED, published, row, write_run
 
 from harness.cli import cli
 from harness.errors import BadInput
-from results import exporters, importers, load, tables
+from results import exporters, importers, tables
 from results.importers import _tfevents
 from results.importers._run import Told
+from results.reading import load
 
 
 def take(form, *paths, out, **told):

@@ -8,7 +8,8 @@ from test_importers import write
 from test_results import row, write_run
 
 from harness.errors import BadInput
-from results import curves, plots, style
+from results import plots, style
+from results.analyses import curves
 
 TASK = "dmc/cartpole_swingup"
 T1, T2 = (stats.t(n).ppf(0.975) for n in (1, 2))

@@ -15,8 +15,9 @@ from test_results import PUBLISHED, published
 from harness import strict_yaml
 from harness.cli import cli
 from harness.errors import BadInput, RunFailed
-from results import exporters, load, reproduce, tables
+from results import exporters, reproduce, tables
 from results.exporters import _tidy
+from results.reading import load
 
 ROOT = Path(__file__).parent.parent
 LIST = [

@@ -11,7 +11,11 @@ import pytest
 from scipy import stats
 
 from harness.errors import BadInput
-from results import intervals, load, references, robustness, style
+from results import style
+from results.analyses import robustness
+from results.benchmarks import references
+from results.reading import load
+from results.statistics import intervals
 
 PUBLISHED = Path(os.environ.get("DREAMPROOF_PUBLISHED", Path(__file__).parents[2] / "shared" / "published"))
 

@@ -12,7 +12,8 @@ import pytest
 from test_results import write_run
 
 from harness.errors import BadInput
-from results import exporters, load, plots, reproduce, tables
+from results import exporters, plots, reproduce, tables
+from results.reading import load
 
 KL = {"kind": "repo", "target": 3.0, "init": 1e-3, "floor": 1e-6, "ceiling": 10.0}
 AGENT = {

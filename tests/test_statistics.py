@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from results import intervals
-from results.statistics import aggregates, components, contrasts, improvement, jackknife
+from results.statistics import aggregates, components, contrasts, improvement, intervals, jackknife
 from results.statistics.strata import CHUNK, Strata
 
 STORED = json.loads((Path(__file__).parent / "rliable.json").read_text())

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from results import intervals
-from results.statistics import aggregates, contrasts, jackknife
+from results.statistics import aggregates, contrasts, intervals, jackknife
 from results.statistics.strata import Strata
 
 SEED_SD, EPISODE_SD = 270, 263  # as in stored Asterix runs

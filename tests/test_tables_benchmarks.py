@@ -17,9 +17,10 @@ from published import benchmark, files, truth
 from test_results import PUBLISHED, row, write_run
 from test_tables import Tags
 
-from results import comparison, load, tables
+from results import tables
+from results.reading import load
 from results.statistics import aggregates
-from results.statistics.strata import Strata
+from results.statistics.strata import Strata, exceeds
 
 ROOT = Path(__file__).parent.parent
 NAMES = ["atari100k", "dmc_proprio", "minecraft_diamond", "procgen"]
@@ -292,7 +293,7 @@ def test_equal_methods_are_not_marked_more_often_than_said(runs, tasks):
     for _ in range(tables_made):
         x, y = (Strata.of({str(t): t + rng.normal(size=runs) for t in range(tasks)}) for _ in range(2))
         estimate, drawn = difference(x, y, aggregates.mean, rng, 500)
-        marked += comparison.exceeds(x, y, estimate, drawn, 0.025) or comparison.exceeds(y, x, -estimate, -drawn, 0.025)
+        marked += exceeds(x, y, estimate, drawn, 0.025) or exceeds(y, x, -estimate, -drawn, 0.025)
     assert marked <= 0.05 * tables_made + 3 * np.sqrt(0.05 * 0.95 * tables_made)
 
 
@@ -300,5 +301,5 @@ def test_a_method_that_is_clearly_better_is_marked():
     rng = np.random.default_rng(0)
     x, y = (Strata.of({str(t): level + rng.normal(size=3) for t in range(6)}) for level in (3, 0))
     estimate, drawn = difference(x, y, aggregates.iqm, rng, 2000)
-    assert comparison.exceeds(x, y, estimate, drawn, 0.025)
-    assert not comparison.exceeds(y, x, -estimate, -drawn, 0.025)
+    assert exceeds(x, y, estimate, drawn, 0.025)
+    assert not exceeds(y, x, -estimate, -drawn, 0.025)

@@ -84,7 +84,7 @@ def test_a_watch_that_starts_with_ctrl_c_ignored_ends_on_sigterm(tmp_path, watch
 def test_what_is_unchanged_is_not_made_again(tmp_path):
     """The watch's own parts: a look without a change gives the same object; every kind of change gives another."""
     from harness import watch
-    from results import changes
+    from results.reading import changes
 
     run = write_run(tmp_path / "runs", {"clean": [1.0]}, done=False)
     made = []

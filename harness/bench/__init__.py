@@ -8,6 +8,7 @@ docs/performance.md.
 from __future__ import annotations
 
 import csv
+import importlib
 import json
 import os
 import statistics
@@ -124,7 +125,7 @@ def _keep(rows: Sequence[Row], figure: str | None, path: Path) -> None:
         writer.writeheader()
         writer.writerows(flat)
     if figure:
-        plugins.load("results", figure).draw(rows).savefig(path.with_suffix(".png"))
+        importlib.import_module(f"{__name__}.{figure}").draw(rows).savefig(path.with_suffix(".png"))
 
 
 def text(row: Mapping[str, Any]) -> str:

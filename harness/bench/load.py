@@ -38,7 +38,7 @@ def measure(options: Options) -> Iterator[Row]:
 
 
 def _jobs(root: Path, size: int) -> Iterator[Row]:
-    loading, tables = plugins.load("results", "load"), plugins.load("results", "tables")
+    loading, tables = plugins.load("results.reading", "load"), plugins.load("results", "tables")
     reading, _ = _once("reading all bytes", lambda: [file.read_bytes() for file in root.rglob("*") if file.is_file()])
     first, results = _once("first load", lambda: loading.load([root]))
     yield first | {"target_seconds": 30, "best_seconds": reading["seconds"], "bytes": size}

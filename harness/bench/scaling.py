@@ -15,7 +15,7 @@ from harness.bench.train import BATCH, LENGTH, SPECS, batch, make
 TAKES = ("obs", "dtype", "device", "threads")
 TABLE = {"axis": "axis", "value": "value", "what": "what", "s": "seconds", "min": "seconds_min", "other work": "other_cores"}
 CASES = ({"obs": "vector"},)
-FIGURE = "scaling"  # module of results that draws the rows
+FIGURE = "_scaling_figure"  # module of this package that draws the rows
 SIZES = ("nano", "1m", "12m", "25m", "50m")
 BATCHES, LENGTHS = (4, 8, 16, 32, 64), (16, 32, 64, 128, 256)
 STEPS = (10_000, 30_000, 100_000, 300_000, 1_000_000)

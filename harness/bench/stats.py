@@ -41,7 +41,7 @@ def _jobs() -> list[Callable[[], Any]]:
     aggregates, improvement, strata = (
         plugins.load("results.statistics", name) for name in ("aggregates", "improvement", "strata")
     )
-    percentiles = plugins.load("results", "intervals").percentiles
+    percentiles = plugins.load("results.statistics", "intervals").percentiles
     rng = np.random.default_rng(0)
     x, y = (strata.Strata.of({f"task {t:02}": rng.gamma(1.5, 0.5, RUNS) for t in range(TASKS)}) for _ in range(2))
     fresh, profile = (lambda seed=0: np.random.default_rng(seed)), aggregates.profile(TAUS)

@@ -160,7 +160,7 @@ COMMANDS = (table, plot, report, check, import_, export, reproduce)
 
 def _watched(make: Callable[[], Any], show: Callable[[Any], None], where: Sequence[Path], every: float | None) -> None:
     """Show what is made of the runs; with `every`, make it again when they have written something."""
-    from results import changes
+    from results.reading import changes
 
     watching.watch(watching.fresh(lambda: changes.signs(where), make) if every else make, show, every)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from results.check._means import Means
-    from results.load import Results
+    from results.reading.load import Results
 
 PROBLEM, NOTE = "problem", "note"
 MOST = 5  # names that are told one by one
@@ -49,18 +49,18 @@ class Evidence:
 
     @cached_property
     def scored(self) -> pd.DataFrame:
-        """`scores.of_runs` by each benchmark's own rule."""
-        from results import scores
+        """`run_scores.of_runs` by each benchmark's own rule."""
+        from results.scoring import run_scores
 
-        return scores.of_runs(self.results)
+        return run_scores.of_runs(self.results)
 
     @cached_property
     def runs(self) -> pd.DataFrame:
         """The runs with `method` and `label`, what a run is called in a finding."""
-        from results import scores
+        from results.scoring import run_scores
 
         runs = self.results.runs
-        return runs.assign(method=scores.methods(runs), label=runs.study + "/" + runs.run)
+        return runs.assign(method=run_scores.methods(runs), label=runs.study + "/" + runs.run)
 
 
 def check(roots: Iterable[Path | str]) -> list[Finding]:
@@ -79,8 +79,9 @@ def findings(evidence: Evidence) -> list[Finding]:
 def read(roots: Iterable[Path | str]) -> Evidence:
     """Load the roots. BadInput as `load.load`, and for a table of means that cannot be one."""
     from harness import rundir
-    from results import importers, load
+    from results import importers
     from results.check import _means
+    from results.reading import load
 
     roots = list(map(Path, roots))
     means = [root for root in roots if _means.is_table(root)]

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from results import cells
 from results.check import PROBLEM, Evidence, Finding, listed
+from results.scoring import cells
 
 
 def find(evidence: Evidence) -> Iterator[Finding]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from results import cells
 from results.check import NOTE, PROBLEM, Evidence, Finding, listed
+from results.scoring import cells
 
 TOLD = {
     "missing_cells": (PROBLEM, "Columns of the table then compare different models.", "dreamproof evaluate fills them."),

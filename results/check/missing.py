@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from results import scores
 from results.check import NOTE, PROBLEM, Evidence, Finding, listed
+from results.scoring import run_scores
 
 
 def find(evidence: Evidence) -> Iterator[Finding]:
@@ -16,7 +16,7 @@ def find(evidence: Evidence) -> Iterator[Finding]:
         absent = own[own.score.isna()]
         if absent.empty:
             continue
-        lead = scores.leading(own)
+        lead = run_scores.leading(own)
         where, rule = f"{benchmark}, {method}", own.final.iloc[0]
         what = f"{len(absent)} of {len(own)} runs have no score by the rule '{rule}': {listed(absent.label)}."
         if 2 * lead > len(absent):

@@ -13,7 +13,7 @@ from harness.errors import BadInput
 def export(name: str, roots: Iterable[Path | str], out: Path) -> str:
     """Write all runs at or below the roots as `name` has it; BadInput where `out` cannot be written."""
     module = plugins.load("results.exporters", name, "export format")
-    from results import load
+    from results.reading import load
 
     try:
         return module.write(load.load(roots), out)

@@ -9,9 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from results import metrics
 from results.importers.csv import OF_RUN
-from results.load import Results
+from results.reading import metrics
+from results.reading.load import Results
 
 RUN_NAMES = {"agent": "method", "train_seed": "seed", "policy": "run_policy", "step": "run_step", "updates": "run_updates"}
 # Where and how fast it ran is no part of a result.
@@ -32,7 +32,7 @@ def table(results: Results) -> pd.DataFrame:
 def canonical(results: Results) -> str:
     """What tables and figures are made from, as CSV with the columns RESULT: the same for the same results, however stored.
 
-    Rows are in the order of `results.load`; whole numbers have no point, what is missing or not finite is empty.
+    Rows are in the order of `reading.load`; whole numbers have no point, what is missing or not finite is empty.
     """
     full = table(results)
     columns = {name: [_text(x) for x in full[name].tolist()] if name in full else "" for name in RESULT}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from results.load import Results
+    from results.reading.load import Results
 
 KEPT = ("config.json", "state.json", "provenance.json", "episodes.jsonl", "metrics.jsonl", "done")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from results.load import Results
+    from results.reading.load import Results
 
 
 def write(results: Results, out: Path) -> str:

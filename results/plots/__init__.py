@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from results.load import Results
+    from results.reading.load import Results
 
 FORMATS = ("png", "pdf", "svg")
 # What matplotlib would write by itself: its version and the time, neither of which is part of a figure.

@@ -8,8 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from results import efficiency, load, scores, style
+from results import style
+from results.analyses import efficiency
 from results.plots import _lines, _page
+from results.reading import load
+from results.scoring import run_scores
 
 REPS = 2000  # replicates of an end of a band, which is read from a picture
 NAMES = {"mean": "mean", "median": "median", "iqm": "IQM"}
@@ -19,13 +22,13 @@ SAID = {"mean": "Mean: of task means. ", "median": "Median: of task means. ", "i
 def marks(
     results: load.Results, rng: np.random.Generator, reps: int, confidence: float, metrics: tuple[str, ...]
 ) -> pd.DataFrame:
-    """The rows of `results.efficiency.table`, and x: the middle of the bin; unfinished: runs of the method not done; mark.
+    """The rows of `analyses.efficiency.table`, and x: the middle of the bin; unfinished: runs of the method not done; mark.
 
     mark: `tasks missing` where a bin lacks one of the method's tasks, `one run per task` where there is no interval.
     """
     table = efficiency.table(results, rng, min(reps, REPS), confidence, metrics)
     table = _page.needed(table, "training episodes of a task whose scores can be normalised")
-    runs = results.runs.assign(method=scores.methods(results.runs))
+    runs = results.runs.assign(method=run_scores.methods(results.runs))
     waiting = (~runs.done.astype(bool)).groupby([runs.benchmark, runs.method]).sum().rename("unfinished")
     table = table.merge(waiting.reset_index(), how="left")
     words = np.select([~table.complete, table.ci_low.isna()], ["tasks missing", "one run per task"], "")

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from results.load import Results
+    from results.reading.load import Results
 
 METRICS = ("mean", "median", "capped_mean")
 WIDTH = 0.8  # of a group of bars
@@ -19,18 +19,19 @@ WIDTH = 0.8  # of a group of bars
 def compute(
     results: Results, rng: np.random.Generator, reps: int = 50_000, confidence: float = 0.95, final: str | None = None
 ) -> pd.DataFrame:
-    """The rows of `results.comparison.aggregate` for METRICS, and mark: why a bar is hatched."""
-    from results import comparison
+    """The rows of `analyses.aggregates.table` for METRICS, and mark: why a bar is hatched."""
+    from results.analyses import aggregates
     from results.plots import _page
 
-    table = comparison.aggregate(results, rng, reps, confidence, final)
+    table = aggregates.table(results, rng, reps, confidence, final)
     table = _page.needed(table[table.metric.isin(METRICS)], "a score that can be normalised")
     return table.assign(mark=_page.marks(table["flags"])).reset_index(drop=True)
 
 
 def paint(drawn: pd.DataFrame) -> Figure:
     """A panel per benchmark, a group of bars per metric, a bar per method."""
-    from results import comparison, style
+    from results import style
+    from results.analyses import aggregates
     from results.plots import _page
 
     looks = style.colours(drawn.method.unique())
@@ -44,7 +45,7 @@ def paint(drawn: pd.DataFrame) -> Figure:
         "Mean, median: of task means; capped mean: of task means, each 1 at most.",
         _page.bootstrap(drawn) if drawn.ci_low.notna().any() else "",
         _page.hollow(drawn, "Hatched"),
-        _page.flagged(drawn, "method", comparison.FLAGS),
+        _page.flagged(drawn, "method", aggregates.FLAGS),
     )
     return _page.page(list(drawn.benchmark.unique()), panel, text, 2.0)
 

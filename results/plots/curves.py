@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from results.curves import Bins
-    from results.load import Results
+    from results.analyses.curves import Bins
+    from results.reading.load import Results
 
 COLUMNS = ["task", "panel", "kind", "series", "agent", "ablation", "train_noise", "train_seed", "x", "mean"]
 COLUMNS += ["ci_low", "ci_high", "bin_low", "bin_high", "seeds", "of", "episodes", "mark", "axis", "note"]
@@ -44,7 +44,8 @@ def compute(
     """
     import pandas as pd
 
-    from results import curves, load
+    from results.analyses import curves
+    from results.reading import load
 
     chosen, repeats = curves.runs(results)
     chosen = _titled(chosen)
@@ -139,7 +140,8 @@ def _lines(
     runs: pd.DataFrame, left_out: dict[tuple, str], episodes: pd.DataFrame, bins: Bins, confidence: float
 ) -> Iterator[dict]:
     """Per setting its runs, their mean, and the ends of those that are not done."""
-    from results import curves, load
+    from results.analyses import curves
+    from results.reading import load
 
     for key, of_setting in runs.groupby(load.AXES, sort=False):
         first = of_setting.iloc[0]
@@ -162,7 +164,8 @@ def _lines(
 
 def _finals(runs: pd.DataFrame, finals: dict, confidence: float) -> Iterator[dict]:
     """The clean evaluation of the last checkpoint: the mean over runs that are done, with their t interval."""
-    from results import intervals, load
+    from results.reading import load
+    from results.statistics import intervals
 
     for key, of_setting in runs.groupby(load.AXES, sort=False):
         for group, (cell, frame) in finals.items():
@@ -184,7 +187,7 @@ def _random(score: float, source: str, bins: Bins) -> Iterator[dict]:
 
 def _references(points: pd.DataFrame, bins: Bins) -> Iterator[dict]:
     """Mean over the stored runs of each method, in the same bins and no further than ours go."""
-    from results import curves
+    from results.analyses import curves
 
     for (label, file), own in points.groupby(["label", "file"], sort=True):
         within = own[own.frames <= bins.end]

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from results.cells import Cell
-    from results.load import Results
+    from results.reading.load import Results
+    from results.scoring.cells import Cell
 
 COLUMNS = ["task", "panel", "series", "ablation", "train_noise", "eval_noise", "x", "delta", "ci_low", "ci_high", "p"]
 COLUMNS += ["seeds", "seeds_reference", "excludes_zero", "shade", "text", "mark", "confidence"]
@@ -34,8 +34,8 @@ def compute(
     import pandas as pd
 
     from harness.errors import unknown
-    from results.cells import select
     from results.plots import _page
+    from results.scoring.cells import select
 
     cells = [cell for cell in select(results) if cell.seeds and cell.key["agent"] != "random"]
     baseline = baseline or "none"
@@ -78,7 +78,7 @@ def paint(drawn: pd.DataFrame) -> Figure:
 
 def _rows(cells: list[Cell], reference: dict[str, str], confidence: float) -> Iterator[dict[str, Any]]:
     """Every cell that differs from its reference in one axis only, minus that reference."""
-    from results.cells import KEY
+    from results.scoring.cells import KEY
     from results.statistics import contrasts
 
     found = {cell.name: cell for cell in cells}

@@ -10,20 +10,21 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from results.load import Results
+    from results.reading.load import Results
 
 
 def compute(
     results: Results, rng: np.random.Generator, reps: int = 50_000, confidence: float = 0.95, final: str | None = None
 ) -> pd.DataFrame:
-    """The rows of `results.comparison.improvements`, each pair once, and mark: why a point is hollow.
+    """The rows of `analyses.improvement.table`, each pair once, and mark: why a point is hollow.
 
     x is the one that stands first in all figures; the other direction is 1 minus the probability.
     """
-    from results import comparison, style
+    from results import style
+    from results.analyses import improvement
     from results.plots import _page
 
-    table = comparison.improvements(results, rng, reps, confidence, final)
+    table = improvement.table(results, rng, reps, confidence, final)
     rank = {name: i for i, name in enumerate(style.ordered([*table.x, *table.y]))}
     table = _page.needed(table[table.x.map(rank) < table.y.map(rank)], "two methods with scores on the same task")
     order = table.assign(a=table.x.map(rank), b=table.y.map(rank)).sort_values(["benchmark", "a", "b"]).index
@@ -32,7 +33,8 @@ def compute(
 
 def paint(drawn: pd.DataFrame) -> Figure:
     """A panel per benchmark, a line per pair in the colour of its first method; the dashed line is a toss-up."""
-    from results import comparison, style
+    from results import style
+    from results.analyses import improvement
     from results.plots import _forest, _page
 
     looks = style.colours([*drawn.x, *drawn.y])
@@ -50,7 +52,7 @@ def paint(drawn: pd.DataFrame) -> Figure:
         f"Final-score rule: {', '.join(dict.fromkeys(drawn.final))}.",
         _page.bootstrap(drawn) if drawn.ci_low.notna().any() else "",
         _page.hollow(drawn),
-        _page.flagged(pairs, "row", comparison.FLAGS),
+        _page.flagged(pairs, "row", improvement.FLAGS),
     )
     panels = list(drawn.benchmark.unique())
     return _page.page(panels, panel, text, max(_forest.height(list(own.row)) for _, own in pairs.groupby("benchmark")))

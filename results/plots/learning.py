@@ -9,13 +9,13 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from results.load import Results
+    from results.reading.load import Results
 
 METRICS = ("mean", "median")
 
 
 def compute(results: Results, rng: np.random.Generator, reps: int = 50_000, confidence: float = 0.95) -> pd.DataFrame:
-    """The rows of `results.efficiency.table` for METRICS, with what `_progress.marks` adds; at most 2000 replicates."""
+    """The rows of `analyses.efficiency.table` for METRICS, with what `_progress.marks` adds; at most 2000 replicates."""
     from results.plots import _progress
 
     return _progress.marks(results, rng, reps, confidence, METRICS)

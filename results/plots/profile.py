@@ -10,23 +10,24 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from results.load import Results
+    from results.reading.load import Results
 
 
 def compute(
     results: Results, rng: np.random.Generator, reps: int = 50_000, confidence: float = 0.95, final: str | None = None
 ) -> pd.DataFrame:
-    """The rows of `results.comparison.profiles`, and mark: why a line is dashed."""
-    from results import comparison
+    """The rows of `analyses.profile.table`, and mark: why a line is dashed."""
+    from results.analyses import profile
     from results.plots import _page
 
-    table = _page.needed(comparison.profiles(results, rng, reps, confidence, final), "a score that can be normalised")
+    table = _page.needed(profile.table(results, rng, reps, confidence, final), "a score that can be normalised")
     return table.assign(mark=_page.marks(table["flags"]))
 
 
 def paint(drawn: pd.DataFrame) -> Figure:
     """A panel per benchmark, a line with its band per method."""
-    from results import comparison, style
+    from results import style
+    from results.analyses import profile
     from results.plots import _page
 
     looks = style.colours(drawn.method.unique())
@@ -47,6 +48,6 @@ def paint(drawn: pd.DataFrame) -> Figure:
         _page.about(drawn),
         _page.bootstrap(drawn, "Bands") if drawn.ci_low.notna().any() else "",
         _page.hollow(drawn, "Dashed"),
-        _page.flagged(drawn, "method", comparison.FLAGS),
+        _page.flagged(drawn, "method", profile.FLAGS),
     )
     return _page.page(list(drawn.benchmark.unique()), panel, text, 2.1)

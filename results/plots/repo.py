@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from results.load import Results
+    from results.reading.load import Results
 
 SHOWN = {"repo/kl": "K, nats per step", "repo/beta": "beta", "repo/loss": "|beta (K - target)|"}
 METRICS = tuple(SHOWN)
@@ -33,7 +33,7 @@ def compute(results: Results, rng: np.random.Generator, reps: int = 50_000, conf
     import pandas as pd
 
     from harness.errors import Nothing
-    from results import metrics
+    from results.reading import metrics
 
     logged = metrics.rows(results, METRICS, needed="repo/kl")
     if not len(logged):

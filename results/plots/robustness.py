@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from results.load import Results
+    from results.reading.load import Results
 
 COLUMNS = ["task", "panel", "kind", "series", "train_seed", "eval_noise", "x", "mean", "ci_low", "ci_high"]
 COLUMNS += ["shade", "text", "mark", "axis", "note"]
@@ -32,7 +32,7 @@ def compute(results: Results, rng: np.random.Generator, reps: int = 50_000, conf
     """
     import pandas as pd
 
-    from results import robustness
+    from results.analyses import robustness
     from results.tables.robustness import make
 
     cells = make(results, rng, reps, confidence)
@@ -113,7 +113,7 @@ def said(cell: dict, largest: float = 0, sign: str = "") -> dict[str, str]:
 def _curves(cells: pd.DataFrame, seeds: pd.DataFrame) -> Iterator[dict]:
     """Per place and family of noise one panel, one series per ablation and training noise, clean as its first point."""
     from results import style
-    from results.cells import KEY
+    from results.scoring.cells import KEY
 
     lines = _series(cells[cells.agent != "random"])
     points = lines.merge(seeds.drop(columns=["mean", "episodes"]), on=KEY).drop(columns="mean")

@@ -10,29 +10,31 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from results.load import Results
+    from results.reading.load import Results
 
 METRICS = ("mean", "iqm")
 NAMES = {"mean": "mean", "iqm": "IQM"}
 
 
 def compute(results: Results, rng: np.random.Generator, reps: int = 50_000, confidence: float = 0.95) -> pd.DataFrame:
-    """The rows of `results.comparison.sensitivity` for METRICS, and mark: why a point is hollow."""
-    from results import comparison
+    """The rows of `analyses.sensitivity.table` for METRICS, and mark: why a point is hollow."""
+    from results.analyses import sensitivity
     from results.plots import _page
 
-    table = comparison.sensitivity(results, rng, reps, confidence)
+    table = sensitivity.table(results, rng, reps, confidence)
     table = _page.needed(table[table.metric.isin(METRICS)], "a score that can be normalised")
     return table.assign(mark=_page.marks(table["flags"])).reset_index(drop=True)
 
 
 def paint(drawn: pd.DataFrame) -> Figure:
     """A row of panels per benchmark, a panel per metric, a line per rule, a point per method; dotted: the rule in use."""
-    from results import comparison, finals, style
+    from results import style
+    from results.analyses import sensitivity
     from results.plots import _forest, _page
+    from results.scoring import score_rules
 
     looks = style.colours(drawn.method.unique())
-    rules = {name: _rules(drawn[drawn.benchmark == name], finals.NAMES) for name in drawn.benchmark.unique()}
+    rules = {name: _rules(drawn[drawn.benchmark == name], score_rules.NAMES) for name in drawn.benchmark.unique()}
 
     def panel(ax: Axes, place: tuple[str, str]) -> None:
         marks = drawn[(drawn.benchmark == place[0]) & (drawn.metric == place[1])]
@@ -50,7 +52,7 @@ def paint(drawn: pd.DataFrame) -> Figure:
         "Final-score rule: one per line; dotted: by the benchmark's own rule (*).",
         _page.bootstrap(drawn) if drawn.ci_low.notna().any() else "",
         _page.hollow(drawn),
-        _page.flagged(_by_rule(drawn), "method", comparison.FLAGS),
+        _page.flagged(_by_rule(drawn), "method", sensitivity.FLAGS),
     )
     panels = [(benchmark, metric) for benchmark in rules for metric in METRICS]
     most = drawn.groupby("benchmark").method.nunique()

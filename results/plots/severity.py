@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from results.load import Results
+    from results.reading.load import Results
 
 ABREAST = 4
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from results.load import Results
+    from results.reading.load import Results
 
 ROW = 0.155  # inches
 EPISODES = "#D9D9D9"
@@ -19,21 +19,22 @@ EPISODES = "#D9D9D9"
 def compute(
     results: Results, rng: np.random.Generator, reps: int = 50_000, confidence: float = 0.95, final: str | None = None
 ) -> pd.DataFrame:
-    """The rows of `results.spread.table`, and mark: why a bar is hatched. Nothing is random here.
+    """The rows of `analyses.variance.table`, and mark: why a bar is hatched. Nothing is random here.
 
     Drawn are icc, the training runs' share of the variance, the rest, which is the episodes', and both standard
     deviations as text. A row without icc (one run, or one episode per run) is an empty bar.
     """
-    from results import spread
+    from results.analyses import variance
     from results.plots import _page
 
-    table = _page.needed(spread.table(results, final), "episodes to take a spread from")
+    table = _page.needed(variance.table(results, final), "episodes to take a spread from")
     return table.assign(mark=_page.marks(table["flags"]))
 
 
 def paint(drawn: pd.DataFrame) -> Figure:
     """A panel per method and benchmark, a bar from 0 to 1 per task."""
-    from results import spread, style
+    from results import style
+    from results.analyses import variance
     from results.plots import _page
 
     looks = style.colours(drawn.method.unique())
@@ -49,7 +50,7 @@ def paint(drawn: pd.DataFrame) -> Figure:
         f"n = {_page.counted(drawn.seeds)} training runs, {_page.counted(drawn.episodes)} episodes of all runs, per bar.",
         f"Final-score rule: {', '.join(dict.fromkeys(drawn.final))}. By mean squares; no interval is computed for shares.",
         _page.hollow(drawn, "Hatched"),
-        _page.flagged(drawn.drop(columns="benchmark"), "method", spread.FLAGS),
+        _page.flagged(drawn.drop(columns="benchmark"), "method", variance.FLAGS),
     )
     sizes = drawn.groupby(["benchmark", "method"]).size()
     rows = [max(sizes[place] for place in names[start : start + 2]) for start in range(0, len(names), 2)]

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from harness import plugins
-from results import load, style
+from results import style
 from results.check import Evidence
+from results.reading import load
 
 AXES = ("task", "agent", "preset", "ablation", "train_noise", "train_seed", "size", "precision", "steps", "policy")
 LABELS = {"train_noise": "trained with", "train_seed": "training seeds", "policy": "evaluation policy"}

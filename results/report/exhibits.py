@@ -13,7 +13,7 @@ import pandas as pd
 from harness import plugins
 from harness.errors import BadInput
 from results import plots, tables
-from results.load import Results
+from results.reading.load import Results
 from results.tables import _formats
 
 # In which order they are read; what is not named here comes behind.

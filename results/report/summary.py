@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from results import scores
 from results.check import PROBLEM, Finding, listed
-from results.load import Results
+from results.reading.load import Results
+from results.scoring import run_scores
 from results.tables._text import chance, count, ranged
 
 MOST = 8  # sentences of one kind
@@ -39,7 +39,7 @@ def found(longs: Mapping[str, pd.DataFrame], confidence: float) -> list[Line]:
 
 def limits(results: Results, findings: Sequence[Finding]) -> list[Line]:
     """What nobody should read out of the page."""
-    runs = results.runs.assign(method=scores.methods(results.runs))
+    runs = results.runs.assign(method=run_scores.methods(results.runs))
     trained = runs[runs.agent != "random"]
     lines = [Line(text, "table-runs") for text in _unfinished(runs)]
     seeds = trained.groupby(["study", "task", "method"], sort=True).train_seed.nunique()
@@ -63,7 +63,7 @@ def limits(results: Results, findings: Sequence[Finding]) -> list[Line]:
 def _study(study: str, runs: pd.DataFrame, episodes: pd.DataFrame) -> str:
     trained, random = runs[runs.agent != "random"], int((runs.agent == "random").sum())
     seeds = trained.groupby(["task", "agent", "ablation", "train_noise"]).train_seed.nunique()
-    methods = scores.methods(trained).unique() if len(trained) else []
+    methods = run_scores.methods(trained).unique() if len(trained) else []
     own = episodes[episodes.path.isin(runs.path)]
     tested = sorted(own[own.split == "eval"].noise.unique())
     splits = own.split.value_counts()

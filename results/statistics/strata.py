@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from scipy import special
 
 CHUNK = 2000  # replicates at a time, so that the counts of one chunk stay near the processor
 
@@ -85,3 +86,19 @@ class Strata:
         """Stratified bootstrap (Agarwal et al. 2021, section 4.2): per statistic (reps,) or (K, reps), from the same draws."""
         parts = [{name: of(self, counts) for name, of in statistics.items()} for counts in self.chunks(rng, reps)]
         return {name: np.concatenate([part[name] for part in parts], axis=-1) for name in statistics}
+
+
+def exceeds(x: Strata, y: Strata, estimate: float, drawn: np.ndarray, tail: float) -> bool:
+    """Whether a statistic of x is above that of y: both measured, and no more than `tail` of their difference below zero.
+
+    estimate, drawn (reps,): the difference, x's less y's, and its replicates.
+
+    Few runs make a bootstrap too narrow: the distance from the estimate to the quantile is stretched by sqrt(n / (n - 1)),
+    n runs in the smallest task that has several, and from the normal's quantile to that of Student's t.
+    """
+    if not (x.replicated and y.replicated and estimate > 0):
+        return False
+    sizes = np.concatenate([x.sizes, y.sizes])
+    n = sizes[sizes > 1].min()
+    stretch = np.sqrt(n / (n - 1)) * special.stdtrit((sizes - 1).sum(), 1 - tail) / special.ndtri(1 - tail)
+    return estimate > stretch * (estimate - np.quantile(drawn, tail))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from results.load import Results
+    from results.reading.load import Results
 
 NOTHING = "No run among these has a number for this table."
 FORMATS = ("md", "csv", "tex", "html", "json")
@@ -70,7 +70,7 @@ def fitting(function: Callable[..., Any], options: dict[str, Any], what: str) ->
 
     A table without a choice of final-score rule goes by the last checkpoint's evaluation.
     """
-    from results.load import FINAL
+    from results.reading.load import FINAL
 
     taken = inspect.signature(function).parameters
     for option, value in options.items():
@@ -91,7 +91,7 @@ def prepare(
     """Loaded runs, the generator and the checked options that tables and figures take.
 
     reps: bootstrap replicates; seed: the same data give the same digits; final: the final-score rule, one of
-    `results.finals.NAMES`, default each benchmark's own; confidence: of every interval.
+    `scoring.score_rules.NAMES`, default each benchmark's own; confidence: of every interval.
     """
     for what, value, good, allowed in (
         ("reps", reps, reps >= 1, "at least 1"),
@@ -102,8 +102,9 @@ def prepare(
             raise BadInput(f"{what} = {value}: allowed is {allowed}.")
     import numpy as np
 
-    from results import finals, load
+    from results.reading import load
+    from results.scoring import score_rules
 
-    options |= {"reps": reps, "confidence": confidence} | ({"final": finals.check(final)} if final else {})
+    options |= {"reps": reps, "confidence": confidence} | ({"final": score_rules.check(final)} if final else {})
     results = roots if isinstance(roots, load.Results) else load.load(roots)
     return results, np.random.default_rng(seed), options

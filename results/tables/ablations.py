@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from results.load import Results
+    from results.reading.load import Results
     from results.tables import Sheet
 
 SHEET = ["metric", "agent", "train_noise", "study", "preset", "size", "precision", "steps", "variant", "policy"]
@@ -26,10 +26,10 @@ def make(
     baseline: str | None = None,
     margin: float | None = None,
 ) -> pd.DataFrame:
-    """The long form of `results.effects.table`. Nothing is random here; `rng` changes nothing."""
-    from results import effects
+    """The long form of `analyses.ablations.table`. Nothing is random here; `rng` changes nothing."""
+    from results.analyses import ablations
 
-    return effects.table(results, confidence, final, baseline, margin)
+    return ablations.table(results, confidence, final, baseline, margin)
 
 
 def sheets(long: pd.DataFrame) -> list[Sheet]:
@@ -54,7 +54,7 @@ def _sheet(key: dict, rows: pd.DataFrame) -> Sheet:
 
 
 def _notes(key: dict, rows: pd.DataFrame, named: dict[str, str]) -> Iterator[str]:
-    from results.effects import FLAGS
+    from results.analyses.ablations import FLAGS
 
     yield (
         f"Unit: {listed(rows.unit)}. n: `runs`, training runs of the ablation ({count(rows.seeds)}) and of the baseline "

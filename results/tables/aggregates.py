@@ -11,15 +11,15 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from results.load import Results
+    from results.reading.load import Results
     from results.tables import Sheet
 
 
 def make(results: Results, rng: np.random.Generator, reps: int, confidence: float, final: str | None = None) -> pd.DataFrame:
-    """The long form of `results.comparison.aggregate`."""
-    from results import comparison
+    """The long form of `analyses.aggregates.table`."""
+    from results.analyses import aggregates
 
-    return comparison.aggregate(results, rng, reps, confidence, final)
+    return aggregates.table(results, rng, reps, confidence, final)
 
 
 def sheets(long: pd.DataFrame) -> list[Sheet]:
@@ -42,7 +42,7 @@ def _sheet(name: str, rows: pd.DataFrame) -> Sheet:
 
 
 def _notes(rows: pd.DataFrame, named: dict[str, str], marked: bool) -> Iterator[str]:
-    from results.comparison import FLAGS
+    from results.analyses.aggregates import FLAGS
 
     yield (
         f"Unit: normalised score, 0 and 1 = {listed(rows.normaliser)}. n = {count(rows.runs)} training runs. "

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from results.load import Results
+    from results.reading.load import Results
     from results.tables import Sheet
 
 Number = dict[str, Any]  # a row of the long form
@@ -40,7 +40,9 @@ def make(
     """
     import pandas as pd
 
-    from results import curves, load, style
+    from results import style
+    from results.analyses import curves
+    from results.reading import load
 
     chosen, repeats = curves.runs(results)
     training, finals = curves.training(results, chosen), curves.finals(results)
@@ -130,7 +132,7 @@ def _references(points: pd.DataFrame, last: dict[str, Any], confidence: float) -
 
 
 def _mean(values: Iterable[float], of: int, confidence: float) -> dict[str, Any]:
-    from results import intervals
+    from results.statistics import intervals
 
     values = list(values)
     mean, low, high = intervals.mean_interval(values, confidence)

@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from results.load import Results
+    from results.reading.load import Results
     from results.tables import Sheet
 
 
 def make(results: Results, rng: np.random.Generator, reps: int, confidence: float, final: str | None = None) -> pd.DataFrame:
-    """The long form of `results.comparison.improvements`."""
-    from results import comparison
+    """The long form of `analyses.improvement.table`."""
+    from results.analyses import improvement
 
-    return comparison.improvements(results, rng, reps, confidence, final)
+    return improvement.table(results, rng, reps, confidence, final)
 
 
 def sheets(long: pd.DataFrame) -> list[Sheet]:
@@ -43,7 +43,7 @@ def _sheet(name: str, rows: pd.DataFrame) -> Sheet:
 
 
 def _notes(rows: pd.DataFrame, named: dict[str, str]) -> Iterator[str]:
-    from results.comparison import FLAGS
+    from results.analyses.improvement import FLAGS
 
     yield (
         "Unit: probability; mean over common tasks of the share of pairs of runs in which x scores higher, ties half. "

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from results.load import Results
+    from results.reading.load import Results
     from results.tables import Sheet
 
 Row = dict[str, Any]  # of the long form
@@ -21,10 +21,10 @@ SETTINGS = ["study", "preset", "size", "precision", "steps", "variant", "policy"
 
 
 def make(results: Results, rng: np.random.Generator, reps: int, confidence: float, baseline: str | None = None) -> pd.DataFrame:
-    """The long form of `results.summaries.table`; `baseline`: the ablation that mCE compares with."""
-    from results import summaries
+    """The long form of `analyses.measures.table`; `baseline`: the ablation that mCE compares with."""
+    from results.analyses import measures
 
-    return summaries.table(results, rng, reps, confidence, baseline)
+    return measures.table(results, rng, reps, confidence, baseline)
 
 
 def sheets(long: pd.DataFrame) -> list[Sheet]:
@@ -56,7 +56,7 @@ def _value(row: Row) -> str:
 
 
 def _notes(measure: str, rows: list[Row], named: dict[str, str]) -> Iterator[str]:
-    from results.summaries import FLAGS, MEASURES
+    from results.analyses.measures import FLAGS, MEASURES
 
     unit = {"worst": "return", "area": "return", "gain": "return", "half lost": "strength of the noise"}.get(measure, "ratio")
     reference, interval = (listed(row[name] for row in rows) for name in ("reference", "interval"))

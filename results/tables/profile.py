@@ -11,17 +11,17 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from results.load import Results
+    from results.reading.load import Results
     from results.tables import Sheet
 
 EVERY = 10  # of the thresholds that people are shown; csv and json hold all
 
 
 def make(results: Results, rng: np.random.Generator, reps: int, confidence: float, final: str | None = None) -> pd.DataFrame:
-    """The long form of `results.comparison.profiles`."""
-    from results import comparison
+    """The long form of `analyses.profile.table`."""
+    from results.analyses import profile
 
-    return comparison.profiles(results, rng, reps, confidence, final)
+    return profile.table(results, rng, reps, confidence, final)
 
 
 def sheets(long: pd.DataFrame) -> list[Sheet]:
@@ -42,7 +42,7 @@ def _sheet(name: str, rows: pd.DataFrame) -> Sheet:
 
 
 def _notes(rows: pd.DataFrame, named: dict[str, str]) -> Iterator[str]:
-    from results.comparison import FLAGS
+    from results.analyses.profile import FLAGS
 
     yield (
         f"Unit: share of all runs; thresholds in normalised score, 0 and 1 = {listed(rows.normaliser)}. "

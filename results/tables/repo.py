@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from results.load import Results
+    from results.reading.load import Results
     from results.tables import Sheet
 
 METRICS = ["repo/kl", "repo/beta", "repo/loss", "repo/beta_at_cap", "repo/low_kl", "repo/kl_of_bound", "kl/max"]
@@ -31,7 +31,7 @@ def make(results: Results, rng: np.random.Generator, reps: int, confidence: floa
     import pandas as pd
 
     from harness.errors import Nothing
-    from results import metrics
+    from results.reading import metrics
 
     logged = metrics.rows(results, METRICS, needed="repo/kl")
     runs = results.runs[results.runs.path.isin(logged.path)].sort_values([*AXES, "path"])
@@ -42,7 +42,7 @@ def make(results: Results, rng: np.random.Generator, reps: int, confidence: floa
 
 
 def _row(run: dict[str, Any], logged: pd.DataFrame) -> dict[str, Any]:
-    from results import metrics
+    from results.reading import metrics
 
     part, dual = metrics.setting(run["path"], "agent", "kl"), metrics.setting(run["path"], "agent", "kl", "dual")
     late = logged[logged.updates > (1 - SETTLED) * logged.updates.max()]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from results.load import Results
+    from results.reading.load import Results
     from results.tables import Sheet
 
 Cell = dict[str, Any]  # a row of the long form
@@ -32,9 +32,10 @@ BEST = "Bold: the best of its column, different from every other training noise 
 
 
 def make(results: Results, rng: np.random.Generator, reps: int, confidence: float, interval: str = "t") -> pd.DataFrame:
-    """The long form of `results.robustness.table`, in reading order. `interval`: t, or normal as older tables have it."""
+    """The long form of `analyses.robustness.table`, in reading order. `interval`: t, or normal as older tables have it."""
     from harness.errors import unknown
-    from results import robustness, style
+    from results import style
+    from results.analyses import robustness
 
     if interval not in ("t", "normal"):
         raise unknown("interval", interval, ("t", "normal"))
@@ -63,7 +64,7 @@ def sheets(long: pd.DataFrame) -> list[Sheet]:
 def _grid(cells: list[Cell], random: list[Cell]) -> Iterator[Sheet]:
     """The sheets of one setting's cells, in reading order; beside them the random agent's of the task, each noise once."""
     from results import style
-    from results.cells import FLAGS
+    from results.scoring.cells import FLAGS
     from results.tables import Sheet
 
     key = cells[0]
@@ -88,7 +89,7 @@ def _grid(cells: list[Cell], random: list[Cell]) -> Iterator[Sheet]:
 
 def _returns(cells: list[Cell], tested: list[str], random: list[Cell]) -> tuple[list[list[str]], list[str]]:
     """Rows and notes of the scores, with the random agent's row beneath."""
-    from results.cells import FLAGS, ON_RETENTION
+    from results.scoring.cells import FLAGS, ON_RETENTION
 
     named = _letters([*cells, *random], without=ON_RETENTION)
     decimals = 2 if max(map(abs, _known(cells, "mean")), default=1) >= 1 else 4

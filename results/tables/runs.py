@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from results.load import Results
+    from results.reading.load import Results
     from results.tables import Sheet
 
 AXES = ["task", "agent", "ablation", "train_noise", "seed", "study", "preset", "size", "precision", "steps", "variant"]
@@ -22,7 +22,8 @@ def make(results: Results, rng: np.random.Generator, reps: int, confidence: floa
 
     `wall_seconds` runs from the start to the last sign of life. Nothing is random here; the options change nothing.
     """
-    from results import load, style
+    from results import style
+    from results.reading import load
 
     table = load.runs(results).rename(columns={"train_seed": "seed"})
     table["_noise"] = table.train_noise.map(style.noise_order)

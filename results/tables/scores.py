@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from results.load import Results
+    from results.reading.load import Results
     from results.tables import Sheet
 
 
 def make(results: Results, rng: np.random.Generator, confidence: float, final: str | None = None) -> pd.DataFrame:
-    """The long form of `results.scores.table`. Nothing is random here; `rng` changes nothing."""
-    from results import scores
+    """The long form of `analyses.scores.table`. Nothing is random here; `rng` changes nothing."""
+    from results.analyses import scores
 
     return scores.table(results, confidence, final)
 
@@ -46,7 +46,7 @@ def _sheet(name: str, rows: pd.DataFrame) -> Sheet:
 
 
 def _notes(rows: pd.DataFrame, named: dict[str, str], marked: bool) -> Iterator[str]:
-    from results.scores import FLAGS
+    from results.analyses.scores import FLAGS
 
     yield (
         f"Unit: return. Mean over training runs, n = {count(rows.runs)} runs per cell; brackets: {level(rows)} interval, "

@@ -11,17 +11,17 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from results.load import Results
+    from results.reading.load import Results
     from results.tables import Sheet
 
 SHOWN = ("mean", "median", "iqm", "capped_mean")  # csv and json hold all
 
 
 def make(results: Results, rng: np.random.Generator, reps: int, confidence: float) -> pd.DataFrame:
-    """The long form of `results.comparison.sensitivity`."""
-    from results import comparison
+    """The long form of `analyses.sensitivity.table`."""
+    from results.analyses import sensitivity
 
-    return comparison.sensitivity(results, rng, reps, confidence)
+    return sensitivity.table(results, rng, reps, confidence)
 
 
 def sheets(long: pd.DataFrame) -> list[Sheet]:
@@ -48,7 +48,7 @@ def _cell(cell: dict) -> str:
 
 
 def _notes(rows: pd.DataFrame, named: dict[str, str]) -> Iterator[str]:
-    from results.comparison import FLAGS
+    from results.analyses.sensitivity import FLAGS
 
     yield (
         f"Unit: normalised score, 0 and 1 = {listed(rows.normaliser)}. n: `runs`, training runs with a score by that rule. "

@@ -11,15 +11,15 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from results.load import Results
+    from results.reading.load import Results
     from results.tables import Sheet
 
 
 def make(results: Results, rng: np.random.Generator, final: str | None = None) -> pd.DataFrame:
-    """The long form of `results.spread.table`. Nothing is random here; `rng` changes nothing."""
-    from results import spread
+    """The long form of `analyses.variance.table`. Nothing is random here; `rng` changes nothing."""
+    from results.analyses import variance
 
-    return spread.table(results, final)
+    return variance.table(results, final)
 
 
 def sheets(long: pd.DataFrame) -> list[Sheet]:
@@ -41,8 +41,8 @@ def sheets(long: pd.DataFrame) -> list[Sheet]:
 
 
 def _notes(rows: pd.DataFrame, named: dict[str, str]) -> Iterator[str]:
-    from results.load import FINAL
-    from results.spread import FLAGS
+    from results.analyses.variance import FLAGS
+    from results.reading.load import FINAL
 
     yield (
         f"Unit: return. n = {count(rows.seeds)} training runs, {count(rows.episodes)} episodes of all runs together. "

@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 
 from harness.errors import BadInput
-from results import intervals, load, measures
-from results.cells import KEY, Cell, select
-from results.statistics import contrasts
+from results.reading import load
+from results.scoring import estimates
+from results.scoring.cells import KEY, Cell, select
+from results.statistics import contrasts, intervals
 
 CONTRACT = ["task", "agent", "ablation", "train_noise", "eval_noise", "seeds", "episodes", "mean", "ci_low", "ci_high"]
 CONTRACT += ["interval", "retention", "retention_low", "retention_high", "flags"]
@@ -40,7 +41,7 @@ def table(
     if not cells:
         raise BadInput("None of these runs holds or plans evaluation episodes; `table curves` shows training.")
     boot = intervals.Bootstrap(rng, reps)
-    randoms = {task: measures.random_play(task, cells) for task in {cell.key["task"] for cell in cells}}
+    randoms = {task: estimates.random_play(task, cells) for task in {cell.key["task"] for cell in cells}}
     rows = [row for some in _batches(cells) for row in _rows(some, randoms, boot, confidence, quantile)]
     return pd.DataFrame(rows, columns=COLUMNS).assign(best=_best(cells, confidence))
 
@@ -79,7 +80,7 @@ def _batches(cells: list[Cell], size: int = 128) -> Iterator[list[Cell]]:
 
 
 def _rows(
-    cells: list[Cell], randoms: dict[str, measures.Random], boot: intervals.Bootstrap, confidence: float, quantile: str
+    cells: list[Cell], randoms: dict[str, estimates.Random], boot: intervals.Bootstrap, confidence: float, quantile: str
 ) -> Iterator[dict[str, Any]]:
     cleans = {cell.group: cell for cell in cells if cell.key["eval_noise"] == "clean"}
     boots = {
@@ -133,7 +134,7 @@ def _score(cell: Cell, boots: dict[tuple, Sequence[float]], confidence: float, q
     return row | {"boot_low": boot[0], "boot_high": boot[1]}
 
 
-def _defined(cell: Cell, clean: Cell | None, random: measures.Random, scores: dict[tuple, dict]) -> bool:
+def _defined(cell: Cell, clean: Cell | None, random: estimates.Random, scores: dict[tuple, dict]) -> bool:
     """Whether retention is; the reasons against it become flags of the cell. Of random play itself it is 0 / 0."""
     if cell.key["agent"] == "random":
         return False
@@ -145,25 +146,25 @@ def _defined(cell: Cell, clean: Cell | None, random: measures.Random, scores: di
     # Also where the clean interval is unknown: then nothing says that there is skill to lose.
     if touches := random.source and not scores[clean.name]["ci_low"] > random.mean:
         cell.flag("clean_touches_random")
-    return bool(random.source) and not touches and bool(measures.common_seeds([cell, clean]))
+    return bool(random.source) and not touches and bool(estimates.common_seeds([cell, clean]))
 
 
-def _advantage(clean: Cell, random: measures.Random, confidence: float) -> float:
+def _advantage(clean: Cell, random: estimates.Random, confidence: float) -> float:
     """The lower end of clean minus random score, of which both are uncertain; NaN where nothing was measured."""
     if not clean.seeds:
         return np.nan
-    return measures.estimate([clean], random, lambda scores, play: scores[0] - play, confidence)[1]
+    return estimates.estimate([clean], random, lambda scores, play: scores[0] - play, confidence)[1]
 
 
-def _retention(cell: Cell, clean: Cell, random: measures.Random, advantage: float, confidence: float) -> dict[str, float]:
+def _retention(cell: Cell, clean: Cell, random: estimates.Random, advantage: float, confidence: float) -> dict[str, float]:
     """(S_noise - S_random) / (S_clean - S_random) over the seeds that have both, paired within each model."""
     if advantage <= 0:  # it may be nothing: no share of it can be told
         cell.flag("clean_touches_random")
         return {}
-    seeds = measures.common_seeds([clean, cell])
+    seeds = estimates.common_seeds([clean, cell])
     if len(seeds) < max(len(cell.seeds), len(clean.seeds)):
         cell.flag("fewer_common_seeds")
-    if not measures.paired_episodes([clean, cell], seeds):
+    if not estimates.paired_episodes([clean, cell], seeds):
         cell.flag("unpaired")
-    retention = measures.estimate([clean, cell], random, measures.retention, confidence)
+    retention = estimates.estimate([clean, cell], random, estimates.retention, confidence)
     return dict(zip(["retention", "retention_low", "retention_high"], retention, strict=True))

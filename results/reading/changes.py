@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from harness import rundir
-from results import rows
+from results.reading import rows
 
 READ = ("config.json", "state.json", "episodes.jsonl", "metrics.jsonl", "done")  # what tables and figures read of a run
 

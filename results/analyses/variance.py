@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from results import benchmarks, cells, finals, load, scores
+from results import benchmarks
+from results.reading import load
+from results.scoring import cells, run_scores, score_rules
 from results.statistics.components import components
 
 COLUMNS = ["task", "method", "seeds", "episodes", "seed_sd", "episode_sd", "icc", "design_effect", "mean", "unit"]
@@ -27,16 +29,16 @@ def table(results: load.Results, final: str | None = None) -> pd.DataFrame:
     Evaluation episodes without noise where there are any, else the training points of the rule POINTS.
     """
     runs, _ = cells.distinct(results.runs)
-    runs = runs.assign(method=scores.methods(runs))
+    runs = runs.assign(method=run_scores.methods(runs))
     own = load.final_episodes(results)
     own = own[(own.noise == "clean") & np.isfinite(own["return"])]
-    training = scores.training_points(results, runs)
+    training = run_scores.training_points(results, runs)
     rows = []
     for name, some in runs.groupby("benchmark", sort=True):
         evaluated = bool(len(some[some.done])) and some[some.done].path.isin(own.path).all()
-        rule = finals.check(final) or (load.FINAL if evaluated else POINTS)
+        rule = score_rules.check(final) or (load.FINAL if evaluated else POINTS)
         benchmark = benchmarks.get(name)
-        points = own if rule == load.FINAL else finals.select(rule, training[training.path.isin(some.path)], benchmark)
+        points = own if rule == load.FINAL else score_rules.select(rule, training[training.path.isin(some.path)], benchmark)
         returns = {path: values.to_numpy() for path, values in points.groupby("path")["return"]}
         for (task, method), group in some.groupby(["task", "method"], sort=True):
             models = [returns[path] for path in group.path if path in returns]

@@ -11,8 +11,11 @@ import numpy as np
 import pandas as pd
 
 from harness.errors import BadInput
-from results import cells, intervals, load, references
+from results.benchmarks import references
 from results.importers import dreamerv3
+from results.reading import load
+from results.scoring import cells
+from results.statistics import intervals
 
 MOST_BINS = 40
 IMPORTED = "imported"  # the preset of runs that others made

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from harness.errors import unknown
-from results import load
 from results.benchmarks import Benchmark
+from results.reading import load
 
 BINS = 30  # of the budget, as in the learning curves that DreamerV3's own plots show
 POINTS = 10

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from results import references
+from results.benchmarks import references
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,11 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import pandas as pd
 
-from results import benchmarks, cells, finals, intervals, load
-from results.statistics import contrasts
+from results import benchmarks
+from results.reading import load
+from results.scoring import cells, score_rules
 from results.statistics.strata import Strata
 
-COLUMNS = ["benchmark", "task", "method", "runs", "runs_missing", "score", "ci_low", "ci_high", "normalized"]
-COLUMNS += ["normalized_low", "normalized_high", "best", "interval", "confidence", "final", "normaliser", "flags"]
 RUN = ["benchmark", "task", "method", "path", "train_seed", "done", "score", "normalized", "final", "recent"]
 RUN += ["recent_normalized", "repeats"]
 TOLD_APART_BY = ["study", "preset", "size", "precision", "steps", "variant"]  # named only where methods differ in them
@@ -56,7 +55,7 @@ def of_runs(results: load.Results, final: str | None = None) -> pd.DataFrame:
 
     score: return, NaN where missing; final: the rule; recent: mean of the run's last 10 points, whatever the rule.
 
-    final: one of finals.NAMES. Default, per benchmark: the runs' own evaluation, or, where a run that is done has none but
+    final: one of score_rules.NAMES. Default, per benchmark: the runs' own evaluation, or, where a run that is done has none but
     training points, the benchmark's rule, which is made for those.
     """
     return next(by_rules(results, [final]))
@@ -96,56 +95,6 @@ def strata(scored: pd.DataFrame) -> dict[tuple[str, str], Strata]:
     return {key: Strata.of(found[key]) for key in sorted(found)}
 
 
-def table(results: load.Results, confidence: float = 0.95, final: str | None = None) -> pd.DataFrame:
-    """One row per task and method with COLUMNS: mean over runs of run scores, Student's t interval over runs.
-
-    runs: those in the score; runs_missing: those without one. A single run has no interval. best: of its task, by
-    contrasts that support it.
-    """
-    scored = of_runs(results, final)
-    rows = [_row(key, some, confidence) for key, some in scored.groupby(["benchmark", "task", "method"], sort=True)]
-    return pd.DataFrame(rows, columns=COLUMNS).assign(best=_best(scored, confidence))
-
-
-def _best(scored: pd.DataFrame, confidence: float) -> list[bool]:
-    """Whether a method is the best of its task, by contrasts that support it; in the order of `table`."""
-    found = []
-    for _, runs in scored.groupby(["benchmark", "task"], sort=True):
-        groups = [own.score.dropna().to_numpy() for _, own in runs.groupby("method", sort=True)]
-        measured = [group for group in groups if len(group)]
-        place = contrasts.best(measured, confidence)
-        found += [place is not None and group is measured[place] for group in groups]
-    return found
-
-
-def _row(key: tuple[str, str, str], runs: pd.DataFrame, confidence: float) -> dict:
-    values = runs.score.dropna().to_numpy()
-    benchmark = benchmarks.get(key[0])
-    low, high = benchmark.ends(key[1])
-    score, *ends = intervals.mean_interval(values, confidence)
-    normalized = [(value - low) / (high - low) for value in (score, *ends)]
-    row = dict(zip(["benchmark", "task", "method"], key, strict=True))
-    row |= {"runs": len(values), "runs_missing": len(runs) - len(values), "score": score}
-    row |= dict(
-        zip(["ci_low", "ci_high", "normalized", "normalized_low", "normalized_high"], [*ends, *normalized], strict=True)
-    )
-    row |= {"interval": "t-runs" if len(values) > 1 else "", "confidence": confidence, "final": runs.final.iloc[0]}
-    return row | {"normaliser": benchmark.normaliser, "flags": ";".join(_flags(runs, ends, low != low))}
-
-
-def _flags(runs: pd.DataFrame, ends: list[float], unknown: bool) -> Iterator[str]:
-    known = runs.score.notna()
-    if known.sum() == 1:
-        yield "one_run"
-    yield from missing(runs)
-    if runs.repeats.any():
-        yield f"duplicate_seed:{int(runs.repeats.sum())}"
-    if unknown:
-        yield "no_normaliser"
-    if ends[0] == ends[1]:
-        yield "no_spread"
-
-
 def missing(runs: pd.DataFrame) -> Iterator[str]:
     """Flags about runs that are in no number: how many, how many lead the others of their task, how many are not done."""
     if count := int(runs.score.isna().sum()):
@@ -168,7 +117,7 @@ def _prepared(runs: pd.DataFrame, points: pd.DataFrame) -> tuple[pd.DataFrame, p
     benchmark = benchmarks.get(runs.benchmark.iloc[0])
     ends = {task: benchmark.ends(task) for task in runs.task.unique()}
     low, high = (runs.task.map({task: both[i] for task, both in ends.items()}).astype(float) for i in (0, 1))
-    recent = runs.path.map(finals.scores("last 10 points", points, benchmark)).astype(float)
+    recent = runs.path.map(score_rules.scores("last 10 points", points, benchmark)).astype(float)
     return runs.assign(low=low, high=high, recent=recent, recent_normalized=(recent - low) / (high - low)), points
 
 
@@ -177,6 +126,6 @@ def _scored(runs: pd.DataFrame, points: pd.DataFrame, final: str | None) -> pd.D
     benchmark = benchmarks.get(runs.benchmark.iloc[0])
     unevaluated = runs[runs.done & runs.evaluated.isna()]
     rule = final or (benchmark.final if unevaluated.path.isin(points.path).any() else load.FINAL)
-    by_points = finals.scores(rule, points, benchmark) if rule != load.FINAL else None
+    by_points = score_rules.scores(rule, points, benchmark) if rule != load.FINAL else None
     score = runs.evaluated if by_points is None else runs.path.map(by_points).astype(float)
     return runs.assign(score=score, normalized=(score - runs.low) / (runs.high - runs.low), final=rule)

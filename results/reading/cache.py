@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from results.rows import Columns, Key
+from results.reading.rows import Columns, Key
 
 VERSION = 1
 LEAST = 1 << 20  # bytes of new rows from which on they are worth a file

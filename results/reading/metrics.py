@@ -10,7 +10,7 @@ from harness.rundir import RunDir
 if TYPE_CHECKING:
     import pandas as pd
 
-    from results.load import Results
+    from results.reading.load import Results
 
 
 def rows(results: Results, names: Sequence[str], needed: str) -> pd.DataFrame:

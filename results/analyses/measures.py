@@ -12,10 +12,13 @@ import numpy as np
 import pandas as pd
 
 from harness.errors import unknown
-from results import intervals, load, measures, robustness, style
-from results.cells import GROUP, Cell, select
-from results.measures import Random
-from results.statistics import contrasts, jackknife
+from results import style
+from results.analyses import robustness
+from results.reading import load
+from results.scoring import estimates
+from results.scoring.cells import GROUP, Cell, select
+from results.scoring.estimates import Random
+from results.statistics import contrasts, intervals, jackknife
 
 COLUMNS = ["task", "agent", "ablation", "train_noise", "measure", "eval_noise", "value", "ci_low", "ci_high", "interval"]
 COLUMNS += ["seeds", "reference", "flags", "confidence", "final", *(axis for axis in GROUP if axis not in COLUMNS)]
@@ -61,7 +64,7 @@ def table(
     root, settings, rows = int(rng.integers(2**63)), defaultdict(dict), []
     for cell in cells:
         settings[cell.group][cell.key["eval_noise"]] = cell
-    randoms = {task: measures.random_play(task, cells) for task in {cell.key["task"] for cell in cells}}
+    randoms = {task: estimates.random_play(task, cells) for task in {cell.key["task"] for cell in cells}}
     for group, own in settings.items():
         key = dict(zip(GROUP, group, strict=True))
         if "clean" not in own or len(own) < 2 or key["agent"] == "random":
@@ -79,15 +82,15 @@ def table(
 def _of_setting(own: dict[str, Cell], random: Random, confidence: float) -> Iterator[dict[str, Any]]:
     clean, noises = own["clean"], [noise for noise in own if noise != "clean"]
     all_cells = [clean, *(own[noise] for noise in noises)]
-    seeds = measures.common_seeds(all_cells)
+    seeds = estimates.common_seeds(all_cells)
     if not seeds:
         return
     base = {"seeds": len(seeds), "interval": "t-runs, jackknife", "flags": "one_seed" if len(seeds) == 1 else ""}
     if len(seeds) == 1:
         base["interval"] = "t-episodes-one-model, jackknife"
 
-    def row(name: str, cells: list[Cell], of: measures.Measure, noise: str = "") -> dict[str, Any]:
-        value, low, high = measures.estimate(cells, random, of, confidence)
+    def row(name: str, cells: list[Cell], of: estimates.Measure, noise: str = "") -> dict[str, Any]:
+        value, low, high = estimates.estimate(cells, random, of, confidence)
         return base | {"measure": name, "eval_noise": noise, "value": value, "ci_low": low, "ci_high": high}
 
     yield row("relative performance", all_cells, lambda scores, _: scores[1:].mean(axis=0) / scores[0])
@@ -113,14 +116,14 @@ def _skill(clean: Cell, random: Random, confidence: float) -> str:
     """'' where the clean score is beyond the random score's reach, else the flag that says why no share can be told."""
     if not random.source:
         return "no_random"
-    _, low, _ = measures.estimate([clean], random, lambda scores, play: scores[0] - play, confidence)
+    _, low, _ = estimates.estimate([clean], random, lambda scores, play: scores[0] - play, confidence)
     return "" if low > 0 else "clean_touches_random"
 
 
 def _worst(cells: list[Cell], noises: list[str], confidence: float) -> dict[str, Any]:
     """Lowest mean; its interval is that of the lowest expected score: all intervals hold at once (Bonferroni)."""
     nominal = 1 - (1 - confidence) / len(cells)
-    ends = [measures.estimate([cell], Random(0.0), lambda s, _: s[0], nominal) for cell in cells]
+    ends = [estimates.estimate([cell], Random(0.0), lambda s, _: s[0], nominal) for cell in cells]
     lowest = int(np.argmin([value for value, _, _ in ends]))
     low, high = (min(column) for column in list(zip(*ends, strict=True))[1:])
     return {"measure": "worst", "eval_noise": noises[lowest], "value": ends[lowest][0], "ci_low": low, "ci_high": high}
@@ -139,7 +142,7 @@ def _half(curve: list[Cell], at: np.ndarray, random: Random, confidence: float, 
     weights[np.arange(len(strengths)), right - 1] = 1 - share
     weights[np.arange(len(strengths)), right] += share
     weights[:, 0] -= 0.5
-    value, low, high = measures.linear(curve, random, weights, -0.5, confidence)
+    value, low, high = estimates.linear(curve, random, weights, -0.5, confidence)
     below, held = np.flatnonzero(value <= 0), np.flatnonzero((low <= 0) & (high >= 0))
     reached = strengths[below[0]] if len(below) else np.nan
     if len(below) and below[0] > 0:
@@ -176,7 +179,7 @@ def _mce(own: dict[str, Cell], other: dict[str, Cell] | None, confidence: float)
     member = np.array([[family == one for family in families] for one in dict.fromkeys(families)], float)
     theirs = [other["clean"], *(other[noise] for noise in noises)]
     ours = [own[noise] for noise in noises]
-    seeds = [measures.common_seeds(cells) for cells in (ours, theirs)]
+    seeds = [estimates.common_seeds(cells) for cells in (ours, theirs)]
     if not all(seeds):
         return None
 

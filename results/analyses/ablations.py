@@ -11,7 +11,9 @@ import numpy as np
 import pandas as pd
 
 from harness.errors import unknown
-from results import benchmarks, cells, load, scores
+from results import benchmarks
+from results.reading import load
+from results.scoring import cells, run_scores
 from results.statistics import contrasts
 from results.statistics.contrasts import Contrast
 
@@ -71,7 +73,7 @@ def table(
 
 def _scores(results: load.Results, final: str | None) -> pd.DataFrame:
     """One row per run: SETTING, task, ablation, metric, value, normalized, done, final."""
-    scored = scores.of_runs(results, final)
+    scored = run_scores.of_runs(results, final)
     axes = results.runs.set_index("path")[[axis for axis in (*SETTING, "ablation")]]
     scored = scored.join(axes, on="path").assign(metric=SCORE, value=scored.score)
     scored = scored[scored.agent != "random"]

@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from results import benchmarks, cells, comparison, intervals, load, scores
-from results.statistics import aggregates
+from results import benchmarks
+from results.analyses import _methods
+from results.reading import load
+from results.scoring import cells, run_scores
+from results.statistics import aggregates, intervals
 from results.statistics.strata import Strata
 
 BINS = 30
@@ -29,8 +32,8 @@ def table(
     or to the last point where none is registered.
     """
     runs, _ = cells.distinct(results.runs)
-    runs = runs.assign(method=scores.methods(runs))
-    points, root, rows = scores.training_points(results, runs), int(rng.integers(2**63)), []
+    runs = runs.assign(method=run_scores.methods(runs))
+    points, root, rows = run_scores.training_points(results, runs), int(rng.integers(2**63)), []
     for name, of_benchmark in points.groupby("benchmark", sort=True):
         benchmark = benchmarks.get(name)
         ends = pd.DataFrame([benchmark.ends(task) for task in of_benchmark.task], of_benchmark.index, ["low", "high"])
@@ -46,7 +49,7 @@ def table(
                 at = {"frames_low": (place - 1) * width, "frames": place * width, "normaliser": benchmark.normaliser}
                 row = {"benchmark": name, "method": method, "runs": len(strata.values), "tasks": len(strata.tasks)} | total
                 row |= {"complete": row["tasks"] == row["tasks_of"], "confidence": confidence, "reps": reps} | at
-                stream = comparison.stream(root, name, method, str(place))
+                stream = _methods.stream(root, name, method, str(place))
                 rows += [row | number for number in _numbers(strata, stream, metrics, reps, confidence)]
     return pd.DataFrame(rows, columns=COLUMNS)
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from results import references
-from results.cells import Cell, random_returns
+from results.benchmarks import references
+from results.scoring.cells import Cell, random_returns
 from results.statistics import jackknife
 
 # (scores under K noises (K, R), score of random play (R,)) -> (R,)

@@ -18,8 +18,9 @@ import pandas as pd
 
 from harness import rundir
 from harness.errors import BadInput
-from results import benchmarks, importers, rows
-from results.cache import Cache
+from results import benchmarks, importers
+from results.reading import rows
+from results.reading.cache import Cache
 
 # What defines a run beside its training seed. `variant` names every other setting in which otherwise equal runs differ.
 AXES = ["study", "task", "agent", "preset", "size", "precision", "steps", "variant", "ablation", "train_noise"]
@@ -45,7 +46,7 @@ def load(roots: Iterable[Path | str]) -> Results:
     """Read every run at or below the roots. The order of roots, runs and rows makes no difference.
 
     A root may be a file: a stored table (`export csv`, `stored`), an archive (`export archive`) or a DreamerV3 score file,
-    unpacked until the process ends. Rows that were read before come from a root's cache (`results.cache`). Runs may be
+    unpacked until the process ends. Rows that were read before come from a root's cache (`reading.cache`). Runs may be
     writing meanwhile.
     """
     roots = list(map(Path, roots))

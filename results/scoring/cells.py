@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from results import load
+from results.reading import load
 
 GROUP = [*load.AXES, "policy"]  # equal for all runs of a cell, whatever the evaluation noise
 KEY = [*GROUP, "eval_noise"]

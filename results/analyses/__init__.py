@@ -1,0 +1,1 @@
+"""One module per question, named like its table and its plot."""
