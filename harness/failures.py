@@ -1,4 +1,4 @@
-"""Why attempts at a run failed: what kind of failure, how often the same, and whether another attempt makes sense."""
+"""Why attempts at a run failed: the kind of failure, how often the same one came, and whether to try again."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 
 from harness.rundir import RunDir
 
-TIMES = 3  # the same failure so often in a row, and the run is left `failed`
-KEPT = 10  # failures in state.json
-LAST = 3  # lines of the log that are shown for a failure
+MAX_REPEATS = 3  # after the same failure so often in a row the run is left `failed`
+MAX_RECORDS = 10  # failures in state.json
+TAIL_LINES = 3  # lines of the log that are shown for a failure
 
-# What is looked for in the reason and the log's last lines, the first match counts; and what mends it.
+# Kind -> (pattern, remedy). The patterns are searched in the reason and in the log's last lines; the first match counts.
 KINDS: dict[str, tuple[str, str]] = {
     "memory": (
         r"MemoryError|OutOfMemory|out of memory|OUT_OF_MEMORY|can't allocate memory|Cannot allocate memory|oom.kill",
@@ -41,38 +41,39 @@ def classify(reason: str, log: str = "") -> str:
     return BUG[0]
 
 
-def cure(kind: str) -> str:
+def remedy(kind: str) -> str:
+    """What the user can do against a kind of failure."""
     return KINDS[kind][1] if kind in KINDS else BUG[1]
 
 
-def note(run: RunDir, reason: str) -> bool:
-    """Write a failed attempt into state.json -> whether to try again: not after the same reason `TIMES` times in a row."""
+def record_failure(run: RunDir, reason: str) -> bool:
+    """Write a failed attempt into state.json -> whether to try again: not after `MAX_REPEATS` equal reasons in a row."""
     state = run.state
-    kind = classify(reason, tail(run.path / "log.txt", 30))
+    kind = classify(reason, read_tail(run.path / "log.txt", 30))
     entry = {"kind": kind, "reason": reason, "attempt": state["attempt"], "host": state.get("host"), "job": state.get("job")}
-    failures = [*state.get("failures", []), entry | {"at": round(time.time(), 3)}][-KEPT:]
-    same = len(failures) - next((i for i in range(len(failures), 0, -1) if failures[i - 1]["reason"] != reason), 0)
-    again = same < TIMES
-    message = reason if again else f"{reason} ({same} times in a row)"
-    run.set_state(state="queued" if again else "failed", failures=failures, message=message)
-    return again
+    failures = [*state.get("failures", []), entry | {"at": round(time.time(), 3)}][-MAX_RECORDS:]
+    repeats = len(failures) - next((i for i in range(len(failures), 0, -1) if failures[i - 1]["reason"] != reason), 0)
+    retry = repeats < MAX_REPEATS
+    message = reason if retry else f"{reason} ({repeats} times in a row)"
+    run.set_state(state="queued" if retry else "failed", failures=failures, message=message)
+    return retry
 
 
-def forget(run: RunDir, **changes: Any) -> None:
-    """A fresh start for a run that was left: its failures stay on record but count no more."""
+def reset_failures(run: RunDir, **changes: Any) -> None:
+    """Queue a failed run again: its failures stay on record but no longer count."""
     state = run.state
-    earlier = [*state.get("earlier_failures", []), *state.get("failures", [])][-KEPT:]
+    earlier = [*state.get("earlier_failures", []), *state.get("failures", [])][-MAX_RECORDS:]
     run.set_state(state="queued", message="", failures=[], earlier_failures=earlier, **changes)
 
 
-def where(run: RunDir) -> str:
-    """The newest checkpoint by name, part of the reason of a kill: with progress in between it is not the same failure."""
+def progress_phrase(run: RunDir) -> str:
+    """The newest checkpoint by name. It is part of the reason of a kill: after more progress it is another failure."""
     steps = sorted(path.name for path in (run.path / "checkpoint").glob("step-*") if not path.name.endswith(".tmp"))
     return f"after {steps[-1]}" if steps else "before its first checkpoint"
 
 
-def tail(path: Path, lines: int = LAST) -> str:
-    """The last lines of a log; nothing where there is none."""
+def read_tail(path: Path, lines: int = TAIL_LINES) -> str:
+    """The last non-empty lines of a log; "" where there is no log."""
     try:
         with open(path, "rb") as file:
             file.seek(max(0, path.stat().st_size - 16_384))

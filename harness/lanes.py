@@ -25,7 +25,7 @@ import numpy as np
 
 from agents.protocol import Arrays, Space, Spec
 from harness.errors import BadInput, RunFailed
-from harness.stop import NAMES
+from harness.stop import SIGNALS
 from harness.vector import FLAGS, Lane, Vector
 
 ALIGNED = 64  # bytes: no two arrays share a cache line
@@ -112,7 +112,7 @@ class _Process:
         self._pipe, theirs = Pipe()
         files = (theirs.fileno(), board[0])
         command = [sys.executable, "-m", "harness.lanes", str(theirs.fileno())]
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, [getattr(signal, name) for name in NAMES])  # it inherits that
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # it inherits that
         try:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=files)
         finally:

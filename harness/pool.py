@@ -1,4 +1,4 @@
-"""A bounded pool of runs on this machine: a process each, a bar each, and one Ctrl-C that stops them all after a checkpoint."""
+"""A bounded pool of runs on this machine: one process and one progress bar each. Ctrl-C stops all runs after a checkpoint."""
 
 from __future__ import annotations
 
@@ -9,68 +9,76 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from harness import failures
 from harness.rundir import RunDir
 from harness.stop import Stop
 
-POLL = 0.2  # seconds
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+POLL = 0.2  # seconds between two looks at the workers
 LINE_EVERY = 15.0  # seconds between plain progress lines of one run
-EXIT = {"done": 0, "failed": 1, "diverged": 1, "busy": 3, "preempted": 75}  # of a worker process
+EXIT_STATUS = {"done": 0, "failed": 1, "diverged": 1, "busy": 3, "preempted": 75}  # of a worker process, by the run's state
+
+Worker = subprocess.Popen[bytes]
 
 
-def drive(
-    runs: Sequence[RunDir], *, parallel: int, arguments: Sequence[str], stop: Stop, again: bool = False
+def run_all(
+    runs: Sequence[RunDir], *, parallel: int, arguments: Sequence[str], stop: Stop, retry: bool = False
 ) -> dict[RunDir, str]:
-    """Run each directory in a process of its own, `parallel` at a time, in order. Returns how each ended.
+    """Run each directory in a process of its own, `parallel` at a time, in order -> the final state of each.
 
-    `arguments` go to every worker (`python -m harness work RUN ...`). A stop is passed on to the workers, which
-    checkpoint; what had not begun stays `queued`. With `again` a run that failed goes to the end of the queue, until it
-    has failed the same way three times (`harness.failures`).
+    `arguments` go to every worker (`python -m harness work RUN ...`). A request to stop is passed on to the workers, which
+    write a checkpoint; runs that have not started stay `queued`. With `retry` a failed run goes to the end of the queue,
+    until it has failed the same way three times (`harness.failures`).
     """
-    waiting, going, ended = list(runs), {}, {}
-    stopping = False
-    with _show(len(runs)) as show:
-        while going or (waiting and not stop.asked):
-            while waiting and len(going) < parallel and not stop.asked:
-                run = waiting.pop(0)
-                going[run] = _start(run, arguments)
-                show.begin(run)
-            if stop.asked and not stopping:
+    queue, stopping = list(runs), False
+    workers: dict[RunDir, Worker] = {}
+    states: dict[RunDir, str] = {}
+    with _progress(len(runs)) as progress:
+        while workers or (queue and not stop.reason):
+            while queue and len(workers) < parallel and not stop.reason:
+                run = queue.pop(0)
+                workers[run] = _start_worker(run, arguments)
+                progress.start(run)
+            if stop.reason and not stopping:
                 stopping = True
-                show.say("Stopping after a checkpoint; press Ctrl-C again to stop at once.")
-                for process in going.values():
-                    process.send_signal(signal.SIGTERM)
-            for run, process in list(going.items()):
-                code = process.poll()
-                if code is not None:
-                    del going[run]
-                    ended[run] = _ending(run, code)
-                    show.end(run, ended[run])
-                    if again and _again(run, ended[run]):
-                        waiting.append(run)
-                else:
-                    show.update(run)
+                progress.print("Stopping after a checkpoint; press Ctrl-C again to stop at once.")
+                for worker in workers.values():
+                    worker.send_signal(signal.SIGTERM)
+            for run, worker in list(workers.items()):
+                status = worker.poll()
+                if status is None:
+                    progress.update(run)
+                    continue
+                del workers[run]
+                states[run] = _final_state(run, status)
+                progress.finish(run, states[run])
+                if retry and _needs_retry(run, states[run]):
+                    queue.append(run)
             try:
                 time.sleep(POLL)
             except KeyboardInterrupt:
-                for process in going.values():
-                    process.kill()
+                for worker in workers.values():
+                    worker.kill()
                 raise
-    return ended
+    return states
 
 
-def _again(run: RunDir, state: str) -> bool:
-    """Whether a run that ended like this gets another attempt here (not begun any more where a stop was asked for)."""
+def _needs_retry(run: RunDir, state: str) -> bool:
+    """Whether a run with this final state gets another attempt here. A failure is recorded on the way."""
+    if state == "preempted":
+        return True
     try:
-        return state == "preempted" or (state == "failed" and failures.note(run, run.state["message"] or "no reason given"))
+        return state == "failed" and failures.record_failure(run, run.state["message"] or "no reason given")
     except OSError as error:
         print(f"{run.path}: failure not recorded: {error}", file=sys.stderr)
         return False
 
 
-def _start(run: RunDir, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
+def _start_worker(run: RunDir, arguments: Sequence[str]) -> Worker:
     with open(run.path / "log.txt", "ab") as log:
         command = [sys.executable, "-m", "harness", "work", str(run.path), "--parent", str(os.getpid())]
         command += ["--command", shlex.join(sys.argv), *arguments]
@@ -78,15 +86,15 @@ def _start(run: RunDir, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
 
 
-def _ending(run: RunDir, code: int) -> str:
-    """The state that a finished worker left; a worker that died without leaving one is `failed`, with its reason."""
-    states = {number: state for state, number in EXIT.items() if state not in ("failed", "diverged")}
-    if code in states:
-        return states[code]
-    if code == 1 and run.state["state"] in ("failed", "diverged"):
+def _final_state(run: RunDir, status: int) -> str:
+    """The state that a worker left at its end; a worker that died before it could is `failed`, with the reason."""
+    states = {number: state for state, number in EXIT_STATUS.items() if state not in ("failed", "diverged")}
+    if status in states:
+        return states[status]
+    if status == 1 and run.state["state"] in ("failed", "diverged"):
         return run.state["state"]
-    why = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
-    message = f"worker ended without a word ({why}) {failures.where(run)}; log.txt has its last lines"
+    cause = f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
+    message = f"the worker process ended without a message ({cause}) {failures.progress_phrase(run)}; see the end of log.txt"
     try:
         run.set_state(state="failed", message=message)
     except OSError as error:
@@ -94,11 +102,28 @@ def _ending(run: RunDir, code: int) -> str:
     return "failed"
 
 
-def _show(total: int) -> Any:
-    return _Bars(total) if sys.stderr.isatty() else _Lines(total)
+class _Progress(Protocol):
+    """What the pool reports to: plain lines or bars."""
+
+    def __enter__(self) -> _Progress: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def print(self, text: str) -> None: ...
+
+    def start(self, run: RunDir) -> None: ...
+
+    def update(self, run: RunDir) -> None: ...
+
+    def finish(self, run: RunDir, state: str) -> None: ...
+
+
+def _progress(total: int) -> _Progress:
+    return _ProgressBars(total) if sys.stderr.isatty() else _ProgressLines(total)
 
 
 def _status(state: dict[str, Any]) -> str:
+    """The newest return and, during evaluation, how far it is."""
     parts = []
     if state.get("last_return") is not None:
         parts.append(f"return {state['last_return']:.4g}")
@@ -107,43 +132,49 @@ def _status(state: dict[str, Any]) -> str:
     return ", ".join(parts)
 
 
-class _Lines:
+def _reason(run: RunDir, state: str) -> str:
+    """`: message` of a run that is not done."""
+    message = run.state.get("message", "") if state != "done" else ""
+    return f": {message}" if message else ""
+
+
+class _ProgressLines:
     """Plain lines, for logs and pipes."""
 
     def __init__(self, total: int):
-        self._total, self._ended, self._said = total, 0, {}
+        self._total, self._finished = total, 0
+        self._last_line: dict[RunDir, tuple[float, int]] = {}  # time and step of a run's newest line
 
-    def __enter__(self) -> _Lines:
+    def __enter__(self) -> _ProgressLines:
         return self
 
     def __exit__(self, *_: object) -> None:
         pass
 
-    def say(self, text: str) -> None:
+    def print(self, text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
-    def begin(self, run: RunDir) -> None:
-        self._said[run] = (time.monotonic(), run.state.get("step", 0))
-        self.say(f"start {run.name}")
+    def start(self, run: RunDir) -> None:
+        self._last_line[run] = (time.monotonic(), run.state.get("step", 0))
+        self.print(f"start {run.name}")
 
     def update(self, run: RunDir) -> None:
-        said, before = self._said[run]
-        if time.monotonic() - said < LINE_EVERY:
+        last_time, last_step = self._last_line[run]
+        if time.monotonic() - last_time < LINE_EVERY:
             return
         state = run.state
         step, steps = state.get("step", 0), state.get("steps", run.config["steps"])
-        rate = (step - before) / (time.monotonic() - said)
-        self._said[run] = (time.monotonic(), step)
-        self.say(f"  {run.name}: step {step} of {steps}, {rate:.0f} steps/s {_status(state)}".rstrip())
+        rate = (step - last_step) / (time.monotonic() - last_time)
+        self._last_line[run] = (time.monotonic(), step)
+        self.print(f"  {run.name}: step {step} of {steps}, {rate:.0f} steps/s {_status(state)}".rstrip())
 
-    def end(self, run: RunDir, state: str) -> None:
-        self._ended += 1
-        message = run.state.get("message", "") if state != "done" else ""
-        self.say(f"{state} {run.name} ({self._ended} of {self._total})" + (f": {message}" if message else ""))
+    def finish(self, run: RunDir, state: str) -> None:
+        self._finished += 1
+        self.print(f"{state} {run.name} ({self._finished} of {self._total}){_reason(run, state)}")
 
 
-class _Bars:
-    """A live bar per run and one for the whole, on a terminal."""
+class _ProgressBars:
+    """A live bar per run and one for all runs, on a terminal."""
 
     def __init__(self, total: int):
         from rich.console import Console
@@ -159,20 +190,20 @@ class _Bars:
             console=Console(stderr=True),
             refresh_per_second=4,
         )
-        self._all = self._progress.add_task("runs", total=total, rate="", status="")
-        self._bars: dict[RunDir, Any] = {}
+        self._total_bar = self._progress.add_task("runs", total=total, rate="", status="")
+        self._bars: dict[RunDir, TaskID] = {}
 
-    def __enter__(self) -> _Bars:
+    def __enter__(self) -> _ProgressBars:
         self._progress.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
-    def say(self, text: str) -> None:
+    def print(self, text: str) -> None:
         self._progress.console.print(text)
 
-    def begin(self, run: RunDir) -> None:
+    def start(self, run: RunDir) -> None:
         steps = run.config["steps"]
         self._bars[run] = self._progress.add_task(
             run.name, total=steps, completed=run.state.get("step", 0), rate="", status="starting"
@@ -185,8 +216,7 @@ class _Bars:
         rate = f"{speed:.0f} steps/s" if speed else ""
         self._progress.update(bar, completed=state.get("step", 0), rate=rate, status=_status(state))
 
-    def end(self, run: RunDir, state: str) -> None:
+    def finish(self, run: RunDir, state: str) -> None:
         self._progress.remove_task(self._bars.pop(run))
-        self._progress.advance(self._all, 1 if state == "done" else 0)
-        message = run.state.get("message", "") if state != "done" else ""
-        self._progress.console.print(f"{state} {run.name}" + (f": {message}" if message else ""), highlight=False)
+        self._progress.advance(self._total_bar, 1 if state == "done" else 0)
+        self._progress.console.print(f"{state} {run.name}{_reason(run, state)}", highlight=False)

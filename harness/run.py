@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness import adapt, build, checkpoint, config, envs, provenance
-from harness.claim import Busy, Lost
+from harness.claim import ClaimLost, RunBusy
 from harness.config import EvaluateConfig, RunConfig
 from harness.env import Env
 from harness.errors import BadInput, RunFailed
@@ -50,7 +50,7 @@ def execute(run: RunDir, machine: Machine, stop: Stop) -> str:
     try:
         with run.claim():
             return _execute_claimed(run, machine, stop)
-    except (Busy, Lost) as error:
+    except (RunBusy, ClaimLost) as error:
         print(error, file=sys.stderr, flush=True)
         return "busy"
 
@@ -60,7 +60,7 @@ def _execute_claimed(run: RunDir, machine: Machine, stop: Stop) -> str:
     try:
         run.set_state(state="running", attempt=before["attempt"] + 1, started=before.get("started") or round(time.time(), 3))
         state, message = _execute(run, machine, stop)
-    except Lost:
+    except ClaimLost:
         raise
     except (BadInput, RunFailed) as error:
         state, message = "failed", str(error)
@@ -134,9 +134,9 @@ def _execute(run: RunDir, machine: Machine, stop: Stop) -> tuple[str, str]:
         if problem:
             return "diverged", problem
         if training.step < steps:
-            return "preempted", f"stopped by {stop.asked} at step {training.step}; the same command continues it"
+            return "preempted", f"stopped by {stop.reason} at step {training.step}; the same command continues it"
         if not evaluate(training.step):
-            return "preempted", f"stopped by {stop.asked} while evaluating; the same command continues it"
+            return "preempted", f"stopped by {stop.reason} while evaluating; the same command continues it"
     finally:
         training.interaction.vector.close()
         player.close()
@@ -160,7 +160,7 @@ def _train(
         return None
     pace, problem, due, checked = _Pace(machine.checkpoint_every), None, Every(every), Every(CHECK)
     due(training.step), checked(training.agent.updates)
-    while training.step < steps and not stop.asked and not problem:
+    while training.step < steps and not stop.reason and not problem:
         training.advance()
         at_end = training.step >= steps
         recorder.log(training.step, training.agent.updates, _extra(training), final=at_end)
@@ -185,14 +185,14 @@ def _evaluate(run: RunDir, grid: EvaluateConfig, player: Grid, recorder: Recorde
     todo = missing(run.rows("episodes"), grid.noise, grid.episodes, grid.policy, step)
     total, done, beat = sum(map(len, todo.values())), 0, 0.0
     for noise, numbers in todo.items():
-        for row in player.rows(noise, numbers, grid.policy, lambda: bool(stop.asked)):
+        for row in player.rows(noise, numbers, grid.policy, lambda: bool(stop.reason)):
             labels = {"noise": noise, "policy": grid.policy, "split": "eval"}
             recorder.episode(row, step=step, updates=updates, **labels)
             done += 1
             if time.monotonic() - beat > HEARTBEAT:
                 beat = time.monotonic()
                 run.set_state(sync=False, phase="evaluate", message=f"evaluating: {done} of {total} episodes")
-        if stop.asked:
+        if stop.reason:
             return False
     return True
 
@@ -200,7 +200,7 @@ def _evaluate(run: RunDir, grid: EvaluateConfig, player: Grid, recorder: Recorde
 def _save(run: RunDir, training: Training, recorder: Recorder, *, replay: bool = True) -> float:
     """Checkpoint; returns the seconds it took. A finished run's model is kept without its replay."""
     begun = time.monotonic()
-    run.keep_claim()
+    run.check_claim()
     recorded, offsets = recorder.state()
     checkpoint.save(
         run.path / "checkpoint",

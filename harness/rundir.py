@@ -1,4 +1,4 @@
-"""A run directory: the only bridge between running and analysing. Owns the names and formats of its files."""
+"""A run directory: the only bridge between running and analysing. This module owns the names and formats of its files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from harness.claim import Claim, Lost, job, restarts
+from harness.claim import Claim, ClaimLost, current_job, restart_count
 from harness.errors import BadInput, RunFailed
 
 VERSION = 1  # of the layout below; a directory of another version is refused
@@ -22,12 +22,12 @@ QUEUED = {"state": "queued", "step": 0, "updates": 0, "attempt": 0}
 
 def write_json(path: Path, value: Any, sync: bool = True) -> None:
     """Write a file of JSON whole or not at all."""
-    write(path, _lines(value).encode(), sync)
+    write_file(path, _to_json(value).encode(), sync)
 
 
-def write(path: Path, content: bytes, sync: bool = True) -> None:
-    """Write a file whole or not at all: temporary file, fsync, rename. What is no file, /dev/stdout, is written to as it is."""
-    path = path.resolve()  # of a link, what it points to
+def write_file(path: Path, content: bytes, sync: bool = True) -> None:
+    """Write a file whole or not at all: temporary file, fsync, rename. What is no file (/dev/stdout) is written directly."""
+    path = path.resolve()  # a link stays a link: its target is replaced
     if path.exists() and not path.is_file():
         path.write_bytes(content)
         return
@@ -44,8 +44,8 @@ def write(path: Path, content: bytes, sync: bool = True) -> None:
         raise
 
 
-def _lines(value: Any) -> str:
-    """JSON with a line per entry of the outermost object: readable, and ten times as fast to write as with all indented."""
+def _to_json(value: Any) -> str:
+    """JSON with one line per entry of the outermost object: readable, and ten times as fast to write as full indentation."""
     if not isinstance(value, dict) or not value:
         return json.dumps(value) + "\n"
     return "{\n" + ",\n".join(f" {json.dumps(str(key))}: {json.dumps(entry)}" for key, entry in value.items()) + "\n}\n"
@@ -64,23 +64,23 @@ class Log:
         return self._file.tell()
 
     def add(self, row: dict[str, Any]) -> None:
-        """Append one row; it is in the file (not necessarily on the disk) when this returns."""
+        """Append one row. When this returns, the row is in the file, though not necessarily on the disk."""
         self._file.write(json.dumps(row).encode() + b"\n")
         self._file.flush()
 
     def cut(self, offset: int) -> None:
-        """Drop everything behind `offset`. RunFailed where the file is shorter: rows that a checkpoint counted are gone."""
+        """Drop everything after `offset` bytes. RunFailed where the file is shorter: counted rows are gone."""
         size = self.path.stat().st_size
         if size < offset:
             raise RunFailed(
-                f"{self.path} holds {size} bytes but the checkpoint counted {offset}: rows were lost outside dreamproof. "
+                f"{self.path} holds {size} bytes, but the checkpoint counted {offset}: something else removed rows. "
                 f"Delete {self.path.parent} to run it again."
             )
         if size > offset:
             self._replace(offset)
 
     def _replace(self, offset: int) -> None:
-        # A new file: whoever still holds the old one, a process taken for dead, writes into nothing.
+        # A new file: a process that was taken for dead and still has the old one open must not write into the new one.
         temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         with open(self.path, "rb") as old, open(temporary, "wb") as new:
             new.write(old.read(offset))
@@ -106,13 +106,13 @@ class RunDir:
 
     @classmethod
     def create(cls, path: Path, content: dict[str, Any], sync: bool = True) -> RunDir:
-        """Make the directory for a dumped RunConfig, or reuse one made for it (its evaluation grid may have changed).
+        """Make the directory of a dumped RunConfig, or reuse the one that exists (its evaluation grid may have changed).
 
-        Without `sync` a power cut may leave an empty file, which the same call mends: for thousands at a time.
+        `sync=False` is faster for thousands of runs: a power cut may then leave an empty file, which the same call repairs.
         """
         run = cls(path)
         path.mkdir(parents=True, exist_ok=True)
-        if not run.holds(content):
+        if not run.has_config(content):
             write_json(path / "config.json", content, sync=sync)
             run.mark_done(False)
             if run.state["state"] == "done":
@@ -121,13 +121,14 @@ class RunDir:
             run.set_state(sync=sync, **QUEUED)
         return cls(path)
 
-    def holds(self, content: dict[str, Any]) -> bool:
-        """Whether the directory is of this very configuration, its evaluation grid included."""
+    def has_config(self, content: dict[str, Any]) -> bool:
+        """Whether the directory holds exactly this configuration, its evaluation grid included."""
         path = self.path / "config.json"
         return path.exists() and path.stat().st_size > 0 and self.config == content
 
     @property
     def name(self) -> str:
+        """The run's identifier: the name of the directory."""
         return self.path.name
 
     @cached_property
@@ -144,6 +145,7 @@ class RunDir:
 
     @property
     def state(self) -> dict[str, Any]:
+        """The content of state.json; that of a queued run where there is no readable file."""
         try:
             return json.loads((self.path / "state.json").read_text())
         except (OSError, ValueError):
@@ -151,13 +153,19 @@ class RunDir:
 
     def set_state(self, sync: bool = True, **changes: Any) -> None:
         """Change fields of state.json; `updated` (Unix seconds) is the heartbeat."""
-        self.keep_claim()
+        self.check_claim()
         state = {"started": None, "message": "", **self.state, **changes}
-        state |= {"updated": round(time.time(), 3), "host": socket.gethostname(), "job": job(), "restarts": restarts()}
+        state |= {
+            "updated": round(time.time(), 3),
+            "host": socket.gethostname(),
+            "job": current_job(),
+            "restarts": restart_count(),
+        }
         write_json(self.path / "state.json", state, sync=sync)
 
     @property
     def done(self) -> bool:
+        """Whether the run is trained and evaluated to the end."""
         return (self.path / "done").exists()
 
     def mark_done(self, done: bool = True) -> None:
@@ -171,16 +179,16 @@ class RunDir:
         return Log(self.path / f"{name}.jsonl")
 
     def rows(self, name: str) -> list[dict[str, Any]]:
-        """Rows of a log. A last line without its end is dropped (a writer was there); any other bad line is BadInput."""
+        """Rows of a log. A last line without its end is dropped (a writer is at it); any other bad line is BadInput."""
         path = self.path / f"{name}.jsonl"
         if not path.exists():
             return []
         lines = path.read_bytes().split(b"\n")
-        return [_row(line, path, number) for number, line in enumerate(lines[:-1], 1) if line.strip()]
+        return [_parse_row(line, path, number) for number, line in enumerate(lines[:-1], 1) if line.strip()]
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """What it was made with; empty before it has begun."""
+        """The content of provenance.json; empty before the run started."""
         path = self.path / "provenance.json"
         return _read_json(path) if path.exists() else {}
 
@@ -193,43 +201,45 @@ class RunDir:
         with open(path, "rb") as file:
             file.seek(max(0, path.stat().st_size - 4096))  # one row is a few hundred bytes
             *_, last, _ = [b"", *file.read().split(b"\n")]
-        return float(_row(last, path, -1).get("seconds", 0)) if last else 0.0
+        return float(_parse_row(last, path, -1).get("seconds", 0)) if last else 0.0
 
     def claim(self) -> Claim:
-        """The exclusive right to run this directory, to be entered; see `harness.claim`."""
+        """The exclusive right to run this directory, as a context manager; see `harness.claim`."""
         self._claim = Claim(self.path / "claim")
         return self._claim
 
-    def keep_claim(self) -> None:
-        """Raise Lost where this process has had the claim and it is another's by now."""
-        if self._claim is not None and not self._claim.held():
-            raise Lost(f"{self.path} was taken over by another process: this one was taken for dead and writes nothing more.")
+    def check_claim(self) -> None:
+        """Raise ClaimLost where this process had the claim and another process has it now."""
+        if self._claim is not None and not self._claim.is_ours():
+            raise ClaimLost(
+                f"Another process took over {self.path}, because it took this one for dead. This one writes nothing more."
+            )
 
 
-def find(roots: Iterable[Path | str]) -> list[RunDir]:
+def find_runs(roots: Iterable[Path | str]) -> list[RunDir]:
     """Every run directory at or below the roots, sorted by path. BadInput where a root is missing or holds no run.
 
-    Neither hidden folders nor what lies inside a run (checkpoints) is looked at.
+    The search skips hidden folders and whatever lies inside a run, such as checkpoints.
     """
-    found: dict[str, RunDir] = {}
+    runs: dict[str, RunDir] = {}
     for root in map(Path, roots):
         if not root.exists():
             raise BadInput(f"No such run directory: {root}")
-        here, real = list(_below(root)), os.path.realpath(root)
-        if not here:
+        paths, real_root = list(_walk_runs(root)), os.path.realpath(root)
+        if not paths:
             raise BadInput(f"No runs in {root}: a run directory holds config.json. Start some with `dreamproof run`.")
-        found |= {os.path.join(real, path) if path else real: RunDir(root / path) for path in here}
-    return [found[path] for path in sorted(found)]
+        runs |= {os.path.join(real_root, path) if path else real_root: RunDir(root / path) for path in paths}
+    return [runs[path] for path in sorted(runs)]
 
 
-def _below(root: Path) -> Iterator[str]:
+def _walk_runs(root: Path) -> Iterator[str]:
     """Paths of run directories relative to the root, '' for the root itself."""
-    for folder, inner, files in os.walk(root):
+    for folder, subfolders, files in os.walk(root):
         if "config.json" in files:
-            inner.clear()
+            subfolders.clear()  # tells os.walk not to go deeper
             yield folder[len(str(root)) :].strip(os.sep)
         else:
-            inner[:] = [name for name in inner if not name.startswith(".")]
+            subfolders[:] = [name for name in subfolders if not name.startswith(".")]
 
 
 def _read_json(path: Path) -> Any:
@@ -241,7 +251,7 @@ def _read_json(path: Path) -> Any:
         raise BadInput(f"{path} is not JSON: {error}") from None
 
 
-def _row(line: bytes, path: Path, number: int) -> dict[str, Any]:
+def _parse_row(line: bytes, path: Path, number: int) -> dict[str, Any]:
     try:
         row = json.loads(line)
     except ValueError:

@@ -164,7 +164,7 @@ def _write(path: Path, content: bytes) -> bool:
         if path.exists() and path.read_bytes() == content:
             return False
         path.parent.mkdir(parents=True, exist_ok=True)
-        rundir.write(path, content, sync=False)
+        rundir.write_file(path, content, sync=False)
         return True
     except OSError as error:
         raise BadInput(f"Cannot write {path}: {error.strerror}") from None

@@ -34,8 +34,8 @@ def cancel(study: Path) -> tuple[int, int]:
 def _end_pool(study: Path) -> None:
     """Ask a pool of `submit --cluster local` to stop after a checkpoint."""
     path = study / submission.JOBS / "local"
-    holder = claim.owner(path)
-    if holder is None or claim.dead(holder, claim.age(path)):
+    holder = claim.read_owner(path)
+    if holder is None or claim.is_dead(holder, claim.beat_age(path)):
         return
     if holder["host"] != socket.gethostname():
         raise BadInput(f"A local pool runs on {holder['host']}: cancel it there.")

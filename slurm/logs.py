@@ -31,7 +31,7 @@ def text(folder: Path, lines: int) -> str:
     ]
     said += [f"  failed: [{f['kind']}] attempt {f['attempt']} on {f['host']}: {f['reason']}" for f in state.get("failures", [])]
     for path in [folder / "log.txt", *jobs(folder)]:
-        last = failures.tail(path, lines)
+        last = failures.read_tail(path, lines)
         said += [f"--- {path}", last] if last else []
     return "\n".join(said)
 

@@ -29,7 +29,7 @@ def retry(study: Path, states: Sequence[str], dry_run: bool = False) -> tuple[in
         run = RunDir(study / row.run)
         if row.state == "diverged":
             _clear(run)
-        failures.forget(run)
+        failures.reset_failures(run)
     return len(chosen), len(named) - len(chosen)
 
 

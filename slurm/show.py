@@ -22,7 +22,7 @@ def text(study: Path, seen: Overview, name: str) -> str:
     for row in shown[:LISTED]:
         lines.append(f"  {row.state:<9} {row.run:<{width}}  {_progress(row)}".rstrip())
         if row.state in ("failed", "lost", "diverged"):
-            log = failures.tail(study / row.run / "log.txt")
+            log = failures.read_tail(study / row.run / "log.txt")
             lines += [f"            | {line[:160]}" for line in log.splitlines()]
     if len(shown) > LISTED:
         lines.append(f"  ... and {len(shown) - LISTED} more (--json lists all)")
@@ -34,7 +34,7 @@ def advice(seen: Overview, name: str) -> list[str]:
     said, name = [f"warning: {seen.warning}"] if seen.warning else [], shlex.quote(name)
     kinds = Counter(row.kind for row in seen.rows if row.state == "failed")
     for kind, count in kinds.most_common():
-        said.append(f"{count} failed ({kind}): {failures.cure(kind or 'bug')}, then: dreamproof retry {name}")
+        said.append(f"{count} failed ({kind}): {failures.remedy(kind or 'bug')}, then: dreamproof retry {name}")
     diverged = seen.count("diverged")
     if diverged:
         said.append(

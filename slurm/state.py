@@ -124,12 +124,12 @@ def _row(study: Path, name: str, state: dict[str, Any], job: Job | None, submitt
     path = study / name / "claim"
 
     def alive() -> bool | None:
-        holder = claim.owner(path) if path.exists() else None
-        return None if holder is None else not claim.dead(holder, claim.age(path))
+        holder = claim.read_owner(path) if path.exists() else None
+        return None if holder is None else not claim.is_dead(holder, claim.beat_age(path))
 
     now, message = resolve(state, alive, job, submitted, warning is None)
     bad = now in ("failed", "lost", "diverged", "timeout")
-    kind = failures.classify(message, failures.tail(study / name / "log.txt", 30)) if bad else None
+    kind = failures.classify(message, failures.read_tail(study / name / "log.txt", 30)) if bad else None
     active = job.id if job is not None and job.active else None
     return Row(
         run=name, state=now, step=state.get("step", 0), steps=state.get("steps"), attempt=state.get("attempt", 0),

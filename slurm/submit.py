@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness import failures
-from harness.claim import Busy, Claim
+from harness.claim import Claim, RunBusy
 from harness.errors import BadInput, RunFailed
 from harness.rundir import RunDir
 from harness.study import Resources
@@ -126,7 +126,11 @@ def _without_hopeless(study: Path, made: Plan, needs: Mapping[str, Resources], p
     given_up = False
     for row in lost:
         run = RunDir(study / row.run)
-        if row.state == "lost" and row.attempt and not failures.note(run, f"{row.message} {failures.where(run)}"):
+        if (
+            row.state == "lost"
+            and row.attempt
+            and not failures.record_failure(run, f"{row.message} {failures.progress_phrase(run)}")
+        ):
             given_up = True
         elif row.state != "lost":
             run.set_state(state="queued", message="")
@@ -141,7 +145,7 @@ def _alone(path: Path) -> Iterator[None]:
         try:
             right = Claim(path).__enter__()
             break
-        except Busy:
+        except RunBusy:
             if time.monotonic() > limit:
                 raise BadInput(f"Another submission of {path.parent.parent} has been going on for {PATIENCE:.0f} s.") from None
             time.sleep(0.2)

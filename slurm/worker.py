@@ -23,11 +23,11 @@ def main(folder: Path, number: int, task: int) -> int:
     sent = submission.read(folder, number)
     runs = [RunDir(folder.parent.parent / name) for name in sent.tasks[task]]
     node = os.environ.get("SLURMD_NODENAME", "?")
-    _say(f"job {claim.job()} restart {claim.restarts()} on {node}: {', '.join(sent.tasks[task])}")
+    _say(f"job {claim.current_job()} restart {claim.restart_count()} on {node}: {', '.join(sent.tasks[task])}")
     with Stop() as stop:
         ended = _drive(runs, sent, stop)
-        if stop.asked:
-            return _stopped(runs, sent, task, stop.asked, time.monotonic() - begun)
+        if stop.reason:
+            return _stopped(runs, sent, task, stop.reason, time.monotonic() - begun)
     return int(any(state in ("failed", "diverged") for state in ended.values()))
 
 
@@ -36,13 +36,13 @@ def _drive(runs: list[RunDir], sent: Sent, stop: Stop) -> dict[RunDir, str]:
     arguments, ended, since = ["--threads", str(sent.cpus)], {}, time.monotonic()
     arguments += [] if sent.env_workers is None else ["--env-workers", str(sent.env_workers)]
     todo = [run for run in runs if not _finished(run)]
-    while todo and not stop.asked:
+    while todo and not stop.reason:
         for run in todo:
             _bury(run)
-        ended |= pool.drive(todo, parallel=len(todo), arguments=arguments, stop=stop, again=True)
+        ended |= pool.run_all(todo, parallel=len(todo), arguments=arguments, stop=stop, retry=True)
         todo = [run for run in todo if ended.get(run) == "busy" and not _alive(run, since)]
         for _ in range(int(POLL * 10) if todo else 0):
-            if not stop.asked:
+            if not stop.reason:
                 time.sleep(0.1)
     return ended
 
@@ -55,8 +55,8 @@ def _finished(run: RunDir) -> bool:
 
 def _bury(run: RunDir) -> None:
     """Remove the claim of a job that the scheduler knows to have ended and that shows no sign of life."""
-    holder, path = claim.owner(run.path / "claim"), run.path / "claim"
-    if holder is None or holder["job"] in (None, claim.job()) or claim.age(path) < 3 * claim.BEAT:
+    holder, path = claim.read_owner(run.path / "claim"), run.path / "claim"
+    if holder is None or holder["job"] in (None, claim.current_job()) or claim.beat_age(path) < 3 * claim.BEAT:
         return
     state = scheduler.described(holder["job"]).get("JobState")
     if state is not None and state not in scheduler.ACTIVE:
@@ -66,7 +66,7 @@ def _bury(run: RunDir) -> None:
 
 def _alive(run: RunDir, since: float) -> bool:
     """Whether the other process has shown a sign of life since we have been looking."""
-    return claim.age(run.path / "claim") < time.monotonic() - since - POLL
+    return claim.beat_age(run.path / "claim") < time.monotonic() - since - POLL
 
 
 def _stopped(runs: list[RunDir], sent: Sent, task: int, asked: str, seconds: float) -> int:
@@ -80,13 +80,17 @@ def _stopped(runs: list[RunDir], sent: Sent, task: int, asked: str, seconds: flo
         return 0
     out_of_time = asked == "SIGUSR2" and seconds > sent.minutes * 60 - sent.warning - SLACK
     if out_of_time:
-        left = [run for run in left if failures.note(run, f"time limit of {sent.minutes} minutes {failures.where(run)}")]
+        left = [
+            run
+            for run in left
+            if failures.record_failure(run, f"time limit of {sent.minutes} minutes {failures.progress_phrase(run)}")
+        ]
     state = "timeout" if out_of_time else "preempted"
     for run in left:
-        run.set_state(state=state, message=f"{asked} {failures.where(run)}; goes back into the queue")
+        run.set_state(state=state, message=f"{asked} {failures.progress_phrase(run)}; goes back into the queue")
     if left and not _back(sent, task):
         for run in left:
-            run.set_state(message=f"{asked} {failures.where(run)}; not in the queue: submit sends it again")
+            run.set_state(message=f"{asked} {failures.progress_phrase(run)}; not in the queue: submit sends it again")
     return 0
 
 
@@ -94,7 +98,7 @@ def _back(sent: Sent, task: int) -> bool:
     """Whether the task will run again: SLURM has requeued it, or does so on request, or takes it as a new job."""
     job = os.environ.get("SLURM_JOB_ID", "")
     known = scheduler.described(job)
-    if int(known.get("Restarts", 0)) > claim.restarts() or known.get("JobState") in scheduler.WAITING:
+    if int(known.get("Restarts", 0)) > claim.restart_count() or known.get("JobState") in scheduler.WAITING:
         _say("SLURM has requeued this task")
         return True
     ended = known.get("JobState") not in (None, "RUNNING")

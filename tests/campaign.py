@@ -140,7 +140,7 @@ def run(cwd, seconds, learners, quick=2, steps=600, minutes=1, seed=0, say=print
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", told], check=True)
     try:
         grid(told, learners, quick, steps, minutes)
-        total = len(rundir.find([twin / "runs"]))
+        total = len(rundir.find_runs([twin / "runs"]))
         _submit(told, study)
         begun, faults = time.monotonic(), []
         while not cluster.finished(told, total):
@@ -169,7 +169,7 @@ def _submit(cwd, study):
 
 
 def _figures(twin, told, hit, undisturbed, seconds):
-    whole, disturbed = (rundir.find([folder / "runs"]) for folder in (twin, told))
+    whole, disturbed = (rundir.find_runs([folder / "runs"]) for folder in (twin, told))
     assert [run.name for run in whole] == [run.name for run in disturbed]
     rows = 0
     for one, other in zip(whole, disturbed, strict=True):

@@ -36,7 +36,7 @@ def stored(root):
 
 def plain(root):
     """Without any cache."""
-    return load.read(rundir.find([root]))
+    return load.read(rundir.find_runs([root]))
 
 
 def same(one, other):
@@ -45,7 +45,7 @@ def same(one, other):
 
 
 def a_run(root):
-    return rundir.find([root])[3].path
+    return rundir.find_runs([root])[3].path
 
 
 def test_a_cached_load_equals_the_first_and_reads_no_rows(grid, monkeypatch):
@@ -142,7 +142,7 @@ def test_runs_in_hidden_folders_and_inside_runs_are_none(tmp_path):
     path = write_run(tmp_path, {"clean": [1.0]})
     shutil.copytree(path, tmp_path / ".importing-x" / "run")
     shutil.copytree(path, path / "checkpoint" / "run")
-    assert [run.path for run in rundir.find([tmp_path])] == [path]
+    assert [run.path for run in rundir.find_runs([tmp_path])] == [path]
 
 
 def test_one_study_and_all_studies_show_the_same_of_it(grid):
@@ -199,10 +199,10 @@ def test_loading_while_runs_are_being_written(grid):
 
 
 def test_a_half_finished_grid_gives_tables_with_flags(grid):
-    for run in rundir.find([grid])[:5]:
+    for run in rundir.find_runs([grid])[:5]:
         run.mark_done(False)
         run.set_state(state="running", step=10)
-    (rundir.find([grid])[6].path / "episodes.jsonl").write_bytes(b"")
+    (rundir.find_runs([grid])[6].path / "episodes.jsonl").write_bytes(b"")
     long = tables.build("scores", [grid]).long
     assert long["flags"].str.contains("unfinished").any() and long.runs_missing.sum() == 6
     assert "unfinished" in tables.build("robustness", [grid], reps=200).render("md")

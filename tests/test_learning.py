@@ -21,7 +21,7 @@ def test_nano_learns_to_count(tmp_path):
         command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=1200
     )
     assert done.returncode == 0, done.stderr
-    rows = rundir.find([tmp_path / "runs"])[0].rows("episodes")
+    rows = rundir.find_runs([tmp_path / "runs"])[0].rows("episodes")
     returns = [row["return"] for row in rows if row["split"] == "eval"]
     random, best = counter.returns("vector")
     # Random play has a standard deviation of sqrt(5) per episode; 16 of them reach 13.3 once in a billion tries.

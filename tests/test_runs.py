@@ -55,7 +55,7 @@ def dreamproof(*arguments, cwd, status=0):
 
 
 def the_run(root):
-    runs = rundir.find([root])
+    runs = rundir.find_runs([root])
     assert len(runs) == 1
     return runs[0]
 

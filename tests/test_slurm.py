@@ -46,7 +46,7 @@ def test_a_grid_runs_once_and_a_second_submission_says_so(slurm, tmp_path):
     until(lambda: all(r["job"] is None for r in cluster.rows(tmp_path).values()))
     assert "5 done" in dreamproof("submit", study, cwd=tmp_path)
     assert len(list((tmp_path / "runs/grid/.jobs").glob("2*"))) == 1
-    runs = rundir.find([tmp_path / "runs"])
+    runs = rundir.find_runs([tmp_path / "runs"])
     assert [run.state["attempt"] for run in runs] == [1] * 5
     assert [run.provenance["env_workers"] for run in runs] == [1] * 5
     tasks = json.loads(next((tmp_path / "runs/grid/.jobs").glob("*/array-0.json")).read_text())["tasks"]
@@ -62,7 +62,7 @@ def test_two_people_who_submit_at_the_same_moment_send_a_cell_once(slurm, tmp_pa
     assert sum("6 of 6 runs submitted" in text for text in said) == 1
     assert sum("Nothing to submit" in text for text in said) == 2
     until(lambda: cluster.finished(tmp_path, 6))
-    assert [run.state["attempt"] for run in rundir.find([tmp_path / "runs"])] == [1] * 6
+    assert [run.state["attempt"] for run in rundir.find_runs([tmp_path / "runs"])] == [1] * 6
 
 
 def test_a_dry_run_is_the_text_that_sbatch_accepts(slurm, tmp_path):
@@ -87,7 +87,7 @@ def test_editing_the_code_does_not_change_a_queued_grid(slurm, tmp_path):
     (copy / "slurm" / "worker.py").write_text("raise SystemExit('edited')")
     (copy / "harness" / "run.py").write_text("raise SystemExit('edited')")
     until(lambda: cluster.finished(tmp_path, 1))
-    run = rundir.find([tmp_path / "runs"])[0]
+    run = rundir.find_runs([tmp_path / "runs"])[0]
     recorded = json.loads(next((tmp_path / "runs/grid/.jobs").glob("*/submission.json")).read_text())
     provenance = json.loads((run.path / "provenance.json").read_text())
     assert provenance["git"] == recorded["code"] and recorded["code"]["snapshot"]
@@ -127,7 +127,7 @@ def test_an_array_of_two_hundred_runs_loses_nothing(slurm, tmp_path):
     study = cluster.study(tmp_path, seeds=200, resources={"memory": "100M", "hours": 0.2, "pack": 2})
     dreamproof("submit", study, cwd=tmp_path)
     until(lambda: cluster.finished(tmp_path, 200), seconds=500, every=1)
-    runs = rundir.find([tmp_path / "runs"])
+    runs = rundir.find_runs([tmp_path / "runs"])
     assert [run.state["attempt"] for run in runs] == [1] * 200
     assert all([r["episode"] for r in run.rows("episodes") if r["split"] == "eval"] == [0, 1] for run in runs)
     assert "200 done" in dreamproof("status", study, cwd=tmp_path)

@@ -27,7 +27,7 @@ def test_with_accounting_the_end_of_a_forgotten_job_is_known(tmp_path_factory, t
         subprocess.run(["scancel", "--name", jobs()[0][1]], check=True)  # not by our verb: nothing marks it as cancelled
         until(lambda: [line for line in accounted() if line[1].startswith("CANCELLED")])
         until(lambda: not jobs("R,CG,PD"))
-        run = rundir.find([tmp_path / "runs"])[0]
+        run = rundir.find_runs([tmp_path / "runs"])[0]
         until(lambda: not (run.path / "claim").exists())
         run.set_state(state="running", message="")  # as if it had been killed before it could say anything
         devcluster.kill("slurmctld")

@@ -37,7 +37,7 @@ def whole(tmp_path_factory):
     """The same grid, undisturbed, on this machine."""
     folder = tmp_path_factory.mktemp("whole")
     dreamproof("submit", cluster.study(folder, **LEARNER, **resources()), "--cluster", "local", cwd=folder)
-    return rundir.find([folder / "runs"])[0]
+    return rundir.find_runs([folder / "runs"])[0]
 
 
 def timeless(rows):
@@ -61,7 +61,7 @@ def training(cwd):
 
 
 def the_run(cwd):
-    return rundir.find([cwd / "runs"])[0]
+    return rundir.find_runs([cwd / "runs"])[0]
 
 
 def test_preempted_runs_come_back_and_end_like_undisturbed_ones(slurm, whole, tmp_path):
@@ -146,7 +146,7 @@ def test_a_preempted_run_comes_back_where_nodes_have_no_scontrol(slurm, whole, t
 def test_a_failing_run_of_a_pack_does_not_harm_the_others(slurm, tmp_path):
     study = cluster.study(tmp_path, seeds=3, **resources(pack=2, cpus=2, memory="100M"))
     dreamproof("submit", study, "--cluster", "local", cwd=tmp_path)
-    runs = rundir.find([tmp_path / "runs"])
+    runs = rundir.find_runs([tmp_path / "runs"])
     for run in runs:
         for name in ("done", "state.json", "episodes.jsonl"):
             (run.path / name).unlink()

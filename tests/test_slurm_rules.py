@@ -136,21 +136,21 @@ def test_a_run_that_waits_again_is_not_said_to_have_never_begun():
         ("node failure (NODE_FAIL)", "", "node"),
         ("100 updates in a row had a loss or gradient that is not finite", "", "nan"),
         ("ValueError: x", 'File "/v/site-packages/dm_control/suite/base.py", line 3', "simulator"),
-        ("worker ended without a word (killed by SIGKILL) after step-000000100", "", "killed"),
+        ("the worker process ended without a message (killed by SIGKILL) after step-000000100", "", "killed"),
         ("ZeroDivisionError: division by zero", "some line", "bug"),
     ],
 )
 def test_failures_are_classified(reason, log, kind):
-    assert failures.classify(reason, log) == kind and failures.cure(kind)
+    assert failures.classify(reason, log) == kind and failures.remedy(kind)
 
 
 def test_the_third_same_failure_in_a_row_is_the_last(tmp_path):
     run = RunDir.create(tmp_path / "r", {"version": 1})
-    again = [failures.note(run, reason) for reason in ("a", "a", "b", "a", "a", "a")]
+    again = [failures.record_failure(run, reason) for reason in ("a", "a", "b", "a", "a", "a")]
     assert again == [True, True, True, True, True, False]
     assert run.state["state"] == "failed" and run.state["message"] == "a (3 times in a row)"
-    failures.forget(run)
-    assert failures.note(run, "a") and [f["reason"] for f in run.state["failures"]] == ["a"]
+    failures.reset_failures(run)
+    assert failures.record_failure(run, "a") and [f["reason"] for f in run.state["failures"]] == ["a"]
 
 
 # Claims
@@ -158,12 +158,12 @@ def test_the_third_same_failure_in_a_row_is_the_last(tmp_path):
 HOLD = """
 import sys, time
 from pathlib import Path
-from harness.claim import Busy, Claim
+from harness.claim import RunBusy, Claim
 try:
     with Claim(Path(sys.argv[1])):
         print("mine", flush=True)
         sys.stdin.readline()
-except Busy:
+except RunBusy:
     print("busy", flush=True)
 """
 
@@ -203,16 +203,16 @@ def foreign(path, seconds, **changes):
 def test_a_claim_elsewhere_is_dead_after_three_minutes_of_silence_or_when_its_job_was_requeued(tmp_path, monkeypatch):
     path = tmp_path / "claim"
     foreign(path, claim.STALE - 30)
-    with pytest.raises(claim.Busy, match="elsewhere"), claim.Claim(path):
+    with pytest.raises(claim.RunBusy, match="elsewhere"), claim.Claim(path):
         pass
     foreign(path, claim.STALE + 30)
     with claim.Claim(path) as mine:
-        assert mine.held()
+        assert mine.is_ours()
     foreign(path, 1, job="7_3", restarts=1)
     monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "7")
     monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "3")
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
-    with pytest.raises(claim.Busy), claim.Claim(path):
+    with pytest.raises(claim.RunBusy), claim.Claim(path):
         pass
     monkeypatch.setenv("SLURM_RESTART_COUNT", "2")
     with claim.Claim(path):
@@ -223,7 +223,7 @@ def test_clocks_of_nodes_do_not_matter(tmp_path, monkeypatch):
     path = tmp_path / "claim"
     foreign(path, 5)
     monkeypatch.setattr(time, "time", lambda: 4e9)
-    with pytest.raises(claim.Busy), claim.Claim(path):
+    with pytest.raises(claim.RunBusy), claim.Claim(path):
         pass
 
 
@@ -241,7 +241,7 @@ def test_who_was_taken_for_dead_writes_nothing_more(tmp_path):
             taken.cut(at)
             log.add({"step": 3})  # the zombie's row goes into the file that was replaced
             taken.add({"step": 4})
-            with pytest.raises(claim.Lost):
+            with pytest.raises(claim.ClaimLost):
                 run.set_state(state="running")
             other.set_state(state="running", step=4)
     assert [row["step"] for row in run.rows("episodes")] == [1, 4]
@@ -363,7 +363,7 @@ def test_the_local_queue_has_the_same_states(tmp_path):
     study_file = cluster.study(tmp_path, seeds=3)
     dreamproof("submit", study_file, "--cluster", "local", "--parallel", 2, cwd=tmp_path)
     assert {row["state"] for row in cluster.rows(tmp_path).values()} == {"done"}
-    assert [run.state["attempt"] for run in rundir.find([tmp_path / "runs"])] == [1, 1, 1]
+    assert [run.state["attempt"] for run in rundir.find_runs([tmp_path / "runs"])] == [1, 1, 1]
 
 
 @pytest.mark.parametrize("arguments", [("status", "nothing"), ("cancel", "nothing"), ("retry", "nothing"), ("logs", "nothing")])

@@ -35,7 +35,7 @@ def _read(file):
 def test_watch_clears_the_screen_shows_the_states_and_ends_when_nothing_is_left_to_wait_for(tmp_path):
     study = cluster.study(tmp_path, seeds=2)
     dreamproof("submit", study, "--cluster", "local", cwd=tmp_path)
-    run = rundir.find([tmp_path / "runs"])[0]
+    run = rundir.find_runs([tmp_path / "runs"])[0]
     (run.path / "done").unlink()
     run.set_state(state="failed", message="MemoryError: no room (3 times in a row)")
     status, shown = on_a_terminal("status", study, "--watch", cwd=tmp_path)

@@ -18,9 +18,9 @@ from harness.stop import Stop
 try:
     with Stop() as stop:
         print("ready", flush=True)
-        while not stop.asked:
+        while not stop.reason:
             time.sleep(0.01)
-        print(stop.asked, flush=True)
+        print(stop.reason, flush=True)
         {after}
 except KeyboardInterrupt:
     print("at once", flush=True)
@@ -65,14 +65,14 @@ def test_handlers_come_back():
     before = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)]
     with pytest.raises(ZeroDivisionError), Stop() as stop:
         os.kill(os.getpid(), signal.SIGTERM)
-        assert stop.asked == "SIGTERM"
+        assert stop.reason == "SIGTERM"
         raise ZeroDivisionError
     assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)] == before
 
 
 def test_outside_the_main_thread_it_is_quiet():
     seen = []
-    thread = threading.Thread(target=lambda: seen.append(Stop().__enter__().asked))
+    thread = threading.Thread(target=lambda: seen.append(Stop().__enter__().reason))
     thread.start()
     thread.join()
     assert seen == [None]
@@ -82,8 +82,8 @@ ORPHAN = """
 import os, subprocess, sys
 code = "import sys, time; from harness.stop import Stop\\n" \\
     "with Stop(parent=int(sys.argv[1])) as stop:\\n" \\
-    "    print(stop.asked, flush=True); sys.stdin.readline()\\n" \\
-    "    time.sleep(0.3); print(stop.asked, flush=True)"
+    "    print(stop.reason, flush=True); sys.stdin.readline()\\n" \\
+    "    time.sleep(0.3); print(stop.reason, flush=True)"
 subprocess.Popen([sys.executable, "-c", code, str(os.getpid())], stdin=0)
 sys.stdin.readline()
 os.kill(os.getpid(), 9)

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from test_results import row, write_run
 
 from harness.cli import cli
-from harness.rundir import write
+from harness.rundir import write_file
 from results import tables
 
 ROOT = Path(__file__).parent.parent
@@ -94,7 +94,7 @@ def test_what_is_unchanged_is_not_made_again(tmp_path):
     assert (look(), look()) == (2, 2)
     (run / "done").touch()
     assert look() == 3
-    write(run / "state.json", b"{}")
+    write_file(run / "state.json", b"{}")
     assert look() == 4
     write_run(tmp_path / "runs", {"clean": [1.0]}, seed=1)
     assert (look(), look()) == (5, 5)

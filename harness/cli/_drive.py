@@ -37,9 +37,9 @@ def drive(
     with Stop() as stop:
         arguments = ["--device", device, "--threads", str(threads), "--checkpoint-every", str(checkpoint_every)]
         arguments += [] if env_workers is None else ["--env-workers", str(env_workers)]
-        ended = pool.drive(todo, parallel=parallel, arguments=arguments, stop=stop, again=again)
+        ended = pool.run_all(todo, parallel=parallel, arguments=arguments, stop=stop, retry=again)
     ended |= dict.fromkeys(diverged, "diverged")
-    summary(folders, ended, bool(stop.asked))
+    summary(folders, ended, bool(stop.reason))
 
 
 def split(parallel: int | None, threads: int | None, runs: int, device: str) -> tuple[int, int]:

@@ -143,7 +143,7 @@ def _slurm(
     cluster = profiles.load(profile)
     if dry_run:
         over = [name for name in cells if (root / name / "done").exists()]
-        anew = {name for name in over if not RunDir(root / name).holds(cells[name].dump())}
+        anew = {name for name in over if not RunDir(root / name).has_config(cells[name].dump())}
         made = submit.plan(root, needs, cluster, parallel, anew)
         click.echo("\n".join(submit.texts(root, made.arrays, cluster)), nl=False)
     else:

@@ -170,6 +170,6 @@ def _write(path: Path, content: bytes) -> None:
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        rundir.write(path, content, sync=False)
+        rundir.write_file(path, content, sync=False)
     except OSError as error:
         raise BadInput(f"Cannot write {path}: {error.strerror}") from None

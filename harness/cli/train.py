@@ -90,7 +90,7 @@ def evaluate(
     from harness.stop import Stop
 
     build.check_device(device)
-    runs = rundir.find(where)
+    runs = rundir.find_runs(where)
     canonical = [str(noise.parse(text)) for text in noises]
     for each in runs:
         task = each.config["task"]
@@ -101,8 +101,8 @@ def evaluate(
     arguments = ["--device", device, "--threads", str(threads), "--episodes", str(episodes)]
     arguments += [word for text in canonical for word in ("--noise", text)]
     with Stop() as stop:
-        ended = pool.drive(runs, parallel=parallel, arguments=arguments, stop=stop)
-    _drive.summary(runs, ended, bool(stop.asked))
+        ended = pool.run_all(runs, parallel=parallel, arguments=arguments, stop=stop)
+    _drive.summary(runs, ended, bool(stop.reason))
 
 
 @click.command()
@@ -131,7 +131,7 @@ def adapt(
     from harness import rundir
 
     given = {"eval_noises": eval_noise, "episodes": episodes, "changes": _options.changed(changes)}
-    sources = rundir.find(where)
+    sources = rundir.find_runs(where)
     cells = [adaptation.adapted(run, noise, steps, **given) for run in sources]
     roots = {run.path.resolve().parents[1] for run in sources}
     if len(roots) > 1:
@@ -161,7 +161,7 @@ def work(path: Path, parent: int | None, noises: Sequence[str], episodes: int, *
         else:
             state = run.execute(rundir.RunDir(path), on, stop)
         stop.ignore()
-        return pool.EXIT[state]
+        return pool.EXIT_STATUS[state]
 
 
 COMMANDS = (run, plan, evaluate, adapt, work)

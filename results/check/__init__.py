@@ -88,7 +88,7 @@ def read(roots: Iterable[Path | str]) -> Evidence:
     others = [root for root in roots if root not in means]
     if not others:
         return Evidence(None, {}, [_means.read(path) for path in means])
-    found = rundir.find(importers.directories(others))
+    found = rundir.find_runs(importers.directories(others))
     provenance = {str(run.path.resolve()): run.provenance for run in found}
     configs = {str(run.path.resolve()): run.config for run in found}
     return Evidence(load.read(found), provenance, [_means.read(path) for path in means], configs)

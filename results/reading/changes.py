@@ -21,7 +21,7 @@ def signs(roots: Iterable[Path | str]) -> dict[str, rows.Key]:
     roots = list(map(Path, roots))
     files = [root for root in roots if root.is_file()]
     folders = [root for root in roots if not root.is_file()]
-    files += [run.path / name for run in rundir.find(folders) for name in READ]
+    files += [run.path / name for run in rundir.find_runs(folders) for name in READ]
     found = {}
     for file in files:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):

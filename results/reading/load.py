@@ -51,7 +51,7 @@ def load(roots: Iterable[Path | str]) -> Results:
     """
     roots = list(map(Path, roots))
     kept = [Cache(root.resolve()) for root in roots if root.is_dir() and not (root / "config.json").exists()]
-    return read(rundir.find(importers.directories(roots)), kept)
+    return read(rundir.find_runs(importers.directories(roots)), kept)
 
 
 def read(found: list[rundir.RunDir], kept: Iterable[Cache] = ()) -> Results:
