@@ -13,7 +13,7 @@ from test_results import PUBLISHED, published, row, write_run
 
 from harness.cli import cli
 from harness.errors import BadInput
-from results import exporters, importers, tables
+from results import benchmarks, exporters, importers, tables
 from results.importers import _tfevents
 from results.importers._run import Told
 from results.reading import load
@@ -323,6 +323,16 @@ def test_plain_csv(tmp_path):
     head, *rows = PLAIN.splitlines(keepends=True)
     file.write_text(head + "".join(reversed(rows)))
     assert take("csv", file, out=tmp_path / "in").known == 2  # the order of rows is nothing
+
+
+@pytest.mark.parametrize("name", benchmarks.registry())
+def test_the_registry_of_benchmarks_is_the_only_source_of_the_action_repeat(tmp_path, name):
+    """A table with `step` gets frames = step x repeat; `dmlab30_1b` once had two repeats, 4 and 1."""
+    file = tmp_path / "a.csv"
+    file.write_text("task,method,seed,step,return\nrooms_watermaze,m,0,250,1\n")
+    take("csv", file, out=tmp_path / "in", benchmark=name)
+    repeat = {"atari100k": 4, "atari57": 4, "dmc_proprio": 2, "dmc_vision": 2, "dmlab30": 4, "dmlab30_1b": 4}.get(name, 1)
+    assert points(tmp_path / "in") == [(250 * repeat, 1)]
 
 
 def test_rows_that_are_put_on_the_disk_meanwhile_come_back(tmp_path, monkeypatch):

@@ -31,6 +31,11 @@ class Benchmark:
         return self._score(task, self.low), self._score(task, self.high)
 
     @property
+    def suite(self) -> str:
+        """The suite that spells its tasks, `dmc` of `dmc/cartpole_swingup`; empty where it is not registered."""
+        return self.suites[0] if self.suites else ""
+
+    @property
     def normaliser(self) -> str:
         """What 0 and 1 mean, for a caption: `random and human (atari_gamer_v1)`, `0 and 1000`."""
         if isinstance(self.low, float) and math.isnan(self.low):

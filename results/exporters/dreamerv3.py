@@ -49,10 +49,10 @@ def write(results: Results, out: Path) -> str:
 
 def _folder(run: dict[str, Any]) -> Path:
     """`atari100k/dreamproof-atari_asterix-dreamer-0`; a dash separates, so that names have none."""
-    from results.importers._run import BENCHMARKS
+    from results import benchmarks
 
     suite, _, name = run["task"].partition("/")
-    benchmark = next((key for key, (ours, _) in BENCHMARKS.items() if ours == suite), run["study"])
+    benchmark = next((key for key, protocol in benchmarks.registry().items() if protocol.suite == suite), run["study"])
     prefix = {"atari100k": "atari", "dmc_vision": "dmc"}.get(suite, suite)
     switched = [part for part in (run["ablation"], run["train_noise"], run["variant"]) if part not in ("none", "clean", "")]
     parts = (f"{prefix}_{name}" if name else suite, ".".join([run["agent"], *switched]), str(run["train_seed"]))

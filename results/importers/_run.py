@@ -15,19 +15,10 @@ from typing import Any
 
 from harness.errors import BadInput
 from harness.rundir import VERSION
+from results import benchmarks
 
 UNKNOWN = "unknown"  # what no file of the format says
 NAMED = ("benchmark", "task", "method", "seed")
-# Benchmark -> our suite and environment frames per policy step, where the benchmark's name decides them.
-BENCHMARKS = {
-    "atari100k": ("atari100k", 4),
-    "atari57": ("atari", 4),
-    "dmc_proprio": ("dmc", 2),
-    "dmc_vision": ("dmc_vision", 2),
-    "dmlab30": ("dmlab", 4),
-    "minecraft_diamond": ("minecraft", 1),
-    "procgen": ("procgen", 1),
-}
 
 
 @dataclass(frozen=True)
@@ -108,7 +99,7 @@ class Told:
 
     def frames_per_step(self, benchmark: str) -> int:
         """The action repeat: as told, else the benchmark's, else 1."""
-        return self.repeat or BENCHMARKS.get(benchmark, ("", 1))[1]
+        return self.repeat or benchmarks.get(benchmark).repeat
 
 
 def suite_task(task: str, benchmark: str) -> str:
@@ -117,7 +108,7 @@ def suite_task(task: str, benchmark: str) -> str:
     A name that holds a slash is ours already; one without an underscore stays as it is.
     """
     prefix, _, name = task.partition("_")
-    return task if "/" in task or not name else f"{BENCHMARKS.get(benchmark, (prefix, 1))[0]}/{name}"
+    return task if "/" in task or not name else f"{benchmarks.get(benchmark).suite or prefix}/{name}"
 
 
 def number(label: str) -> int:

@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import BadInput
-from results.importers._run import BENCHMARKS, Run, Told, finite, suite_task, whole
+from results import benchmarks
+from results.importers._run import Run, Told, finite, suite_task, whole
 from results.importers._text import json_rows, numeric
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def _logged(path: Path, told: Told) -> Run:
         ys.append(y)
     if not xs:
         raise BadInput(f"{path}: no line holds {SCORE}.")
-    above = next((folder.name for folder in path.absolute().parents if folder.name in BENCHMARKS), None)
+    above = next((folder.name for folder in path.absolute().parents if folder.name in benchmarks.registry()), None)
     new = path.absolute().parent.name.count("-") >= 3
     layout = "*-{task}-{method}-{seed}/scores.jsonl" if new else "{task}/{method}/{seed}/scores.jsonl"
     return _run(path, f"lines 1 to {len(xs)}", told.named(path, layout, benchmark=above), xs, ys, told, notes)

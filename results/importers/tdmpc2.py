@@ -14,7 +14,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from harness.errors import BadInput
-from results.importers._run import BENCHMARKS, Run, Told, whole
+from results import benchmarks
+from results.importers._run import Run, Told, whole
 from results.importers._text import lines
 
 FILES = ("*.csv",)
@@ -40,8 +41,8 @@ def runs(files: Sequence[Path], told: Told) -> Iterator[Run]:
 
 
 def _ours(task: str, benchmark: str) -> str:
-    known = benchmark in BENCHMARKS and "/" not in task
-    return f"{BENCHMARKS[benchmark][0]}/{task.replace('-', '_')}" if known else task
+    suite = benchmarks.get(benchmark).suite
+    return f"{suite}/{task.replace('-', '_')}" if suite and "/" not in task else task
 
 
 def _rows(path: Path) -> Iterator[tuple[float, float | None, str]]:
