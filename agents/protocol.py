@@ -44,13 +44,13 @@ class Spec:
 class Agent(Protocol):
     """Everything the harness asks of an agent. E environments, B batch, T time; arrays are NumPy on the host.
 
-    Randomness while acting comes from outside: `draws` uniform numbers in [0, 1) per environment and step, so that an
+    Randomness while acting comes from outside: `num_uniforms` uniform numbers in [0, 1) per environment and step, so that an
     episode depends on its key alone. Randomness while learning belongs to the agent and is part of `state`.
     """
 
     context: int  # steps before the T trained ones that `learn` needs (1: stored latents and previous action)
-    draws: int  # uniform numbers that `act` needs per environment and step
-    stored: Mapping[str, Space]  # what `act` returns to be kept with each step in the replay, and `learn` refreshes
+    num_uniforms: int  # uniform numbers that `act` needs per environment and step
+    extra_spaces: Mapping[str, Space]  # what `act` returns for the replay, with each step; `learn` refreshes it
     device: str  # where it computes: "cpu" or "cuda", resolved
     updates: int  # gradient updates done so far, skipped ones included
 
@@ -63,7 +63,7 @@ class Agent(Protocol):
     ) -> tuple[Arrays, np.ndarray, Arrays]:
         """One step for E environments -> (carry, action (E, ...), stored arrays (E, ...)).
 
-        `obs` holds the keys of the spec and `is_first` (E,) bool, where the carry is reset. `uniforms` is (E, draws).
+        `obs` holds the keys of the spec and `is_first` (E,) bool, where the carry is reset. `uniforms` is (E, num_uniforms).
         A row's result depends on that row of the inputs only (up to the arithmetic of a fixed batch size).
         """
         ...
@@ -72,7 +72,7 @@ class Agent(Protocol):
         """One update on (B, context + T, ...) -> (metrics, refreshed stored arrays (B, T, ...)).
 
         `batch` holds the spec's observation keys, `action` (chosen after the observation), `reward` (received on arrival
-        at the observation), `is_first`, `is_last`, `is_terminal` and the `stored` keys. Metrics are flat `area/name`
+        at the observation), `is_first`, `is_last`, `is_terminal` and the keys of `extra_spaces`. Metrics are flat `area/name`
         values that `float()` accepts; converting them may wait for the device, so the harness does it only when it logs.
         An update whose loss or gradient is not finite changes nothing and is counted in `optimizer/skipped` (since the
         start) and `optimizer/skipped_in_a_row`.
@@ -87,7 +87,7 @@ class Agent(Protocol):
         """Inverse of `state`, bit for bit. Raises ValueError naming the first missing or mis-shaped entry."""
         ...
 
-    def inherit(self, state: Arrays) -> None:
+    def load_weights(self, state: Arrays) -> None:
         """Begin with what another agent of the same networks has learned: its weights and statistics, nothing else.
 
         Raises ValueError where the weights differ in name or shape.

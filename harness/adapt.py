@@ -50,10 +50,10 @@ def adapted(
     return config.change(run, {"ablation": ABLATION if before.ablation == "none" else f"{before.ablation}+{ABLATION}"}, where)
 
 
-def inherit(agent: Agent, source: Path) -> None:
+def load_source_weights(agent: Agent, source: Path) -> None:
     """Give a fresh agent what the run in `source` has learned. RunFailed where that is gone or does not fit."""
     try:
-        agent.inherit(_trained(RunDir(source)).arrays["agent"])
+        agent.load_weights(_trained(RunDir(source)).arrays["agent"])
     except (BadInput, ValueError) as error:
         raise RunFailed(f"Cannot begin with the weights of {source}: {error}") from None
 

@@ -62,7 +62,7 @@ def updates(config: RunConfig) -> int:
     return max(1, int(config.steps * config.train.ratio / (config.train.batch_size * config.train.batch_length)))
 
 
-def training_vector(config: RunConfig, spec: Spec, *, draws: int, processes: int) -> Vector | LaneProcesses:
+def training_vector(config: RunConfig, spec: Spec, *, num_uniforms: int, processes: int) -> Vector | LaneProcesses:
     """One lane per environment, each with an endless list of training episodes; in this process where `processes` is 0."""
     described = noise.parse(config.train_noise).bind(config.task)
     makes = [
@@ -70,7 +70,7 @@ def training_vector(config: RunConfig, spec: Spec, *, draws: int, processes: int
         for index in range(config.env.envs)
     ]
     if processes:
-        return LaneProcesses(makes, spec, draws=draws, processes=processes)
+        return LaneProcesses(makes, spec, num_uniforms=num_uniforms, processes=processes)
     return Vector([make() for make in makes], spec)
 
 
@@ -106,8 +106,8 @@ def recorder(config: RunConfig, run: RunDir) -> Recorder:
 
 def replay(config: RunConfig, spec: Spec, agent: Agent) -> Replay:
     return Replay(
-        {**spec.obs, **FLAGS, "action": spec.action, **agent.stored},
-        latents=tuple(agent.stored),
+        {**spec.obs, **FLAGS, "action": spec.action, **agent.extra_spaces},
+        latents=tuple(agent.extra_spaces),
         envs=config.env.envs,
         capacity=config.replay.capacity,
         length=agent.context + config.train.batch_length,

@@ -39,13 +39,15 @@ class LaneProcesses:
     the call that waits: BadInput and RunFailed as they are, anything else, the death of a process included, as RunFailed.
     """
 
-    def __init__(self, makes: Sequence[Callable[[], Lane]], spec: Spec, *, draws: int, processes: int):
-        """`makes`: what makes each lane, to be pickled; `draws`: uniform numbers that the agent needs per step."""
-        self.spec, self._envs, self._draws = spec, len(makes), draws
+    def __init__(self, makes: Sequence[Callable[[], Lane]], spec: Spec, *, num_uniforms: int, processes: int):
+        """`makes`: what makes each lane, to be pickled; `num_uniforms`: uniform numbers that the agent needs per step."""
+        self.spec, self._envs, self._num_uniforms = spec, len(makes), num_uniforms
         file = _memory()
-        self._board = _board(file, spec, draws, len(makes))
+        self._board = _board(file, spec, num_uniforms, len(makes))
         parts = np.array_split(np.arange(len(makes)), min(processes, len(makes)))
-        self._processes = [_Process(int(part[0]), [makes[i] for i in part], (file, spec, draws, len(makes))) for part in parts]
+        self._processes = [
+            _Process(int(part[0]), [makes[i] for i in part], (file, spec, num_uniforms, len(makes))) for part in parts
+        ]
         os.close(file)
         self._stepping = True  # they begin by showing their first observations
 
@@ -61,9 +63,9 @@ class LaneProcesses:
         self._wait()  # and copy: the next step is written while the loop still reads this one
         return {key: self._board[key].copy() for key in (*self.spec.obs, *FLAGS)}
 
-    def uniforms(self, draws: int) -> np.ndarray:
-        if draws != self._draws:
-            raise ValueError(f"{draws} uniform numbers asked for, {self._draws} announced")
+    def uniforms(self, num_uniforms: int) -> np.ndarray:
+        if num_uniforms != self._num_uniforms:
+            raise ValueError(f"{num_uniforms} uniform numbers asked for, {self._num_uniforms} announced")
         self._wait()
         return self._board["uniforms"].copy()
 
@@ -159,10 +161,10 @@ def _memory() -> int:
         return os.dup(file.fileno())
 
 
-def _board(file: int, spec: Spec, draws: int, envs: int) -> Arrays:
+def _board(file: int, spec: Spec, num_uniforms: int, envs: int) -> Arrays:
     """The arrays (E, ...) that lie in `file`, which is made as large as they need."""
     spaces = {**spec.obs, **FLAGS, "action": spec.action}
-    spaces |= {"uniforms": Space((draws,), "float64"), "alive": Space((), "bool")}
+    spaces |= {"uniforms": Space((num_uniforms,), "float64"), "alive": Space((), "bool")}
     shapes = {key: (envs, *space.shape) for key, space in spaces.items()}
     sizes = [int(np.prod(shapes[key])) * np.dtype(space.dtype).itemsize for key, space in spaces.items()]
     ends = np.cumsum([-(-size // ALIGNED) * ALIGNED for size in sizes])

@@ -38,7 +38,7 @@ class Interaction:
     def tick(self) -> Tick:
         seen = self.vector.seen()
         obs = {key: seen[key] for key in (*self.vector.spec.obs, "is_first")}
-        uniforms = self.vector.uniforms(self._agent.draws)
+        uniforms = self.vector.uniforms(self._agent.num_uniforms)
         self._carry, action, stored = self._agent.act(self._carry, obs, uniforms, self._policy)
         # Nothing follows the last step of an episode; its action is stored as zeros (embodied's Driver).
         last = seen["is_last"].reshape(-1, *[1] * (action.ndim - 1))

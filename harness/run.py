@@ -113,7 +113,7 @@ def _execute(run: RunDir, machine: Machine, stop: Stop) -> tuple[str, str]:
     compile = _compile_mode(run, parsed, machine.device)
     agent = build.agent(parsed, probe.spec, device=machine.device, threads=machine.threads, compile=compile)
     workers = machine.workers(agent.device)
-    vector = build.training_vector(parsed, probe.spec, draws=agent.draws, processes=workers)
+    vector = build.training_vector(parsed, probe.spec, num_uniforms=agent.num_uniforms, processes=workers)
     recorder = build.recorder(parsed, run)
     training = build.training(parsed, vector, agent, recorder)
     memory = training.replay.most_bytes(parsed.steps)
@@ -216,7 +216,7 @@ def _restore(run: RunDir, training: Training, recorder: Recorder, source: str | 
     saved = checkpoint.load(run.path / "checkpoint")
     if saved is None:
         if source is not None:
-            adapt.inherit(training.agent, run.path.parents[1] / source)
+            adapt.load_source_weights(training.agent, run.path.parents[1] / source)
         recorder.load({}, {"episodes": 0, "metrics": 0, "logged": 0, "returns": [], "last_return": None, "seconds": 0.0})
         return
     if saved.warning:

@@ -76,10 +76,10 @@ class Lane:
         flags = {"is_first": not self.actions, "is_last": self.last, "is_terminal": self._now.terminated}
         return self._shown | {"reward": self._now.reward} | flags
 
-    def uniforms(self, draws: int) -> np.ndarray:
+    def uniforms(self, num_uniforms: int) -> np.ndarray:
         if not self.alive:
-            return np.zeros(draws)
-        return self.episode.agent.generator(len(self.actions)).random(draws)
+            return np.zeros(num_uniforms)
+        return self.episode.agent.generator(len(self.actions)).random(num_uniforms)
 
     def advance(self, action: np.ndarray) -> None:
         """Act, or begin the next episode where this one has ended (the action is then ignored)."""
@@ -167,8 +167,8 @@ class Vector:
         spaces = {**self.spec.obs, **FLAGS}
         return {k: np.stack([row[k] for row in rows]).astype(s.dtype, copy=False) for k, s in spaces.items()}
 
-    def uniforms(self, draws: int) -> np.ndarray:
-        return np.stack([lane.uniforms(draws) for lane in self.lanes])
+    def uniforms(self, num_uniforms: int) -> np.ndarray:
+        return np.stack([lane.uniforms(num_uniforms) for lane in self.lanes])
 
     def ended(self) -> list[dict[str, Any]]:
         """Rows of the episodes whose last step stands now, in lane order."""

@@ -28,8 +28,8 @@ from torch.utils._pytree import tree_map
 from agents.dreamer.agent import Dreamer
 from agents.dreamer.rssm import Latents
 from agents.nn import conv, dists, layers
-from agents.nn.draw import BELOW_ONE, TINY, Given, pick
-from agents.nn.launch import enter
+from agents.nn.launch import to_tensor
+from agents.nn.sampler import BELOW_ONE, TINY, UniformSampler, categorical_from_uniform
 from agents.protocol import Arrays
 from harness import build, study
 from harness.bench.train import BATCH, SPECS, batch
@@ -69,14 +69,14 @@ class RmsNorm(torch.autograd.Function):
         return inner.view(grad.shape), product.sum(1), None
 
 
-class Ahead:
+class PrefetchedSampler:
     """One step's numbers, drawn when the first tensor comes that all seeds have."""
 
     def __init__(self, fill: Callable[[Tensor], Tensor]) -> None:
         self._fill, self._given = fill, None
 
-    def _from(self, like: Tensor) -> Given:
-        self._given = self._given or Given(self._fill(like))
+    def _from(self, like: Tensor) -> UniformSampler:
+        self._given = self._given or UniformSampler(self._fill(like))
         return self._given
 
     def categorical(self, probs: Tensor) -> Tensor:
@@ -89,7 +89,7 @@ class Ahead:
         return self._from(like).uniform(like)
 
 
-class Draws:
+class StackedSampler:
     """Every seed's numbers from its own generator, in the order of its own run."""
 
     def __init__(self, generators: list[torch.Generator]) -> None:
@@ -98,11 +98,11 @@ class Draws:
 
         self._uniform, self._normal = each(Tensor.uniform_), each(Tensor.normal_)
 
-    def ahead(self, rows: int, count: int) -> Ahead:
-        return Ahead(lambda like: self._uniform(like.new_empty(rows, count)))
+    def prefetch(self, rows: int, count: int) -> PrefetchedSampler:
+        return PrefetchedSampler(lambda like: self._uniform(like.new_empty(rows, count)))
 
     def categorical(self, probs: Tensor) -> Tensor:
-        return pick(probs, self._uniform(probs[..., 0]))
+        return categorical_from_uniform(probs, self._uniform(probs[..., 0]))
 
     def normal(self, mean: Tensor, std: Tensor) -> Tensor:
         return mean + std * self._normal(mean)
@@ -116,7 +116,7 @@ class Stack(nn.Module):
 
     def __init__(self, agents: list[Dreamer]) -> None:
         super().__init__()
-        self.agents, self.draws = agents, Draws([agent._generator for agent in agents])
+        self.agents, self.sampler = agents, StackedSampler([agent._generator for agent in agents])
         self.world, self.behavior = agents[0].world, agents[0].behavior
         self.leaves, self.grads = {}, torch.stack([agent.optimizer._grads for agent in agents])
         weights = torch.stack([agent.optimizer._weights for agent in agents])
@@ -139,7 +139,7 @@ class Stack(nn.Module):
     def forward(self, start: tuple[Tensor, Tensor], data: dict[str, Any], moving: dict[str, Any]) -> tuple[Any, ...]:
         first = self.agents[0]
         own, first._statistics = first._statistics, moving
-        outcome = first.judge(Latents(*start), data, self.draws)
+        outcome = first.judge(Latents(*start), data, self.sampler)
         first._statistics = own
         return outcome.total, outcome.metrics, outcome.statistics, (outcome.latents.deter, outcome.latents.stoch)
 
@@ -158,7 +158,7 @@ class Stack(nn.Module):
             total, metrics, moved, latents = tree_map(lambda x, k=k: x[k].detach(), judged)
             ok, counts = agent.optimizer.step(total)
             agent._commit(ok, moved)
-            agent._refreshed(Latents(*latents), ok, {key: enter(x) for key, x in given.items()})
+            agent._refreshed(Latents(*latents), ok, {key: to_tensor(x) for key, x in given.items()})
             made.append(metrics | counts)
         return made
 

@@ -61,7 +61,7 @@ def sample(spec: Spec, agent, rng) -> dict[str, np.ndarray]:
     batch = {k: values(s, shape, rng) for k, s in spec.obs.items()} | {"action": values(spec.action, shape, rng)}
     batch["reward"] = rng.normal(size=shape).astype(np.float32)
     batch |= {k: rng.random(shape) < 0.2 for k in ("is_first", "is_last", "is_terminal")}
-    return batch | {k: np.zeros((*shape, *s.shape), s.dtype) for k, s in agent.stored.items()}
+    return batch | {k: np.zeros((*shape, *s.shape), s.dtype) for k, s in agent.extra_spaces.items()}
 
 
 @pytest.fixture(params=NAMES)
@@ -78,12 +78,12 @@ def test_acting_gives_valid_actions_and_what_the_replay_stores(name, spec):
     agent, rng = build(name, spec), np.random.default_rng(0)
     carry = agent.initial(4)
     for _ in range(3):
-        carry, action, stored = agent.act(carry, observe(spec, 4, rng), rng.random((4, agent.draws), np.float32))
+        carry, action, stored = agent.act(carry, observe(spec, 4, rng), rng.random((4, agent.num_uniforms), np.float32))
         assert action.shape == (4, *spec.action.shape) and action.dtype == spec.action.dtype
         assert (action >= 0).all() and (action < spec.action.classes).all() if spec.action.discrete else True
         assert spec.action.discrete or (np.abs(action) <= 1).all()
         assert {k: (x.shape[1:], str(x.dtype)) for k, x in stored.items()} == {
-            k: (s.shape, s.dtype) for k, s in agent.stored.items()
+            k: (s.shape, s.dtype) for k, s in agent.extra_spaces.items()
         }
 
 
@@ -96,15 +96,15 @@ def test_learning_gives_finite_metrics_and_refreshed_latents(name, spec):
         assert all(np.isfinite(float(value)) for value in metrics.values()), metrics
         assert all("/" in key for key in metrics) and float(metrics["optimizer/skipped"]) == 0
         assert {k: (x.shape, str(x.dtype)) for k, x in stored.items()} == {
-            k: ((B, T, *s.shape), s.dtype) for k, s in agent.stored.items()
+            k: ((B, T, *s.shape), s.dtype) for k, s in agent.extra_spaces.items()
         }
 
 
 def test_a_row_is_acted_on_by_itself(name, spec):
     """Reordering the environments reorders the results: nothing leaks from row to row."""
     agent, rng = build(name, spec), np.random.default_rng(0)
-    carry, _, _ = agent.act(agent.initial(4), observe(spec, 4, rng), rng.random((4, agent.draws), np.float32))
-    obs, uniforms, order = observe(spec, 4, rng), rng.random((4, agent.draws), np.float32), [2, 0, 3, 1]
+    carry, _, _ = agent.act(agent.initial(4), observe(spec, 4, rng), rng.random((4, agent.num_uniforms), np.float32))
+    obs, uniforms, order = observe(spec, 4, rng), rng.random((4, agent.num_uniforms), np.float32), [2, 0, 3, 1]
 
     def rows(x):
         return {key: value[order] for key, value in x.items()}
@@ -117,7 +117,7 @@ def test_a_row_is_acted_on_by_itself(name, spec):
 
 def test_acting_is_a_function_of_its_arguments(name, spec):
     agent, rng = build(name, spec), np.random.default_rng(0)
-    obs, uniforms = observe(spec, 4, rng), rng.random((4, agent.draws), np.float32)
+    obs, uniforms = observe(spec, 4, rng), rng.random((4, agent.num_uniforms), np.float32)
     once, again = (agent.act(agent.initial(4), obs, uniforms) for _ in range(2))
     assert np.array_equal(once[1], again[1])
     agent.act(agent.initial(4), obs, uniforms, policy="mode")
@@ -125,7 +125,7 @@ def test_acting_is_a_function_of_its_arguments(name, spec):
 
 def test_a_first_step_forgets_the_carry(name, spec):
     agent, rng = build(name, spec), np.random.default_rng(0)
-    obs, uniforms = observe(spec, 4, rng) | {"is_first": np.ones(4, bool)}, rng.random((4, agent.draws), np.float32)
+    obs, uniforms = observe(spec, 4, rng) | {"is_first": np.ones(4, bool)}, rng.random((4, agent.num_uniforms), np.float32)
     worn = {k: rng.normal(size=x.shape).astype(x.dtype) for k, x in agent.initial(4).items()}
     assert np.array_equal(agent.act(worn, obs, uniforms)[1], agent.act(agent.initial(4), obs, uniforms)[1])
 

@@ -46,7 +46,7 @@ def test_the_update_counts_what_its_layers_say():
     agent = train.make(Options(size="nano", obs="vector", threads=1))
     step = train.batch(agent, train.SPECS["vector"], np.random.default_rng(0), size=1, length=1)
     obs = {key: step[key][:, 0] for key in ("state", "is_first")}
-    counted = measure.flops(lambda: agent.act(agent.initial(1), obs, step["reward"][:, :1].repeat(agent.draws, 1)))
+    counted = measure.flops(lambda: agent.act(agent.initial(1), obs, step["reward"][:, :1].repeat(agent.num_uniforms, 1)))
     read = [*agent.world.encoder.parameters(), *agent.world.rssm.core.parameters()]
     read += [*agent.world.rssm.posterior.parameters(), *agent.behavior.actor.parameters()]
     weights = sum(p.numel() for p in read if p.ndim == 2)

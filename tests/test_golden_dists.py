@@ -9,8 +9,8 @@ import torch
 
 from agents.dreamer.parts.latent import Categorical, StraightThrough
 from agents.nn.dists import BoundedNormal, OneHots, TwoHot, symexp_bins, two_hot
-from agents.nn.draw import Fixed, Generated, Given
 from agents.nn.functional import symexp, symlog
+from agents.nn.sampler import GeneratorSampler, ModeSampler, UniformSampler
 
 BINS = symexp_bins(255)
 
@@ -118,7 +118,7 @@ def test_straight_through_is_one_hot_forward_and_the_mixed_softmax_backward():
     logits = torch.randn(10, dtype=torch.float32)
 
     def sample(x):
-        return part.sample(part.distribution(x), Fixed())
+        return part.sample(part.distribution(x), ModeSampler())
 
     out = sample(logits)
     assert torch.equal(out.sum(-1), torch.ones(2)) and torch.equal(out.max(-1).values, torch.ones(2))
@@ -146,15 +146,15 @@ def test_bounded_normal_scores_what_it_was_given_unclipped():
 def test_draws_follow_their_probabilities():
     probs = torch.tensor([0.1, 0.2, 0.7])
     many = probs.expand(20000, 1, 3)
-    for draw in (Generated(torch.Generator().manual_seed(0)), Given(torch.rand(20000, 1))):
-        assert torch.allclose(draw.categorical(many).mean((0, 1)), probs, atol=0.015)
+    for sampler in (GeneratorSampler(torch.Generator().manual_seed(0)), UniformSampler(torch.rand(20000, 1))):
+        assert torch.allclose(sampler.categorical(many).mean((0, 1)), probs, atol=0.015)
     uniforms = (torch.arange(10000.0).unsqueeze(1) + 0.5) / 10000
-    normal = Given(uniforms).normal(torch.full((10000, 1), 2.0), torch.full((10000, 1), 3.0))
+    normal = UniformSampler(uniforms).normal(torch.full((10000, 1), 2.0), torch.full((10000, 1), 3.0))
     assert normal.mean().item() == pytest.approx(2, abs=1e-3) and normal.std().item() == pytest.approx(3, abs=0.01)
 
 
 def test_given_uniforms_at_their_ends_stay_inside():
     ends = torch.tensor([[0.0], [1 - 2**-24]])
-    picked = Given(ends).categorical(torch.tensor([0.0, 0.5, 0.5]).expand(2, 1, 3))
+    picked = UniformSampler(ends).categorical(torch.tensor([0.0, 0.5, 0.5]).expand(2, 1, 3))
     assert picked.argmax(-1).flatten().tolist() == [1, 2]
-    assert torch.isfinite(Given(ends).normal(torch.zeros(2, 1), torch.ones(2, 1))).all()
+    assert torch.isfinite(UniformSampler(ends).normal(torch.zeros(2, 1), torch.ones(2, 1))).all()

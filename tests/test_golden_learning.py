@@ -11,9 +11,9 @@ from agents.dreamer.config import Config
 from agents.dreamer.parts.layers import Rms, Silu
 from agents.dreamer.rssm import Latents
 from agents.nn.conv import UpConv
-from agents.nn.draw import Fixed
 from agents.nn.gru import BlockGRU
 from agents.nn.layers import MLP, BlockLinear, Linear, RMSNorm
+from agents.nn.sampler import ModeSampler
 from agents.protocol import Space, Spec
 
 B, T = 2, 6
@@ -43,7 +43,7 @@ def sequence(agent, seed: int = 0):
     data = {key: torch.zeros(B, T, dtype=torch.bool) for key in ("is_first", "is_last", "is_terminal")}
     data["obs"] = {"state": torch.randn(B, T, 3, generator=g)}
     data["reward"] = torch.randn(B, T, generator=g)
-    data["prev_action"] = agent._action.enter(torch.randint(4, (B, T), generator=g))
+    data["prev_action"] = agent._action_codec.encode(torch.randint(4, (B, T), generator=g))
     return start, data
 
 
@@ -59,25 +59,25 @@ def changed(before: torch.Tensor, after: torch.Tensor) -> list[int]:
 def test_a_target_changes_the_loss_of_its_own_step_only(key, loss):
     agent = tiny()
     start, data = sequence(agent)
-    before = agent.judge(start, data, Fixed()).losses[loss]
+    before = agent.judge(start, data, ModeSampler()).losses[loss]
     data[key][0, 3] = 1
-    assert changed(before, agent.judge(start, data, Fixed()).losses[loss]) == [3]
+    assert changed(before, agent.judge(start, data, ModeSampler()).losses[loss]) == [3]
 
 
 def test_the_previous_action_enters_at_its_step_and_stays():
     agent = tiny()
     start, data = sequence(agent)
-    before = agent.judge(start, data, Fixed()).latents.deter
+    before = agent.judge(start, data, ModeSampler()).latents.deter
     data["prev_action"][0, 3] = data["prev_action"][0, 3].roll(1)
-    assert changed(before, agent.judge(start, data, Fixed()).latents.deter) == [3, 4, 5]
+    assert changed(before, agent.judge(start, data, ModeSampler()).latents.deter) == [3, 4, 5]
 
 
 def test_an_observation_moves_the_sample_of_its_step_and_the_state_after_it():
     agent = tiny()
     start, data = sequence(agent)
-    before = agent.judge(start, data, Fixed()).latents
+    before = agent.judge(start, data, ModeSampler()).latents
     data["obs"]["state"][0, 3] += 50.0
-    after = agent.judge(start, data, Fixed()).latents
+    after = agent.judge(start, data, ModeSampler()).latents
     assert changed(before.post, after.post)[0] == 3 and changed(before.deter, after.deter)[0] == 4
 
 
@@ -88,9 +88,9 @@ def test_replay_returns_reach_the_critic_one_step_before_the_reward():
     """
     agent = tiny(value={"kind": "symlog_twohot", "bins": 31, "outscale": 1.0}, reward={"bins": 31, "outscale": 0.0})
     start, data = sequence(agent)
-    before = agent.judge(start, data, Fixed()).losses["replay_value"]
+    before = agent.judge(start, data, ModeSampler()).losses["replay_value"]
     data["reward"][0, 3] += 5.0
-    after = agent.judge(start, data, Fixed()).losses["replay_value"]
+    after = agent.judge(start, data, ModeSampler()).losses["replay_value"]
     assert before.shape == (B, T - 1) and changed(before, after) == [0, 1, 2]
     assert (after - before)[0, :3].abs().min() > 0.1  # far from what rounding does
 
@@ -99,7 +99,7 @@ def test_the_last_step_of_an_episode_has_no_replay_value_loss():
     agent = tiny()
     start, data = sequence(agent)
     data["is_last"][0, 2] = True
-    loss = agent.judge(start, data, Fixed()).losses["replay_value"]
+    loss = agent.judge(start, data, ModeSampler()).losses["replay_value"]
     assert loss[0, 2] == 0 and (loss[0, [0, 1, 3, 4]] > 0).all()
 
 
@@ -126,7 +126,7 @@ def test_nothing_before_the_first_step_of_an_episode_reaches_it():
     actions = data["prev_action"].requires_grad_()
     data["is_first"][0, 2] = True
     data["is_first"][1, 0] = True
-    deter = agent.judge(start, data, Fixed()).latents.deter
+    deter = agent.judge(start, data, ModeSampler()).latents.deter
     inputs = (start.deter, start.stoch, actions)
     h, z, a = torch.autograd.grad(deter[0, 2:].sum(), inputs, retain_graph=True)
     assert not h[0].any() and not z[0].any() and not a[0, :3].any() and a[0, 3:].any()
@@ -140,7 +140,7 @@ def test_nothing_before_the_first_step_of_an_episode_reaches_it():
 def moved(agent, loss: str, start, data) -> set[str]:
     """Networks that take a gradient from one loss."""
     agent.optimizer.zero_grad()
-    agent.judge(start, data, Fixed()).losses[loss].mean().backward()
+    agent.judge(start, data, ModeSampler()).losses[loss].mean().backward()
     named = [(f"world.{n}", p) for n, p in agent.world.named_parameters()]
     named += [(f"behavior.{n}", p) for n, p in agent.behavior.named_parameters()]
     return {n.split(".")[1] for n, p in named if p.grad is not None and p.grad.any()}
@@ -170,7 +170,7 @@ def test_the_policy_moves_the_right_way(action, advantage, entropy):
     """A positive advantage raises the taken action's log-probability; entropy alone raises entropy."""
     agent = tiny(Spec(SPEC.obs, action))
     actor, feat = agent.behavior.actor, torch.randn(32, 28)
-    taken = actor(feat).sample(Fixed()).detach()
+    taken = actor(feat).sample(ModeSampler()).detach()
 
     def terms():
         dist = actor(feat)
@@ -189,8 +189,8 @@ def test_the_policy_moves_the_right_way(action, advantage, entropy):
 def test_imagination_starts_at_every_state_and_chooses_before_it_moves():
     agent = tiny()
     start, data = sequence(agent)
-    seq = agent.judge(start, data, Fixed()).latents
-    feat, actions = agent.behavior.imagine(agent.world, seq, Fixed())
+    seq = agent.judge(start, data, ModeSampler()).latents
+    feat, actions = agent.behavior.imagine(agent.world, seq, ModeSampler())
     assert feat.shape == (16, B * T, 28) and actions.shape == (15, B * T, 4)
     assert torch.equal(feat[0], seq.feat.flatten(0, 1))
     assert torch.equal(agent.behavior.actor(feat[0]).mode, actions[0])
@@ -204,11 +204,11 @@ def test_imagination_starts_at_every_state_and_chooses_before_it_moves():
 
 def test_a_fresh_agent_predicts_zero_and_costs_ln_255():
     agent = Config(**{k: v for k, v in TINY.items() if k not in ("reward", "value", "actor")}).build(SPEC, seed=0)
-    outcome = agent.judge(*sequence(agent), Fixed())
+    outcome = agent.judge(*sequence(agent), ModeSampler())
     assert outcome.metrics["loss/reward"].item() == pytest.approx(5.541264, abs=1e-5)
     assert outcome.metrics["behavior/return"] == 0 and outcome.metrics["behavior/advantage"] == 0
     weight = agent.behavior._horizon.weight
-    feat, _ = agent.behavior.imagine(agent.world, outcome.latents, Fixed())
+    feat, _ = agent.behavior.imagine(agent.world, outcome.latents, ModeSampler())
     mean = weight(agent.world.cont(feat).mean)[:-1].mean().item()
     assert outcome.metrics["loss/value"].item() == pytest.approx(2 * 5.541264 * mean, rel=1e-5)
     assert outcome.metrics["behavior/entropy"].item() == pytest.approx(np.log(4), abs=1e-3)

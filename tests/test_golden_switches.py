@@ -26,8 +26,8 @@ from agents.dreamer.parts.return_scale import Percentiles, Std, Unscaled
 from agents.dreamer.parts.squash import Identity, Symlog
 from agents.dreamer.parts.target import Huber, Mse, SymexpTwoHot, SymlogMse, SymlogTwoHot
 from agents.nn.dists import OneHots, Squared
-from agents.nn.draw import Fixed, Given
 from agents.nn.gru import BlockGRU, LayerNormGRU
+from agents.nn.sampler import ModeSampler, UniformSampler
 from agents.protocol import Space, Spec
 
 VECTORS = Spec({"state": Space((3,), "float32")}, Space((2,), "float32"))
@@ -273,7 +273,7 @@ def test_a_gaussian_latent():
 
 def test_a_gaussian_latent_travels_as_bfloat16_and_passes_gradients():
     part, raw = Gaussian(latents=3), torch.randn(5, 6, requires_grad=True)
-    sample = part.sample(part.distribution(raw), Fixed())
+    sample = part.sample(part.distribution(raw), ModeSampler())
     assert sample.shape == (5, 3, 1) and torch.autograd.grad(sample.sum(), raw)[0].abs().min() > 0
     assert torch.equal(part.unpack(part.pack(sample)), sample.bfloat16().float())
 
@@ -286,7 +286,7 @@ def test_gradients_of_a_sample(estimator, slope):
     """p = (.8, .2): p (1 - p) = .16; at temperature .5 p^2 / (.8^2 + .2^2) = .941176, times (1 - .941176) / .5."""
     logits = torch.tensor([[[log(4.0), 0.0]]], requires_grad=True)
     part = Categorical(latents=1, classes=2, unimix=0.0, estimator=estimator)
-    sample = part.sample(part.distribution(logits.flatten(-2)), Fixed())  # equal noise for both classes
+    sample = part.sample(part.distribution(logits.flatten(-2)), ModeSampler())  # equal noise for both classes
     assert sample.flatten().tolist() == [1.0, 0.0] and part.differentiable == (slope is not None)
     if slope is None:
         assert not sample.requires_grad
@@ -296,11 +296,11 @@ def test_gradients_of_a_sample(estimator, slope):
 
 def test_gumbel_noise_draws_classes_by_their_probability():
     part = Categorical(latents=1, classes=2, unimix=0.0, estimator=GumbelSoftmax())
-    assert part.draws == 2
+    assert part.num_uniforms == 2
     uniforms = torch.rand(20000, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     uniforms[:2] = torch.tensor([[0.0, 0.0], [1.0, 1.0]]) * (1 - 1e-12)  # float32 rounds the second to one
     dist = part.distribution(torch.tensor([[log(4.0), 0.0]]).expand(20000, 2))
-    sample = part.sample(dist, Given(uniforms))
+    sample = part.sample(dist, UniformSampler(uniforms))
     assert sample.isfinite().all() and sample[:, 0, 0].mean().item() == pytest.approx(0.8, abs=0.01)
 
 
@@ -337,11 +337,11 @@ def test_the_gradient_through_the_dynamics_is_a_finite_difference():
     def policy_loss(shift):
         with torch.no_grad():
             bias[1] += shift
-            loss = agent.judge(start, data, Fixed()).losses["policy"].double().mean().item()
+            loss = agent.judge(start, data, ModeSampler()).losses["policy"].double().mean().item()
             bias[1] -= shift
         return loss
 
-    loss = agent.judge(start, data, Fixed()).losses["policy"].mean()
+    loss = agent.judge(start, data, ModeSampler()).losses["policy"].mean()
     slope = torch.autograd.grad(loss, bias)[0][1].item()
     assert abs(slope) > 0.01 and (policy_loss(2e-3) - policy_loss(-2e-3)) / 4e-3 == pytest.approx(slope, rel=0.01)
 
@@ -352,7 +352,7 @@ def test_the_policy_s_loss_trains_the_actor_alone(kind):
     agent = config.build(VECTORS, seed=0)
     start, data = agent.unpack(probe.batch(agent, VECTORS))
     agent.optimizer.zero_grad()
-    agent.judge(start, data, Fixed()).losses["policy"].mean().backward()
+    agent.judge(start, data, ModeSampler()).losses["policy"].mean().backward()
     moved = {name.split(".")[0] for name, p in agent.behavior.named_parameters() if p.grad is not None and p.grad.any()}
     assert moved == {"actor"} and not any(p.grad.any() for p in agent.world.parameters())
     assert all(p.requires_grad for p in agent.world.parameters())
@@ -374,7 +374,7 @@ def test_a_stopped_head_does_not_reach_the_encoder(switch, loss):
     for kind, reaches in (("through", True), ("stop", False)):
         agent = Config(**TINY | heads | {switch: {"kind": kind}}).build(VECTORS, seed=0)
         agent.optimizer.zero_grad()
-        agent.judge(*agent.unpack(probe.batch(agent, VECTORS)), Fixed()).losses[loss].mean().backward()
+        agent.judge(*agent.unpack(probe.batch(agent, VECTORS)), ModeSampler()).losses[loss].mean().backward()
         assert any(p.grad.any() for p in agent.world.encoder.parameters()) == reaches
 
 
@@ -393,13 +393,13 @@ def test_without_a_context_nothing_before_the_sequence_matters():
         for action in (0.9, -0.9):
             batch["action"][:, 0] = action
             batch["stoch"][:, 0] = action > 0
-            seen.append(agent.judge(*agent.unpack(batch), Fixed()).latents.deter)
+            seen.append(agent.judge(*agent.unpack(batch), ModeSampler()).latents.deter)
         assert torch.equal(*seen) != matters
 
 
 def test_without_a_decoder_there_is_neither_loss_nor_weight():
     agent = Config(**TINY | {"reconstruction": {"kind": "none"}}).build(VECTORS, seed=0)
-    outcome = agent.judge(*agent.unpack(probe.batch(agent, VECTORS)), Fixed())
+    outcome = agent.judge(*agent.unpack(probe.batch(agent, VECTORS)), ModeSampler())
     assert not [name for name in outcome.losses if name.startswith("recon")] and not list(agent.world.decoder.parameters())
 
 

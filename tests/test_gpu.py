@@ -22,7 +22,7 @@ def test_learning_and_acting_as_on_the_cpu(name):
     for name, value in judged["cpu"].items():
         assert judged["cuda"][name] == pytest.approx(value, rel=1e-3, abs=1e-3), name
     for _ in range(CALLS):
-        seen, uniforms = observe(spec, 2, rng), rng.random((2, agents["cpu"].draws))
+        seen, uniforms = observe(spec, 2, rng), rng.random((2, agents["cpu"].num_uniforms))
         cpu, cuda = (agent.act(agent.initial(2), seen, uniforms, "mode") for agent in agents.values())
         assert np.allclose(cpu[1], cuda[1], atol=1e-3)
 
@@ -50,7 +50,7 @@ def test_a_recorded_update_is_the_update(precision):
 def test_nothing_inside_an_update_waits():
     spec, rng = SPECS["both-continuous"], np.random.default_rng(0)
     agent = build("dreamer", spec, device="cuda")
-    batch = {key: launch.enter(x).cuda() for key, x in sample(spec, agent, rng).items()}
+    batch = {key: launch.to_tensor(x).cuda() for key, x in sample(spec, agent, rng).items()}
     agent._learned(batch)
     torch.cuda.set_sync_debug_mode("error")
     try:
@@ -60,15 +60,15 @@ def test_nothing_inside_an_update_waits():
 
 
 def unrecorded(name, work, arrays):
-    made = work({key: launch.enter(x).cuda() for key, x in arrays.items()})
-    return {key: launch.leave(x.cpu().numpy()) for key, x in made.items()}
+    made = work({key: launch.to_tensor(x).cuda() for key, x in arrays.items()})
+    return {key: launch.to_numpy(x.cpu()) for key, x in made.items()}
 
 
 def judge(agent, batch):
     """Losses without random numbers: likeliest classes and fixed places in every distribution."""
-    from agents.nn.draw import Fixed
+    from agents.nn.sampler import ModeSampler
 
-    outcome = agent.judge(*agent.unpack(batch), Fixed())
+    outcome = agent.judge(*agent.unpack(batch), ModeSampler())
     return {name: float(loss.mean()) for name, loss in outcome.losses.items()}
 
 

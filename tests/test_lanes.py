@@ -64,7 +64,7 @@ def joined():
     def interaction(name, count, processes):
         declared, lanes = spec(name), makes(name, count)
         if processes:
-            vector = LaneProcesses(lanes, declared, draws=2, processes=processes)
+            vector = LaneProcesses(lanes, declared, num_uniforms=2, processes=processes)
         else:
             vector = Vector([make() for make in lanes], declared)
         made.append(vector)
@@ -153,7 +153,7 @@ def gates(tmp_path, monkeypatch):
     made = []
 
     def start():
-        made.append(LaneProcesses([partial(gated, tmp_path / "go")] * 2, Gate.spec, draws=1, processes=2))
+        made.append(LaneProcesses([partial(gated, tmp_path / "go")] * 2, Gate.spec, num_uniforms=1, processes=2))
         return made[0], tmp_path / "go"
 
     yield start

@@ -85,7 +85,7 @@ def test_compiled_steps_give_the_same_to_rounding(name):
         assert metrics.keys() == other.keys() and all(np.array_equal(stored[k], other_stored[k]) for k in ("stoch",))
         for name, value in metrics.items():
             assert other[name] == pytest.approx(value, rel=1e-4, abs=1e-5), name
-    seen, uniforms = observe(spec, 2, rng), rng.random((2, plain.draws))
+    seen, uniforms = observe(spec, 2, rng), rng.random((2, plain.num_uniforms))
     actions = [agent.act(agent.initial(2), seen, uniforms)[1] for agent in (plain, compiled)]
     assert np.allclose(*actions, atol=1e-5)
     one, two = (study.single("counter/vector", compile=how) for how in (False, True))

@@ -18,8 +18,8 @@ from harness.vector import FLAGS, Episode, Lane, Vector
 class Scripted:
     """Plays 0, 1, 0, 1, ... within each episode and remembers every observation it was given."""
 
-    context, draws, device = 1, 2, "cpu"
-    stored = {"tag": Space((2,), "float32")}
+    context, num_uniforms, device = 1, 2, "cpu"
+    extra_spaces = {"tag": Space((2,), "float32")}
 
     def __init__(self):
         self.updates, self.batches = 0, []
@@ -140,7 +140,7 @@ def recorder(tmp_path, **options):
 def training(tmp_path, ratio=8.0, n=2):
     agent = Scripted()
     play = Interaction(vector(n), agent)
-    spaces = {**play.vector.spec.obs, **FLAGS, "action": play.vector.spec.action, **agent.stored}
+    spaces = {**play.vector.spec.obs, **FLAGS, "action": play.vector.spec.action, **agent.extra_spaces}
     replay = Replay(spaces, latents=("tag",), envs=n, capacity=1000, length=5)
     run, writes = recorder(tmp_path)
     parts = dict(interaction=play, agent=agent, replay=replay, ratio=Ratio(ratio, batch=2, length=4), recorder=writes)

@@ -16,7 +16,7 @@ import torch
 
 from agents.dreamer.config import Config
 from agents.dreamer.rssm import Latents
-from agents.nn.draw import Fixed
+from agents.nn.sampler import ModeSampler
 from agents.protocol import Space, Spec
 
 PUBLISHED = Path(os.environ.get("DREAMPROOF_PUBLISHED", Path(__file__).parents[2] / "shared" / "published"))
@@ -163,7 +163,7 @@ class Instance:
         tensors = {k: torch.from_numpy(v) for k, v in self.arrays.items() if k.startswith("obs/")}
         data = {key: tensors[f"obs/{key}"] for key in NOT_OBSERVED}
         data["obs"] = {key: tensors[f"obs/{key}"] for key in self.observed}
-        data["prev_action"] = agent._action.enter(torch.from_numpy(self.arrays["prev_action"]))
+        data["prev_action"] = agent._action_codec.encode(torch.from_numpy(self.arrays["prev_action"]))
         return Latents(torch.from_numpy(self.arrays["h0"]), torch.from_numpy(self.arrays["z0"])), data
 
 
@@ -191,7 +191,7 @@ def judged(instance):
     """-> agent, outcome of the first batch, with gradients."""
     agent = instance.agent()
     agent.optimizer.zero_grad()
-    outcome = agent.judge(*instance.data(agent), Fixed())
+    outcome = agent.judge(*instance.data(agent), ModeSampler())
     outcome.total.backward()
     return agent, outcome
 
@@ -275,7 +275,7 @@ def test_updates(instance, flush_denormals):
     start, data = instance.data(agent)
     before = {name: p.detach().clone() for name, p in named(agent)}
     for n in (1, 2, 3):
-        outcome, _, _ = agent.improve(start, data, Fixed())
+        outcome, _, _ = agent.improve(start, data, ModeSampler())
         np.testing.assert_allclose(outcome.total.item(), instance.arrays[f"after{n}/loss"], rtol=1e-5)
         for name, p in named(agent):
             theirs = instance.tensor(name, f"after{n}/", p)

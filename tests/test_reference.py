@@ -6,7 +6,7 @@ import torch
 from reference_dreamer import Reference
 
 from agents.dreamer import probe
-from agents.nn.draw import Generated
+from agents.nn.sampler import GeneratorSampler
 from agents.protocol import Space, Spec
 from harness import build, study
 
@@ -26,7 +26,7 @@ def both(request):
     batch = probe.batch(agent, spec)
     batch["stoch"] = np.random.default_rng(4).integers(0, 8, batch["stoch"].shape).astype(np.uint8)
     agent.optimizer.zero_grad()
-    outcome = agent.judge(*agent.unpack(batch), Generated(torch.Generator().manual_seed(SEED)))
+    outcome = agent.judge(*agent.unpack(batch), GeneratorSampler(torch.Generator().manual_seed(SEED)))
     outcome.total.backward()
 
     P = {name: p.detach().double().requires_grad_(p.requires_grad) for name, p in probe._named(agent)}

@@ -66,15 +66,15 @@ def test_an_ablated_agent_acts_learns_and_refreshes(name, task):
     run, spec = study.single("counter/vector", size="nano", ablation=name), MORE[task]
     agent = build.agent(run, spec, device="cpu", threads=1)
     obs = {k: np.zeros((2, *s.shape), s.dtype) for k, s in spec.obs.items()} | {"is_first": np.zeros(2, bool)}
-    _, action, stored = agent.act(agent.initial(2), obs, np.random.default_rng(0).random((2, agent.draws)))
+    _, action, stored = agent.act(agent.initial(2), obs, np.random.default_rng(0).random((2, agent.num_uniforms)))
     assert action.shape == (2, *spec.action.shape)
     assert {k: (x.shape[1:], str(x.dtype)) for k, x in stored.items()} == {
-        k: (s.shape, s.dtype) for k, s in agent.stored.items()
+        k: (s.shape, s.dtype) for k, s in agent.extra_spaces.items()
     }
     for _ in range(2):
         metrics, refreshed = agent.learn(probe.batch(agent, spec))
     assert all(np.isfinite(float(x)) for x in metrics.values()), metrics
-    assert {k: str(x.dtype) for k, x in refreshed.items()} == {k: s.dtype for k, s in agent.stored.items()}
+    assert {k: str(x.dtype) for k, x in refreshed.items()} == {k: s.dtype for k, s in agent.extra_spaces.items()}
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -16,12 +16,12 @@ class Discrete:
     """Class indices (B, T) or (E,) outside, one-hot inside."""
 
     width: int  # classes
-    draws: int = 1
+    num_uniforms: int = 1
 
-    def enter(self, action: Tensor) -> Tensor:
+    def encode(self, action: Tensor) -> Tensor:
         return one_hot(action, self.width)
 
-    def leave(self, action: Tensor) -> Tensor:
+    def decode(self, action: Tensor) -> Tensor:
         return action.argmax(-1).to(torch.int32)
 
 
@@ -36,12 +36,12 @@ class Continuous:
         return prod(self.shape)
 
     @property
-    def draws(self) -> int:
+    def num_uniforms(self) -> int:
         return self.width
 
-    def enter(self, action: Tensor) -> Tensor:
+    def encode(self, action: Tensor) -> Tensor:
         return action.float().reshape(*action.shape[:2], self.width)
 
-    def leave(self, action: Tensor) -> Tensor:
+    def decode(self, action: Tensor) -> Tensor:
         # Clipping here changes nothing for the model (it sees a / max(1, |a|)), and the environment gets what it allows.
         return action.clamp(-1, 1).reshape(-1, *self.shape)

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from agents.dreamer.behavior import Behavior
 from agents.dreamer.rssm import Latents
 from agents.dreamer.world_model import Statistics, WorldModel
-from agents.nn.draw import Draw, Generated, Given
-from agents.nn.launch import Work, enter, vector
+from agents.nn.launch import Work, to_tensor, vector
+from agents.nn.sampler import GeneratorSampler, Sampler, UniformSampler
 from agents.nn.snapshot import check, restore, snapshot
 from agents.protocol import Arrays, Space
 
@@ -59,9 +59,9 @@ class Dreamer:
         obs: tuple[str, ...],
     ) -> None:
         self.world, self.behavior, self.optimizer = world, behavior, optimizer
-        self._loss_weights, self._action, self._obs = dict(weights), action, obs
+        self._loss_weights, self._action_codec, self._obs = dict(weights), action, obs
         self._replay_context, self._reward_transform = replay_context, reward_transform
-        self._draw, self._generator = Generated(generator), generator
+        self._sampler, self._generator = GeneratorSampler(generator), generator
         self._autocast, self._launch = autocast, launch
         self._device, self.device = device, device.type
         self._latent = world.rssm.latent
@@ -71,13 +71,13 @@ class Dreamer:
         }
         self._measured: tuple[str, ...] = ()  # names of the newest metrics, in order
         self.updates = 0
-        self.draws = self._latent.draws + action.draws
-        self.stored = {"deter": Space((deter,), "uint16"), "stoch": Space((self._latent.latents,), self._latent.packed)}
+        self.num_uniforms = self._latent.num_uniforms + action.num_uniforms
+        self.extra_spaces = {"deter": Space((deter,), "uint16"), "stoch": Space((self._latent.latents,), self._latent.packed)}
 
     # Act.
 
     def initial(self, envs: int) -> Arrays:
-        shapes = {"deter": self.stored["deter"].shape, "stoch": self._latent.shape, "action": (self._action.width,)}
+        shapes = {"deter": self.extra_spaces["deter"].shape, "stoch": self._latent.shape, "action": (self._action_codec.width,)}
         return {key: np.zeros((envs, *shape), np.float32) for key, shape in shapes.items()}
 
     def act(
@@ -86,22 +86,22 @@ class Dreamer:
         arrays = {f"carry/{key}": x for key, x in carry.items()} | {"uniforms": uniforms}
         arrays |= {f"obs/{key}": obs[key] for key in (*self._obs, "is_first")}
         made = self._launch(policy, partial(self._acted, policy), arrays)
-        stored = {key: made[f"stored/{key}"] for key in self.stored}
+        stored = {key: made[f"stored/{key}"] for key in self.extra_spaces}
         return {key: made[f"carry/{key}"] for key in carry}, made["action"], stored
 
     @torch.inference_mode()
     def _acted(self, policy: str, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
         deter, stoch, action = (given[f"carry/{key}"] for key in ("deter", "stoch", "action"))
         data = {key: given[f"obs/{key}"].unsqueeze(1) for key in (*self._obs, "is_first")}
-        draw = Given(given["uniforms"])
+        sampler = UniformSampler(given["uniforms"])
         with self._autocast():
             sequence = {"obs": data, "prev_action": action.unsqueeze(1), "is_first": data["is_first"]}
-            seq = self.world.observe(Latents(deter, stoch), sequence, draw)
+            seq = self.world.observe(Latents(deter, stoch), sequence, sampler)
             dist = self.behavior.actor(seq.feat[:, 0])
-        chosen = {"sample": lambda: dist.sample(draw), "mode": lambda: dist.mode}[policy]()
+        chosen = {"sample": lambda: dist.sample(sampler), "mode": lambda: dist.mode}[policy]()
         carried = {"carry/deter": seq.deter[:, 0], "carry/stoch": seq.stoch[:, 0], "carry/action": chosen}
         stored = {f"stored/{key}": x for key, x in self._pack(seq, 0).items()}
-        return carried | stored | {"action": self._action.leave(chosen)}
+        return carried | stored | {"action": self._action_codec.decode(chosen)}
 
     # Learn.
 
@@ -111,14 +111,14 @@ class Dreamer:
         return dict(zip(self._measured, made.pop("metrics"), strict=True)), made
 
     def _learned(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        outcome, ok, counts = self.improve(*self._prepared(batch), self._draw)
+        outcome, ok, counts = self.improve(*self._prepared(batch), self._sampler)
         metrics = outcome.metrics | counts
         self._measured = tuple(metrics)
         return {"metrics": vector(metrics, self._device), **self._refreshed(outcome.latents, ok, batch)}
 
     def unpack(self, batch: Arrays) -> tuple[Latents, dict[str, Any]]:
         """A batch (B, 1+T, ...) -> the state before the T trained steps, and those steps with the actions before them."""
-        return self._prepared({key: enter(x).to(self._device) for key, x in batch.items()})
+        return self._prepared({key: to_tensor(x).to(self._device) for key, x in batch.items()})
 
     def _prepared(self, batch: dict[str, Tensor]) -> tuple[Latents, dict[str, Any]]:
         deter = batch["deter"][:, 0].view(torch.bfloat16).float()
@@ -127,15 +127,15 @@ class Dreamer:
         data["is_first"] = self._replay_context.first(data["is_first"])
         data["obs"] = {key: batch[key][:, 1:] for key in self._obs}
         data["reward"] = self._reward_transform(batch["reward"][:, 1:].float())
-        data["prev_action"] = self._action.enter(batch["action"][:, :-1])
+        data["prev_action"] = self._action_codec.encode(batch["action"][:, :-1])
         return start, data
 
-    def judge(self, start: Latents, data: dict[str, Any], draw: Draw) -> Outcome:
+    def judge(self, start: Latents, data: dict[str, Any], sampler: Sampler) -> Outcome:
         """How good the agent is on one batch. Changes nothing."""
         with self._autocast():
-            latents = self.world.observe(start, data, draw)
+            latents = self.world.observe(start, data, sampler)
             losses, metrics, statistics = self.world.losses(latents, data, self._statistics)
-            more, scores, statistics = self.behavior.losses(self.world, latents, data, statistics, draw)
+            more, scores, statistics = self.behavior.losses(self.world, latents, data, statistics, sampler)
         losses |= more
         total = self.weighted(losses)
         metrics |= scores | {f"loss/{name}": loss.mean() for name, loss in losses.items()} | {"loss/total": total}
@@ -146,10 +146,10 @@ class Dreamer:
         """Sum of the losses' means, each with its weight."""
         return sum(self._loss_weights[name] * loss.mean() for name, loss in losses.items())
 
-    def improve(self, start: Latents, data: dict[str, Any], draw: Draw) -> tuple[Outcome, Tensor, dict[str, Tensor]]:
+    def improve(self, start: Latents, data: dict[str, Any], sampler: Sampler) -> tuple[Outcome, Tensor, dict[str, Tensor]]:
         """One optimiser step -> what it was taken on, whether it counted (0-d bool), the optimiser's metrics."""
         self.optimizer.zero_grad()
-        outcome = self.judge(start, data, draw)
+        outcome = self.judge(start, data, sampler)
         outcome.total.backward()
         ok, counts = self.optimizer.step(outcome.total)
         self._commit(ok, outcome.statistics)
@@ -188,7 +188,7 @@ class Dreamer:
         self._generator.set_state(torch.from_numpy(state["generator"].copy()))
         self.updates = int(state["updates"])
 
-    def inherit(self, state: Arrays) -> None:
+    def load_weights(self, state: Arrays) -> None:
         moving = self._moving()
         weights = {name: x.detach().cpu().numpy() for name, x in moving.items() if name.startswith("weights/")}
         check({name: x for name, x in state.items() if name.startswith("weights/")}, weights)

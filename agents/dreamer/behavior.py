@@ -28,7 +28,7 @@ class Behavior(nn.Module):
         actor: nn.Module,
         critic: nn.Module,
         slow_critic: nn.Module,
-        draws: int,
+        action_uniforms: int,
         steps: int,
         lam: float,
         entropy: float,
@@ -43,7 +43,7 @@ class Behavior(nn.Module):
     ) -> None:
         super().__init__()
         self.actor, self.critic, self.slow_critic = actor, critic, slow_critic
-        self._draws, self._steps, self._lam, self._entropy = draws, steps, lam, entropy
+        self._action_uniforms, self._steps, self._lam, self._entropy = action_uniforms, steps, lam, entropy
         self._horizon, self._starts, self._actor_grad = horizon, starts, actor_grad
         self._return_scale, self._advantage, self._value_norm = return_scale, advantage, value_norm
         self._slow, self._repval_grad = slow, repval_grad
@@ -53,9 +53,9 @@ class Behavior(nn.Module):
         """Every normaliser's state at its start."""
         return {name: part.state() for name, part in {**self._on_returns, "advantage": self._advantage}.items()}
 
-    def losses(self, world: WorldModel, seq: Latents, data: Mapping[str, Tensor], stats: Statistics, draw: Any) -> Scored:
+    def losses(self, world: WorldModel, seq: Latents, data: Mapping[str, Tensor], stats: Statistics, sampler: Any) -> Scored:
         """Losses, metrics and the statistics after this batch."""
-        feat, actions = self.imagine(world, seq, draw)  # (H+1, N, F), (H, N, A)
+        feat, actions = self.imagine(world, seq, sampler)  # (H+1, N, F), (H, N, A)
 
         # Score: what the imagined states are worth, without gradient but for the critic's own prediction.
         dist = self.critic(feat[:-1].detach())
@@ -103,18 +103,18 @@ class Behavior(nn.Module):
         } | {f"actor/{name}": value for name, value in policy.probes().items()}
         return losses, metrics, stats
 
-    def imagine(self, world: WorldModel, seq: Latents, draw: Any) -> tuple[Tensor, Tensor]:
+    def imagine(self, world: WorldModel, seq: Latents, sampler: Any) -> tuple[Tensor, Tensor]:
         """Follow the policy inside the model from the states of a sequence -> feat (H+1, N, F), actions (H, N, A).
 
         Whether a gradient passes the dynamics is the actor gradient's choice; none reaches the world's weights.
         """
         start = Latents(self._starts.select(seq.deter), self._starts.select(seq.stoch))
 
-        def policy(feat: Tensor, drawn: Any) -> Tensor:
-            return self._actor_grad.choose(self.actor(feat.detach()), drawn)
+        def policy(feat: Tensor, sampler: Any) -> Tensor:
+            return self._actor_grad.choose(self.actor(feat.detach()), sampler)
 
         with self._actor_grad.imagining(world):
-            return world.rssm.imagine(start.flatten(), policy, self._steps, draw, self._draws)
+            return world.rssm.imagine(start.flatten(), policy, self._steps, sampler, self._action_uniforms)
 
     def _replay_loss(self, seq: Latents, data: Mapping[str, Tensor], boot: Tensor, stats: Statistics) -> Tensor:
         """Critic loss on the replayed steps but the last, bootstrapped from imagination: boot (B, K) -> (B, K-1)."""

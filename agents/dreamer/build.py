@@ -22,7 +22,7 @@ from agents.dreamer.world_model import WorldModel
 from agents.lazy import Lazy
 from agents.nn.dists import Bernoulli, BoundedNormal, Categorical, Index, Squared
 from agents.nn.launch import Direct, Recorded
-from agents.nn.layers import MLP, Dense, Head, Linear, Pair
+from agents.nn.layers import MLP, Dense, Head, Linear, TwinLinear
 from agents.nn.memory import keep_blocks
 from agents.protocol import Space, Spec
 
@@ -133,7 +133,7 @@ def _behavior(config: Config, spec: Spec) -> Behavior:
         actor=_actor(config, spec),
         critic=critic,
         slow_critic=copy.deepcopy(critic).requires_grad_(False),
-        draws=action_of(spec).draws,
+        action_uniforms=action_of(spec).num_uniforms,
         steps=config.horizon,
         lam=config.lam,
         entropy=config.actor.entropy,
@@ -210,4 +210,4 @@ def _actor(config: Config, spec: Spec) -> Head:
         readout = partial(Categorical, unimix=actor.unimix)
         return Head(trunk, Linear(config.units, spec.action.classes, actor.outscale), readout)
     readout = partial(BoundedNormal, min_std=actor.min_std, max_std=actor.max_std)
-    return Head(trunk, Pair(config.units, _size(spec.action), actor.outscale), readout)
+    return Head(trunk, TwinLinear(config.units, _size(spec.action), actor.outscale), readout)

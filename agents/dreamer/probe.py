@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from agents.dreamer.agent import Dreamer, Outcome
 from agents.dreamer.build import learned
-from agents.nn.draw import Generated
+from agents.nn.sampler import GeneratorSampler
 from agents.protocol import Arrays, Space, Spec
 
 B, T, E = 2, 6, 3  # sequences, trained steps, environments
@@ -59,15 +59,15 @@ def wear(agent: Dreamer, sharpness: float, width: float) -> None:
 
 def _one_step(agent: Dreamer, spec: Spec) -> tuple[dict[str, Tensor], dict[str, float]]:
     rng = np.random.default_rng(0)
-    carry, action, _ = agent.act(agent.initial(E), _observed(spec, (E,), rng), _uniforms(E, agent.draws))
+    carry, action, _ = agent.act(agent.initial(E), _observed(spec, (E,), rng), _uniforms(E, agent.num_uniforms))
     start, data = agent.unpack(batch(agent, spec))
-    outcome = agent.judge(start, data, _draw())
+    outcome = agent.judge(start, data, _sampler())
     arrays = {"act": torch.cat([torch.from_numpy(x).flatten().float() for x in (action, carry["deter"])])}
     arrays |= {f"loss/{name}": loss for name, loss in outcome.losses.items()} | {"loss/total": outcome.total}
     arrays |= {f"grad/{name}": x for name, x in gradients(agent, outcome).items()}
     before = _flat(p for _, p in _named(agent))
     for _ in range(2):  # the first update of a warm-up has learning rate zero
-        _, _, counts = agent.improve(start, data, _draw())
+        _, _, counts = agent.improve(start, data, _sampler())
     arrays["step"] = _flat(p for _, p in _named(agent)) - before
     norms = {f"norm/{name}": x.norm() for name, x in arrays.items() if name.startswith("grad/")}
     return arrays, {name: float(x) for name, x in (outcome.metrics | counts | norms).items()}
@@ -96,7 +96,7 @@ def batch(agent: Dreamer, spec: Spec) -> Arrays:
         made[key] = np.zeros(shape, bool)
         made[key][0, at] = True
     latents = np.random.default_rng(2)  # of their own, so that the rest does not depend on what an agent stores
-    return made | {key: _values(space, shape, latents) for key, space in agent.stored.items()}
+    return made | {key: _values(space, shape, latents) for key, space in agent.extra_spaces.items()}
 
 
 def _observed(spec: Spec, shape: tuple[int, ...], rng: np.random.Generator) -> Arrays:
@@ -117,12 +117,12 @@ def _values(space: Space, shape: tuple[int, ...], rng: np.random.Generator) -> n
     return np.clip(rng.normal(size=full) * 3, -10, 10).astype(space.dtype)
 
 
-def _uniforms(rows: int, draws: int) -> np.ndarray:
-    return np.random.default_rng(3).random((rows, draws))  # float64, as the harness gives them
+def _uniforms(rows: int, count: int) -> np.ndarray:
+    return np.random.default_rng(3).random((rows, count))  # float64, as the harness gives them
 
 
-def _draw() -> Generated:
-    return Generated(torch.Generator().manual_seed(0))
+def _sampler() -> GeneratorSampler:
+    return GeneratorSampler(torch.Generator().manual_seed(0))
 
 
 def _named(agent: Dreamer) -> list[tuple[str, nn.Parameter]]:

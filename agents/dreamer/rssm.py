@@ -76,7 +76,7 @@ class RSSM(nn.Module):
         options = {"cpp_wrapper": next(self.parameters()).is_cpu}
         self._follow, self._roll = compiled(self._follow, **options), compiled(self._roll, **options)
 
-    def observe(self, start: Latents, embed: Tensor, action: Tensor, first: Tensor, draw: Any) -> Latents:
+    def observe(self, start: Latents, embed: Tensor, action: Tensor, first: Tensor, sampler: Any) -> Latents:
         """Follow a sequence: embed (B, T, E), previous actions (B, T, A), is_first (B, T) -> latents (B, T, ...).
 
         Where a step is the first of its episode, the state before it and the action before it count as zero.
@@ -88,44 +88,46 @@ class RSSM(nn.Module):
             made = [x.requires_grad_() for x in made]
         chunks = []
         for chunk in zip(*(x.split(self._followed or first.shape[1], 1) for x in inputs), strict=True):
-            draws = [draw.ahead(len(first), self.latent.draws) for _ in range(chunk[0].shape[1])]
-            *made, states = self._follow(ready, made, chunk, draws)
+            samplers = [sampler.prefetch(len(first), self.latent.num_uniforms) for _ in range(chunk[0].shape[1])]
+            *made, states = self._follow(ready, made, chunk, samplers)
             chunks.append(states)
         return Latents(*(torch.cat(x, 1) for x in zip(*chunks, strict=True)))
 
-    def _follow(self, ready: tuple[Step, Step], made: Sequence[Tensor], inputs: Sequence[Tensor], draws: list[Any]) -> Followed:
+    def _follow(
+        self, ready: tuple[Step, Step], made: Sequence[Tensor], inputs: Sequence[Tensor], samplers: list[Any]
+    ) -> Followed:
         """Some steps of a sequence -> deter, stoch, and all states on the way."""
         (core, posterior), (deter, stoch), states = ready, made, []
-        for kept, act, obs, draw in zip(*(x.unbind(1) for x in inputs), draws, strict=True):
+        for kept, act, obs, sampler in zip(*(x.unbind(1) for x in inputs), samplers, strict=True):
             deter = core(deter * kept, stoch.flatten(-2) * kept, act)
             post = posterior(deter, obs)
-            stoch = self.latent.sample(self.latent.distribution(post), draw)
+            stoch = self.latent.sample(self.latent.distribution(post), sampler)
             states.append((deter, stoch, post))
         return deter, stoch, tuple(torch.stack(x, 1) for x in zip(*states, strict=True))
 
-    def imagine(self, start: Latents, policy: Policy, steps: int, draw: Any, draws: int) -> tuple[Tensor, Tensor]:
+    def imagine(self, start: Latents, policy: Policy, steps: int, sampler: Any, action_uniforms: int) -> tuple[Tensor, Tensor]:
         """Roll the prior forward under `policy` from N rows -> feat (steps+1, N, F), actions.
 
         The first state is `start`; actions are (steps, N, A), each chosen in the state of the same index. `policy` takes
-        feat and the step's numbers, `draws` of them uniform, to an action.
+        feat and the step's sampler, from which it takes `action_uniforms` numbers, to an action.
         """
         core, moved = self.core.ready(), (start.deter, start.stoch)
         feats, actions = [cast(start.feat)], []
         while len(actions) < steps:
             ahead = min(self._imagined or steps, steps - len(actions))
-            drawn = [draw.ahead(len(start.deter), draws + self.latent.draws) for _ in range(ahead)]
-            *moved, chosen, seen = self._roll(core, policy, *moved, feats[-1], drawn)
+            samplers = [sampler.prefetch(len(start.deter), action_uniforms + self.latent.num_uniforms) for _ in range(ahead)]
+            *moved, chosen, seen = self._roll(core, policy, *moved, feats[-1], samplers)
             actions += chosen
             feats += seen
         return torch.stack(feats), torch.stack(actions)
 
-    def _roll(self, core: Step, policy: Policy, deter: Tensor, stoch: Tensor, feat: Tensor, draws: list[Any]) -> Rolled:
+    def _roll(self, core: Step, policy: Policy, deter: Tensor, stoch: Tensor, feat: Tensor, samplers: list[Any]) -> Rolled:
         """Some imagined steps -> deter and stoch after them, the actions, and feat after each."""
         actions, feats = [], []
-        for draw in draws:
-            actions.append(policy(feat, draw))
+        for sampler in samplers:
+            actions.append(policy(feat, sampler))
             deter = core(deter, stoch.flatten(-2), self.core.drive(actions[-1]))
-            stoch = self.latent.sample(self.latent.distribution(self.prior(deter).float()), draw)
+            stoch = self.latent.sample(self.latent.distribution(self.prior(deter).float()), sampler)
             feat = cast(Latents(deter, stoch).feat)
             feats.append(feat)
         return deter, stoch, actions, feats

@@ -37,9 +37,9 @@ class WorldModel(nn.Module):
         self._kl, self._horizon = kl, horizon
         self._recon_grad, self._reward_grad = recon_grad, reward_grad
 
-    def observe(self, start: Latents, data: Mapping[str, Any], draw: Any) -> Latents:
+    def observe(self, start: Latents, data: Mapping[str, Any], sampler: Any) -> Latents:
         """Sample the posterior along a sequence."""
-        return self.rssm.observe(start, self.encoder(data["obs"]), data["prev_action"], data["is_first"], draw)
+        return self.rssm.observe(start, self.encoder(data["obs"]), data["prev_action"], data["is_first"], sampler)
 
     def statistics(self) -> Statistics:
         """What moves beside the weights, at its start."""

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from agents.nn.functional import mixed_softmax, symexp, symlog
 
 
-class kept:
+class cached_tensor:
     """`functools.cached_property` without its lock, which a compiler cannot see through."""
 
     def __init__(self, compute: Callable[[Any], Tensor]) -> None:
@@ -40,11 +40,11 @@ class Categorical:
         self.logits = logits.float()
         self.unimix = unimix
 
-    @kept
+    @cached_tensor
     def probs(self) -> Tensor:
         return mixed_softmax(self.logits, self.unimix)
 
-    @kept
+    @cached_tensor
     def logs(self) -> Tensor:
         # log_softmax is the exact limit without a floor; log of a mixed probability is finite by construction.
         return self.probs.log() if self.unimix else self.logits.log_softmax(-1)
@@ -59,12 +59,12 @@ class Categorical:
     def mode(self) -> Tensor:
         return one_hot(self.logits.argmax(-1), self.logits.shape[-1])
 
-    def sample(self, draw) -> Tensor:
-        return draw.categorical(self.probs.detach())
+    def sample(self, sampler) -> Tensor:
+        return sampler.categorical(self.probs.detach())
 
-    def rsample(self, draw) -> Tensor:
+    def rsample(self, sampler) -> Tensor:
         """A sample with the gradient of the probabilities (straight-through)."""
-        return self.sample(draw) + (self.probs - self.probs.detach())
+        return self.sample(sampler) + (self.probs - self.probs.detach())
 
     def probes(self) -> dict[str, Tensor]:
         return {"min_prob": self.probs.min()}
@@ -117,9 +117,9 @@ class Normals:
         other.mean, other.std = self.mean.detach(), self.std.detach()
         return other
 
-    def rsample(self, draw) -> Tensor:
+    def rsample(self, sampler) -> Tensor:
         """A sample with its gradient to mean and std."""
-        return draw.normal(self.mean, self.std)
+        return sampler.normal(self.mean, self.std)
 
     def probes(self) -> dict[str, Tensor]:
         return {"min_std": self.std.min()}
@@ -153,12 +153,12 @@ class BoundedNormal:
     def mode(self) -> Tensor:
         return self.mean
 
-    def sample(self, draw) -> Tensor:
-        return draw.normal(self.mean.detach(), self.std.detach())
+    def sample(self, sampler) -> Tensor:
+        return sampler.normal(self.mean.detach(), self.std.detach())
 
-    def rsample(self, draw) -> Tensor:
+    def rsample(self, sampler) -> Tensor:
         """A sample with its gradient to mean and std."""
-        return draw.normal(self.mean, self.std)
+        return sampler.normal(self.mean, self.std)
 
     def probes(self) -> dict[str, Tensor]:
         return {"min_std": self.std.min()}
@@ -226,17 +226,17 @@ class TwoHot:
         self.logits = logits.float()
         self.bins = bins
 
-    @kept
+    @cached_tensor
     def probs(self) -> Tensor:
         """With gradient only where the mean's own is wanted: the loss has another way (see `_TwoHotNll`)."""
         return self.logits.softmax(-1)
 
-    @kept
+    @cached_tensor
     def _total(self) -> Tensor:
         """Logarithm of the summed exponentials: the softmax has it at its maximum, and is there already."""
         return self.logits.detach().amax(-1) - self.probs.detach().amax(-1).log()
 
-    @kept
+    @cached_tensor
     def mean(self) -> Tensor:
         """Summed in mirrored pairs, so that equal probabilities give exactly zero: (...)."""
         half = self.bins.numel() // 2
@@ -366,7 +366,7 @@ class Pixels:
     def __init__(self, logits: Tensor) -> None:
         self._logits = logits.float()
 
-    @kept
+    @cached_tensor
     def mean(self) -> Tensor:
         """Without gradient: the loss has its own."""
         return self._logits.detach().sigmoid()

@@ -21,7 +21,7 @@ class Direct:
     """On the host: arrays are tensors of the same memory, and back."""
 
     def __call__(self, name: str, work: Work, arrays: Arrays) -> Arrays:
-        return {key: leave(x.numpy()) for key, x in work({key: enter(x) for key, x in arrays.items()}).items()}
+        return {key: to_numpy(x) for key, x in work({key: to_tensor(x) for key, x in arrays.items()}).items()}
 
 
 class Recorded:
@@ -49,7 +49,7 @@ class Recorded:
             plan.download()
         self._stream.synchronize()
         torch.cuda.current_stream(self._device).wait_stream(self._stream)
-        return {k: leave(x.numpy().copy()) for k, x in plan.arrived.items()}
+        return {k: to_numpy(x).copy() for k, x in plan.arrived.items()}
 
 
 class _Plan:
@@ -65,7 +65,7 @@ class _Plan:
 
     def upload(self, arrays: Arrays, device: torch.device) -> None:
         for key, array in arrays.items():
-            x = enter(array)
+            x = to_tensor(array)
             if key not in self._staged:
                 self._staged[key] = torch.empty_like(x, pin_memory=True)
                 self._inputs[key] = torch.empty_like(x, device=device)
@@ -92,13 +92,15 @@ class _Plan:
             self.arrived[key].copy_(x, non_blocking=True)
 
 
-def enter(array: np.ndarray) -> Tensor:
+def to_tensor(array: np.ndarray) -> Tensor:
     """The tensor of an array's memory. torch has no arithmetic on uint16: the bits of a bfloat16 travel as int16."""
     array = array.view(np.int16) if array.dtype == np.uint16 else array
     return torch.from_numpy(np.ascontiguousarray(array))
 
 
-def leave(array: np.ndarray) -> np.ndarray:
+def to_numpy(x: Tensor) -> np.ndarray:
+    """Inverse of `to_tensor`, of a tensor on the host: int16 becomes uint16 again."""
+    array = x.numpy()
     return array.view(np.uint16) if array.dtype == np.int16 else array
 
 

@@ -40,7 +40,7 @@ class Linear(nn.Module):
         return linear(x, self.weight, self.bias)
 
 
-class Pair(nn.Module):
+class TwinLinear(nn.Module):
     """Two linear maps side by side, each a tensor of its own to the optimiser: (..., 2 * outputs)."""
 
     def __init__(self, inputs: int, outputs: int, outscale: float = 1.0) -> None:

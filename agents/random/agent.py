@@ -13,11 +13,11 @@ class Random:
     """Discrete: every class equally likely. Continuous: uniform in [-1, 1]. `mode` samples too, having no mode."""
 
     context, device = 1, "cpu"
-    stored: dict[str, Any] = {}
+    extra_spaces: dict[str, Any] = {}
 
     def __init__(self, spec: Spec) -> None:
         self._action = spec.action
-        self.draws = int(np.prod(spec.action.shape, dtype=int))  # one for the empty shape
+        self.num_uniforms = int(np.prod(spec.action.shape, dtype=int))  # one for the empty shape
         self.updates = 0
 
     def initial(self, envs: int) -> Arrays:
@@ -45,5 +45,5 @@ class Random:
             raise ValueError("the stored state has no scalar 'updates'")
         self.updates = int(state["updates"])
 
-    def inherit(self, state: Arrays) -> None:
+    def load_weights(self, state: Arrays) -> None:
         """There is nothing to take over."""

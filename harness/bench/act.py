@@ -32,7 +32,7 @@ def measure(options: Options) -> Iterator[Row]:
         agent, rng = make(options, envs), np.random.default_rng(0)
         steps = batch(agent, SPECS[options.obs], rng, size=envs, length=1)
         obs = {key: steps[key][:, 0] for key in (*SPECS[options.obs].obs, "is_first")}
-        uniforms, carry = rng.random((envs, agent.draws)), agent.initial(envs)
+        uniforms, carry = rng.random((envs, agent.num_uniforms)), agent.initial(envs)
 
         def act(agent=agent, carry=carry, obs=obs, uniforms=uniforms) -> None:
             agent.act(carry, obs, uniforms)

@@ -43,7 +43,7 @@ def measure(options: Options) -> Iterator[Row]:
             add(replay, steps, STEPS_PER_UPDATE * updates)
             for _ in range(updates):
                 sampled, items = replay.sample(BATCH, rng)
-                replay.refresh(items, {key: sampled[key][:, 1:] for key in agent.stored})
+                replay.refresh(items, {key: sampled[key][:, 1:] for key in agent.extra_spaces})
             before = _files(folder)
             begun = time.perf_counter()
             checkpoint.save(folder, step=number, meta={}, arrays={"agent": state}, replay=replay)

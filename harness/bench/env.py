@@ -54,7 +54,7 @@ def _joined(task: str, number: int, workers: int) -> Row:
     waits for that has other things to do meanwhile."""
     spec, rng = envs.make(task).spec, np.random.default_rng(0)
     run = study.single(task, size="nano", changes={"env.envs": number})
-    vector = build.training_vector(run, spec, draws=1, processes=workers)
+    vector = build.training_vector(run, spec, num_uniforms=1, processes=workers)
     actions = [np.stack([_action(spec.action, rng) for _ in range(number)]) for _ in range(STEPS // number)]
     begun = []
 

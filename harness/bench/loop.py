@@ -57,7 +57,7 @@ def _training(options: Options, task: str, workers: int, folder: Path) -> Traini
     probe = build.environment(run)
     agent = build.agent(run, probe.spec, device=options.device, threads=options.threads)
     probe.close()
-    vector = build.training_vector(run, probe.spec, draws=agent.draws, processes=workers)
+    vector = build.training_vector(run, probe.spec, num_uniforms=agent.num_uniforms, processes=workers)
     return build.training(run, vector, agent, build.recorder(run, RunDir.create(folder / "run", run.dump())))
 
 

@@ -54,11 +54,11 @@ def measure(options: Options) -> Iterator[Row]:
 def filled(options: Options) -> tuple[Replay, float]:
     """A replay of one environment with as many random steps as asked, and the seconds that adding them took."""
     agent, spec = make(options), SPECS[options.obs]
-    spaces = {**spec.obs, **FLAGS, "action": spec.action, **agent.stored}
-    replay = Replay(spaces, latents=tuple(agent.stored), envs=1, capacity=5_000_000, length=agent.context + LENGTH)
+    spaces = {**spec.obs, **FLAGS, "action": spec.action, **agent.extra_spaces}
+    replay = Replay(spaces, latents=tuple(agent.extra_spaces), envs=1, capacity=5_000_000, length=agent.context + LENGTH)
     rng = np.random.default_rng(0)
     steps = batch(agent, spec, rng)
-    steps |= {key: rng.integers(0, 256, steps[key].shape).astype(steps[key].dtype) for key in agent.stored}
+    steps |= {key: rng.integers(0, 256, steps[key].shape).astype(steps[key].dtype) for key in agent.extra_spaces}
     add(replay, steps, 1)
     begun = time.perf_counter()
     add(replay, steps, options.steps - 1)

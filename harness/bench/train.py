@@ -99,7 +99,7 @@ def batch(agent: Agent, spec: Spec, rng: np.random.Generator, size: int = BATCH,
     shape = (size, agent.context + length)
     draw = partial(_values, shape=shape, rng=rng)
     made = {key: draw(space) for key, space in {**spec.obs, "action": spec.action}.items()}
-    made |= {key: np.zeros((*shape, *space.shape), space.dtype) for key, space in {**FLAGS, **agent.stored}.items()}
+    made |= {key: np.zeros((*shape, *space.shape), space.dtype) for key, space in {**FLAGS, **agent.extra_spaces}.items()}
     made["reward"] = rng.normal(size=shape).astype(np.float32)
     made["is_first"] = rng.random(shape) < 0.01
     made["is_last"][:, :-1] = made["is_first"][:, 1:]

@@ -38,9 +38,9 @@ class Reinforce(Part):
         """The context in which states are imagined and judged by `modules`, which it must not train."""
         return torch.no_grad()
 
-    def choose(self, dist: Any, draw: Any) -> Any:
+    def choose(self, dist: Any, sampler: Any) -> Any:
         """An action of the policy, with the gradient this estimator needs."""
-        return dist.sample(draw)
+        return dist.sample(sampler)
 
     def values(self, critic: Any, feat: Any, known: Any) -> Any:
         """Predictions for feat (H+1, N, F); those for all but the last are `known` already, without a path to feat."""
@@ -60,8 +60,8 @@ class Dynamics(Part):
     def imagining(self, *modules: Any) -> Any:
         return functional.frozen(*modules)
 
-    def choose(self, dist: Any, draw: Any) -> Any:
-        return dist.rsample(draw)
+    def choose(self, dist: Any, sampler: Any) -> Any:
+        return dist.rsample(sampler)
 
     def values(self, critic: Any, feat: Any, known: Any) -> Any:
         return critic(feat).mean

@@ -19,13 +19,13 @@ class StraightThrough(Part):
 
     kind: Literal["straight_through"] = "straight_through"
 
-    def draws(self, latents: int, classes: int) -> int:
+    def num_uniforms(self, latents: int, classes: int) -> int:
         """Uniform numbers that one sample takes."""
         return latents
 
-    def sample(self, dist: Any, draw: Any) -> Any:
+    def sample(self, dist: Any, sampler: Any) -> Any:
         """-> one-hots (..., S, C), with this estimator's gradient."""
-        return draw.categorical(dist.probs.detach()) + (dist.probs - dist.probs.detach())
+        return sampler.categorical(dist.probs.detach()) + (dist.probs - dist.probs.detach())
 
 
 class GumbelSoftmax(Part):
@@ -34,11 +34,11 @@ class GumbelSoftmax(Part):
     kind: Literal["gumbel"] = "gumbel"
     temperature: float = Field(1.0, gt=0, description="of the relaxation: small is sharp, with gradients of high variance")
 
-    def draws(self, latents: int, classes: int) -> int:
+    def num_uniforms(self, latents: int, classes: int) -> int:
         return latents * classes
 
-    def sample(self, dist: Any, draw: Any) -> Any:
-        perturbed = dist.logs - (-draw.uniform(dist.probs).log()).log()
+    def sample(self, dist: Any, sampler: Any) -> Any:
+        perturbed = dist.logs - (-sampler.uniform(dist.probs).log()).log()
         relaxed = (perturbed / self.temperature).softmax(-1)
         hard = dists.one_hot(perturbed.argmax(-1), perturbed.shape[-1])
         return hard + (relaxed - relaxed.detach())
@@ -49,11 +49,11 @@ class NoGradient(Part):
 
     kind: Literal["none"] = "none"
 
-    def draws(self, latents: int, classes: int) -> int:
+    def num_uniforms(self, latents: int, classes: int) -> int:
         return latents
 
-    def sample(self, dist: Any, draw: Any) -> Any:
-        return draw.categorical(dist.probs.detach())
+    def sample(self, dist: Any, sampler: Any) -> Any:
+        return sampler.categorical(dist.probs.detach())
 
 
 Estimator = Annotated[StraightThrough | GumbelSoftmax | NoGradient, SLOT]
@@ -85,9 +85,9 @@ class Categorical(Part):
         return self.latents * self.classes
 
     @property
-    def draws(self) -> int:
+    def num_uniforms(self) -> int:
         """Uniform numbers that one sample takes."""
-        return self.estimator.draws(self.latents, self.classes)
+        return self.estimator.num_uniforms(self.latents, self.classes)
 
     @property
     def kl_bound(self) -> float:
@@ -104,9 +104,9 @@ class Categorical(Part):
         """(..., S*C) raw network outputs -> distribution with batch shape (...)."""
         return dists.OneHots(logits.unflatten(-1, self.shape), self.unimix)
 
-    def sample(self, dist: Any, draw: Any) -> Any:
+    def sample(self, dist: Any, sampler: Any) -> Any:
         """-> (..., S, C), with the estimator's gradient."""
-        return self.estimator.sample(dist, draw)
+        return self.estimator.sample(dist, sampler)
 
     def pack(self, stoch: Any) -> Any:
         """(..., S, C) one-hot -> (..., S) class indices in a byte."""
@@ -140,15 +140,15 @@ class Gaussian(Part):
         return 2 * self.latents
 
     @property
-    def draws(self) -> int:
+    def num_uniforms(self) -> int:
         return self.latents
 
     def distribution(self, raw: Any) -> Any:
         """(..., 2S) raw network outputs, means then spreads -> distribution with batch shape (...)."""
         return dists.Normals(raw, self.min_std)
 
-    def sample(self, dist: Any, draw: Any) -> Any:
-        return dist.rsample(draw)
+    def sample(self, dist: Any, sampler: Any) -> Any:
+        return dist.rsample(sampler)
 
     def pack(self, stoch: Any) -> Any:
         """(..., S, 1) -> (..., S) bits of a bfloat16."""

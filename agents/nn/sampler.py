@@ -14,9 +14,9 @@ from agents.nn.dists import one_hot
 TINY, BELOW_ONE = 1e-20, 1 - 2**-24
 
 
-class Draw(Protocol):
-    def ahead(self, rows: int, count: int) -> Draw:
-        """For one step of `rows` that takes `count` uniform numbers each: what it will draw is drawn now."""
+class Sampler(Protocol):
+    def prefetch(self, rows: int, count: int) -> Sampler:
+        """A sampler for one step of `rows` that takes `count` uniform numbers each. They are drawn now."""
         ...
 
     def categorical(self, probs: Tensor) -> Tensor:
@@ -30,23 +30,23 @@ class Draw(Protocol):
         ...
 
 
-def pick(probs: Tensor, uniform: Tensor) -> Tensor:
+def categorical_from_uniform(probs: Tensor, uniform: Tensor) -> Tensor:
     """The class whose stretch of the unit interval holds `uniform`: (..., C), (...) -> (..., C) one-hot."""
     passed = (uniform.unsqueeze(-1) >= probs.cumsum(-1)[..., :-1]).to(probs.dtype)  # monotone: 1 ... 1 0 ... 0
     return F.pad(passed, (1, 0), value=1.0) - F.pad(passed, (0, 1))
 
 
-class Generated:
+class GeneratorSampler:
     """From a torch generator: the agent's own stream while it learns."""
 
     def __init__(self, generator: torch.Generator) -> None:
         self._generator = generator
 
-    def ahead(self, rows: int, count: int) -> Given:
-        return Given(torch.rand(rows, count, generator=self._generator, device=self._generator.device))
+    def prefetch(self, rows: int, count: int) -> UniformSampler:
+        return UniformSampler(torch.rand(rows, count, generator=self._generator, device=self._generator.device))
 
     def categorical(self, probs: Tensor) -> Tensor:
-        return pick(probs, torch.rand(probs.shape[:-1], generator=self._generator, device=probs.device))
+        return categorical_from_uniform(probs, torch.rand(probs.shape[:-1], generator=self._generator, device=probs.device))
 
     def normal(self, mean: Tensor, std: Tensor) -> Tensor:
         return mean + std * torch.empty_like(mean).normal_(generator=self._generator)
@@ -55,14 +55,14 @@ class Generated:
         return torch.rand(like.shape, generator=self._generator, device=like.device).clamp_(TINY, BELOW_ONE)
 
 
-class Given:
-    """From uniform numbers (E, draws) in [0, 1), consumed from left to right: an episode depends on its key alone."""
+class UniformSampler:
+    """From uniform numbers (E, count) in [0, 1), consumed from left to right: an episode depends on its key alone."""
 
     def __init__(self, uniforms: Tensor) -> None:
         self._uniforms = uniforms
         self._used = 0
 
-    def ahead(self, rows: int, count: int) -> Given:
+    def prefetch(self, rows: int, count: int) -> UniformSampler:
         return self
 
     def _take(self, shape: torch.Size) -> Tensor:
@@ -72,7 +72,7 @@ class Given:
         return taken
 
     def categorical(self, probs: Tensor) -> Tensor:
-        return pick(probs, self._take(probs.shape[:-1]))
+        return categorical_from_uniform(probs, self._take(probs.shape[:-1]))
 
     def normal(self, mean: Tensor, std: Tensor) -> Tensor:
         # Half of the smallest number above zero stands for zero. In float64, where it can be taken from one.
@@ -84,10 +84,10 @@ class Given:
         return self._take(like.shape).to(like.dtype).clamp(TINY, BELOW_ONE)
 
 
-class Fixed:
+class ModeSampler:
     """The likeliest class; half a standard deviation above the mean."""
 
-    def ahead(self, rows: int, count: int) -> Fixed:
+    def prefetch(self, rows: int, count: int) -> ModeSampler:
         return self
 
     def categorical(self, probs: Tensor) -> Tensor:
