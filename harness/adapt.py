@@ -36,12 +36,12 @@ def adapted(
     _trained(source)
     if before.source is not None:
         raise BadInput(f"{source.path} is adapted itself: adapt its source {before.source} instead.")
-    noises = dict.fromkeys(str(noise.parse(n)) for n in (*before.evaluate.noise, train_noise, *eval_noises))
+    noises = dict.fromkeys(noise.parse(n) for n in (*before.evaluate.noise, train_noise, *eval_noises))
     told = {
         "train_noise": train_noise,
         "steps": steps,
         "source": f"{before.study}/{source.name}",
-        "evaluate.noise": list(noises),
+        "evaluate.noise": [str(n) for n in noises],
         "evaluate.episodes": episodes or before.evaluate.episodes,
     }
     run = ablate.apply(config.change(before, told, where), ABLATION, where)

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from agents.protocol import Agent, Spec
-from harness import envs, noise, plugins
+from harness import envs, plugins
 from harness.config import RunConfig
 from harness.env import Env
 from harness.errors import BadInput
@@ -64,7 +64,7 @@ def updates(config: RunConfig) -> int:
 
 def training_vector(config: RunConfig, spec: Spec, *, num_uniforms: int, processes: int) -> Vector | LaneProcesses:
     """One lane per environment, each with an endless list of training episodes; in this process where `processes` is 0."""
-    described = noise.parse(config.train_noise).bind(config.task)
+    described = config.train_noise.bind_task(config.task)
     makes = [
         partial(_training_lane, config.task, config.env.options, described, partial(Episode.training, config.seed, index))
         for index in range(config.env.envs)
@@ -81,8 +81,8 @@ def _training_lane(task: str, options: Mapping[str, Any], described: Noise, epis
 def evaluation(config: RunConfig, agent: Agent) -> Grid:
     """The player of evaluation episodes: a lane per environment with a fixed list of published episodes each."""
 
-    def vector(environments: Sequence[Env], eval_noise: str, lists: Lists) -> Vector:
-        described = noise.parse(eval_noise).bind(config.task)
+    def vector(environments: Sequence[Env], eval_noise: Noise, lists: Lists) -> Vector:
+        described = eval_noise.bind_task(config.task)
         pairs = zip(environments, lists, strict=True)
         lanes = [Lane(env, described, _listed(config.seed, numbers)) for env, numbers in pairs]
         return Vector(lanes, environments[0].spec)
@@ -98,7 +98,7 @@ def recorder(config: RunConfig, run: RunDir) -> Recorder:
     return Recorder(
         run.log("episodes"),
         run.log("metrics"),
-        labels={"task": config.task, "noise": config.train_noise, "policy": "sample"},
+        labels={"task": config.task, "noise": str(config.train_noise), "policy": "sample"},
         repeat=config.env.options.get("repeat", envs.suite(config.task).repeat),
         every=config.train.log_every,
     )

@@ -54,7 +54,7 @@ def _suites() -> Iterable[tuple[str, str]]:
 
 
 def _noises() -> Iterable[tuple[str, str]]:
-    yield from ((name, plugins.caption(plugins.load("harness.noise", name))) for name in noise.kinds())
+    yield from ((name, plugins.caption(plugins.load("harness.noise", name))) for name in noise.noise_types())
     yield from ((name, f"= {described}") for name, described in noise.aliases().items())
 
 
@@ -122,13 +122,13 @@ def _ablation(name: str, task: str | None) -> dict[str, Any]:
 
 
 def _noise(name: str, _: str | None) -> dict[str, Any]:
-    parsed = noise.aliases().get(name) or (noise.parse(name) if name not in noise.kinds() else None)
-    kinds = [type(part) for part in parsed.parts] if parsed else [noise.kinds()[name]]
+    parsed = noise.aliases().get(name) or (noise.parse(name) if name not in noise.noise_types() else None)
+    kinds = [type(part) for part in parsed.parts] if parsed else [noise.noise_types()[name]]
     described: dict[str, Any] = {"text": "\n\n".join(plugins.load("harness.noise", k.kind).__doc__ for k in kinds)}
     if parsed:
         described["canonical spelling"] = str(parsed)
     for kind in kinds:
-        described[f"parameters of {kind.kind}"] = {n: noise.describe(kind, n) for n in noise.parameters(kind)}
+        described[f"parameters of {kind.kind}"] = {n: noise.describe_parameter(kind, n) for n in noise.parameter_names(kind)}
         if kind.SEVERITY:
             described[f"severities of {kind.kind} (64-pixel frames or vectors)"] = _severities(kind.SEVERITY)
         if kind.NATIVE_SEVERITY:

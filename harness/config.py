@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationErr
 from agents.protocol import AgentConfig
 from harness import noise, plugins
 from harness.errors import BadInput, unknown
+from harness.noise import Noise, NoiseField
 from harness.rundir import VERSION
 
 M = TypeVar("M", bound=BaseModel)
@@ -46,15 +47,10 @@ class ReplayConfig(Model):
 class EvaluateConfig(Model):
     """What is measured after training. Not part of a run's identity: a grown grid is added to the same runs."""
 
-    noise: tuple[str, ...] = Field(("clean",), min_length=1, description="evaluation noises")
+    noise: tuple[NoiseField, ...] = Field((noise.parse("clean"),), min_length=1, description="evaluation noises")
     episodes: int = Field(10, ge=1, description="episodes per noise")
     every: int = Field(0, ge=0, description="policy steps between evaluations during training; 0: only at the end")
     policy: Literal["sample", "mode"] = Field("sample", description="how actions are taken; recorded in every row")
-
-    @field_validator("noise")
-    @classmethod
-    def _canonical(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(str(noise.parse(text)) for text in value)
 
 
 class RunConfig(Model):
@@ -66,7 +62,7 @@ class RunConfig(Model):
     preset: str = "v3"
     size: str
     ablation: str = "none"
-    train_noise: str = "clean"
+    train_noise: NoiseField = noise.parse("clean")
     seed: int = Field(0, ge=0, lt=2**31)
     steps: int = Field(ge=1, description="policy steps over all environments")
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -89,11 +85,6 @@ class RunConfig(Model):
             return agent_module(value.get("kind", "")).Config.model_validate(value)
         return value
 
-    @field_validator("train_noise")
-    @classmethod
-    def _canonical(cls, value: str) -> str:
-        return str(noise.parse(value))
-
     def dump(self) -> dict[str, Any]:
         """As stored in config.json; `parse` of it is equal and hashes alike."""
         return self.model_dump(mode="json")
@@ -108,7 +99,7 @@ class RunConfig(Model):
     def run_id(self) -> str:
         """`asterix.no_free_bits.gaussian-sigma10.s3-1a2b3c4d`."""
         what = self.ablation if self.agent.kind == "dreamer" else self.agent.kind
-        parts = (self.task.split("/", 1)[-1], what, self.train_noise, f"s{self.seed}")
+        parts = (self.task.split("/", 1)[-1], what, str(self.train_noise), f"s{self.seed}")
         return ".".join(_slug(part) for part in parts) + "-" + self.digest
 
 
@@ -168,7 +159,8 @@ def _put(config: RunConfig, tree: dict[str, Any], path: str, value: Any, where: 
     *parents, last = path.split(".")
     for depth, name in enumerate([*parents, last]):
         holder = node
-        fields = list(type(node).model_fields) if isinstance(node, BaseModel) else []
+        # A noise is one value: its text is set as a whole.
+        fields = list(type(node).model_fields) if isinstance(node, BaseModel) and not isinstance(node, Noise) else []
         if isinstance(node, Mapping):
             break  # free-form options: checked by the suite that takes them
         if name not in fields:
@@ -193,7 +185,8 @@ def _kept(holder: Any, name: str, value: Any) -> Any:
 
 def _no_path(path: str, node: Any, name: str, fields: list[str], where: str) -> BadInput:
     near = difflib.get_close_matches(name, fields, n=1)
-    holder = f"{type(node).__name__} has {', '.join(fields)}" if fields else f"{node!r} has no parts"
+    value = str(node) if isinstance(node, Noise) else node
+    holder = f"{type(node).__name__} has {', '.join(fields)}" if fields else f"{value!r} has no parts"
     return BadInput(f"{where}: no '{path}': {holder}." + (f" Did you mean {near[0]}?" if near else ""))
 
 

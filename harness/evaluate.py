@@ -8,6 +8,7 @@ from typing import Any
 from agents.protocol import Agent
 from harness.env import Env
 from harness.loop import interact
+from harness.noise import Noise
 from harness.vector import Vector
 
 Lists = Sequence[Sequence[int]]
@@ -23,11 +24,11 @@ class Grid:
     its list of episode numbers.
     """
 
-    def __init__(self, agent: Agent, make: Callable[[], Env], vector: Callable[[Sequence[Env], str, Lists], Vector]):
+    def __init__(self, agent: Agent, make: Callable[[], Env], vector: Callable[[Sequence[Env], Noise, Lists], Vector]):
         self._agent, self._make, self._vector = agent, make, vector
         self._envs: list[Env] = []
 
-    def rows(self, noise: str, numbers: Sequence[int], policy: str, stop: Callable[[], bool]) -> Iterator[dict[str, Any]]:
+    def rows(self, noise: Noise, numbers: Sequence[int], policy: str, stop: Callable[[], bool]) -> Iterator[dict[str, Any]]:
         """Play the given episodes. Ends early, between two steps, where `stop()` says so."""
         wanted = sorted(numbers)
         lists = [[n for n in wanted if n % LANES == lane] for lane in range(LANES)]
@@ -47,9 +48,9 @@ class Grid:
 
 
 def missing(
-    rows: Iterable[dict[str, Any]], noises: Sequence[str], episodes: int, policy: str, step: int
-) -> dict[str, list[int]]:
+    rows: Iterable[dict[str, Any]], noises: Sequence[Noise], episodes: int, policy: str, step: int
+) -> dict[Noise, list[int]]:
     """Noise -> evaluation episodes that have no row yet for the model of `step`; noises with nothing missing are left out."""
     have = {(r["noise"], r["episode"]) for r in rows if (r["split"], r["step"], r["policy"]) == ("eval", step, policy)}
-    grid = {noise: [e for e in range(episodes) if (noise, e) not in have] for noise in noises}
+    grid = {noise: [e for e in range(episodes) if (str(noise), e) not in have] for noise in noises}
     return {noise: numbers for noise, numbers in grid.items() if numbers}

@@ -151,7 +151,7 @@ def _look(root: Path, run: RunConfig, needs: Resources) -> _Run:
 def _cells(runs: Sequence[_Run], bases: Mapping[str, RunConfig]) -> Iterator[Cell]:
     cells: dict[tuple[str, ...], list[_Run]] = defaultdict(list)
     for each in runs:
-        cells[each.run.task, each.run.agent.kind, each.run.ablation, each.run.train_noise].append(each)
+        cells[each.run.task, each.run.agent.kind, each.run.ablation, str(each.run.train_noise)].append(each)
     for key, members in cells.items():
         states = dict(sorted(Counter(each.state for each in members).items()))
         yield Cell(*key, changes=_changes(bases[key[0]], members[0].run), states=states)

@@ -186,7 +186,7 @@ def _evaluate(run: RunDir, grid: EvaluateConfig, player: Grid, recorder: Recorde
     total, done, beat = sum(map(len, todo.values())), 0, 0.0
     for noise, numbers in todo.items():
         for row in player.rows(noise, numbers, grid.policy, lambda: bool(stop.reason)):
-            labels = {"noise": noise, "policy": grid.policy, "split": "eval"}
+            labels = {"noise": str(noise), "policy": grid.policy, "split": "eval"}
             recorder.episode(row, step=step, updates=updates, **labels)
             done += 1
             if time.monotonic() - beat > HEARTBEAT:

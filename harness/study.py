@@ -177,7 +177,7 @@ def single(
         raise unknown("size", size, module.SIZES, where)
     if preset not in module.PRESETS:
         raise unknown("preset", preset, module.PRESETS, where)
-    grid = {"noise": list(dict.fromkeys(["clean", str(noise.parse(train_noise))])), **(evaluate or {})}
+    grid = {"noise": list(dict.fromkeys([noise.parse("clean"), noise.parse(train_noise)])), **(evaluate or {})}
     base = config.parse(
         {
             "study": study,
@@ -292,11 +292,10 @@ def _for(value: Any, task: str, where: str) -> Any:
 def check(run: RunConfig, where: str) -> None:
     """BadInput where the run's noises or options do not fit its task."""
     pixels, vectors = envs.modalities(run.task)
-    for text in (run.train_noise, *run.evaluate.noise):
+    for each_noise in (run.train_noise, *run.evaluate.noise):
         try:
-            described = noise.parse(text)
-            noise.check(described, pixels, vectors, run.task)
-            described.bind(run.task)
+            noise.check_modality(each_noise, pixels, vectors, run.task)
+            each_noise.bind_task(run.task)
         except BadInput as error:
             raise BadInput(f"{where}: {error}") from None
     allowed = envs.suite(run.task).options

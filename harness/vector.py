@@ -137,10 +137,10 @@ class Lane:
     def _set(self, now: Step) -> None:
         self._now = now
         self._return += float(now.reward)
-        self._shown = noises.observe(self._noise, now.obs, self.episode.noise, len(self.actions))
+        self._shown = noises.perturb_observation(self._noise, now.obs, self.episode.noise, len(self.actions))
 
     def _native(self) -> Callable[[np.ndarray], np.ndarray] | None:
-        return noises.native(self._noise, self.episode.noise, len(self.actions))
+        return noises.native_perturbation(self._noise, self.episode.noise, len(self.actions))
 
     def _digest(self) -> bytes:
         digest = hashlib.blake2b(repr((self._return, self.last)).encode(), digest_size=16)

@@ -143,7 +143,7 @@ def test_a_combination_is_explained():
 
 def arms(**changes):
     grid = {"name": "grid", "tasks": ["counter/vector"], "size": "nano", "design": "leave-one-out", **changes}
-    return [(r.ablation, r.train_noise) for r in study.runs(config.validated(study.Study, grid, "test"))]
+    return [(r.ablation, str(r.train_noise)) for r in study.runs(config.validated(study.Study, grid, "test"))]
 
 
 def test_leave_one_out_restores_each_trick_in_turn():

@@ -31,7 +31,7 @@ TASKS = {  # task, options, noise
 
 def makes(name, count, seed=3):
     task, options, text = TASKS[name]
-    parsed = noise.parse(text).bind(task)
+    parsed = noise.parse(text).bind_task(task)
     return [partial(build._training_lane, task, options, parsed, partial(Episode.training, seed, i)) for i in range(count)]
 
 

@@ -43,7 +43,7 @@ def counter(length=4, task="counter/vector"):
 
 def vector(n=2, seed=3, text="clean", length=4, task="counter/vector"):
     made = [counter(length, task) for _ in range(n)]
-    parsed = noise.parse(text).bind(task)
+    parsed = noise.parse(text).bind_task(task)
     lanes = [Lane(e, parsed, lambda k, i=i: Episode.training(seed, i, k)) for i, e in enumerate(made)]
     return Vector(lanes, made[0].spec)
 
@@ -188,35 +188,35 @@ class Oracle(Scripted):
 
 
 def grid(agent, length=20):
-    def joined(environments, text, lists):
-        parsed = noise.parse(text).bind("counter/vector")
+    def vector_of(environments, eval_noise, lists):
+        bound = eval_noise.bind_task("counter/vector")
 
         def lane(env, numbers):
-            return Lane(env, parsed, lambda n: Episode.evaluation(0, numbers[n]) if n < len(numbers) else None)
+            return Lane(env, bound, lambda n: Episode.evaluation(0, numbers[n]) if n < len(numbers) else None)
 
         return Vector([lane(e, ns) for e, ns in zip(environments, lists, strict=True)], environments[0].spec)
 
-    return Grid(agent, lambda: counter(length), joined)
+    return Grid(agent, lambda: counter(length), vector_of)
 
 
 def test_evaluation_plays_each_published_episode_once_in_order():
-    rows = list(grid(Oracle()).rows("clean", range(21), "sample", lambda: False))
+    rows = list(grid(Oracle()).rows(noise.parse("clean"), range(21), "sample", lambda: False))
     assert [r["episode"] for r in rows] == list(range(21))
     assert [r["seed"] for r in rows] == [eval_seed(e) for e in range(21)]
     assert {r["return"] for r in rows} == {20.0}
 
 
 def test_evaluation_rows_do_not_depend_on_what_else_is_played():
-    text = "state_gaussian:std=1.0,unit=absolute"
-    whole = {r["episode"]: r for r in grid(Oracle()).rows(text, range(20), "sample", lambda: False)}
-    part = {r["episode"]: r for r in grid(Oracle()).rows(text, [3, 11, 17], "sample", lambda: False)}
+    parsed = noise.parse("state_gaussian:std=1.0,unit=absolute")
+    whole = {r["episode"]: r for r in grid(Oracle()).rows(parsed, range(20), "sample", lambda: False)}
+    part = {r["episode"]: r for r in grid(Oracle()).rows(parsed, [3, 11, 17], "sample", lambda: False)}
     assert part == {e: whole[e] for e in (3, 11, 17)}
     assert len({r["return"] for r in whole.values()}) > 1
 
 
 def test_short_episodes_are_not_favoured():
     """With a fatal task the first to finish are the worst; fixed lists play all of them all the same."""
-    rows = list(grid(Scripted()).rows("clean", range(2 * LANES), "sample", lambda: False))
+    rows = list(grid(Scripted()).rows(noise.parse("clean"), range(2 * LANES), "sample", lambda: False))
     assert [r["episode"] for r in rows] == list(range(2 * LANES))
 
 
@@ -224,9 +224,11 @@ def test_missing_counts_rows_of_this_model_and_policy_only():
     def row(noise, episode, step=100, policy="sample", split="eval"):
         return {"noise": noise, "episode": episode, "step": step, "policy": policy, "split": split}
 
-    rows = [row("clean", 0), row("clean", 2, step=50), row("a", 0, policy="mode"), row("a", 1, split="train"), row("a", 2)]
-    assert missing(rows, ["clean", "a", "b"], 3, "sample", 100) == {"clean": [1, 2], "a": [0, 1], "b": [0, 1, 2]}
-    assert missing(rows, ["clean"], 1, "sample", 100) == {}
+    clean, weak, strong = (noise.parse(text) for text in ("clean", "g10", "g20"))
+    rows = [row("clean", 0), row("clean", 2, step=50), row(str(weak), 2)]
+    rows += [row(str(weak), 0, policy="mode"), row(str(weak), 1, split="train")]
+    assert missing(rows, [clean, weak, strong], 3, "sample", 100) == {clean: [1, 2], weak: [0, 1], strong: [0, 1, 2]}
+    assert missing(rows, [clean], 1, "sample", 100) == {}
 
 
 def test_a_metric_that_is_not_finite_is_written_as_null(tmp_path):

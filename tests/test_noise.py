@@ -53,7 +53,7 @@ def frames(text: str, base: np.ndarray, count: int) -> np.ndarray:
 
 
 def test_every_file_is_in_the_battery():
-    assert set(STRONG) == set(SILENT) == set(NAMES) == set(noise.kinds())
+    assert set(STRONG) == set(SILENT) == set(NAMES) == set(noise.noise_types())
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -116,7 +116,7 @@ def test_the_same_key_meets_the_same_noise_whatever_is_observed(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_severities_resolve_to_parameters(name):
-    kind = noise.kinds()[name]
+    kind = noise.noise_types()[name]
     for table, suffix in ((kind.SEVERITY, ""), (kind.NATIVE_SEVERITY, ":at=native")):
         for level, values in table.items():
             resolved = noise.parse(f"{name}@{level}{suffix}")
@@ -126,9 +126,9 @@ def test_severities_resolve_to_parameters(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_parameter_says_its_unit_and_range(name):
-    kind = noise.kinds()[name]
+    kind = noise.noise_types()[name]
     for parameter in kind.model_fields:
-        assert len(noise.describe(kind, parameter)) > 10
+        assert len(noise.describe_parameter(kind, parameter)) > 10
 
 
 # ---- Spelling
@@ -197,13 +197,13 @@ def test_bad_input_says_what_is_allowed(text, words):
 
 
 def test_a_noise_must_have_something_to_perturb():
-    noise.check(noise.parse("gaussian:sigma=3"), pixels=True, vectors=False)
-    noise.check(noise.parse("clean"), pixels=False, vectors=True)
-    noise.check(noise.parse("g10+state_gaussian:std=1"), pixels=True, vectors=True)
+    noise.check_modality(noise.parse("gaussian:sigma=3"), pixels=True, vectors=False)
+    noise.check_modality(noise.parse("clean"), pixels=False, vectors=True)
+    noise.check_modality(noise.parse("g10+state_gaussian:std=1"), pixels=True, vectors=True)
     with pytest.raises(BadInput, match=r"gaussian:sigma=3.*'dmc/walker_walk' hold vectors.*clean, state_gaussian"):
-        noise.check(noise.parse("gaussian:sigma=3"), pixels=False, vectors=True, task="dmc/walker_walk")
+        noise.check_modality(noise.parse("gaussian:sigma=3"), pixels=False, vectors=True, task="dmc/walker_walk")
     with pytest.raises(BadInput, match="hold pixels"):
-        noise.check(noise.parse("g10+state_gaussian:std=1"), pixels=True, vectors=False)
+        noise.check_modality(noise.parse("g10+state_gaussian:std=1"), pixels=True, vectors=False)
 
 
 # ---- Observations
@@ -211,48 +211,48 @@ def test_a_noise_must_have_something_to_perturb():
 
 def test_observe_perturbs_what_fits_and_passes_the_rest_on():
     obs = {"image": GREY, "position": np.ones(3, np.float32), "count": np.int32(2)}
-    seen = noise.observe(noise.parse("gaussian:sigma=20"), obs, KEY, 5)
+    seen = noise.perturb_observation(noise.parse("gaussian:sigma=20"), obs, KEY, 5)
     assert not np.array_equal(seen["image"], GREY)
     assert seen["position"] is obs["position"] and seen["count"] is obs["count"]
-    seen = noise.observe(noise.parse("state_gaussian:std=1,unit=absolute"), obs, KEY, 5)
+    seen = noise.perturb_observation(noise.parse("state_gaussian:std=1,unit=absolute"), obs, KEY, 5)
     assert seen["image"] is GREY and not np.array_equal(seen["position"], obs["position"])
-    assert noise.observe(noise.parse("clean"), obs, KEY, 5) == obs
+    assert noise.perturb_observation(noise.parse("clean"), obs, KEY, 5) == obs
 
 
 def test_every_observation_key_has_its_own_stream():
     obs = {"left": GREY, "right": GREY}
-    seen = noise.observe(noise.parse("gaussian:sigma=20"), obs, KEY, 0)
+    seen = noise.perturb_observation(noise.parse("gaussian:sigma=20"), obs, KEY, 0)
     assert np.mean(seen["left"] == seen["right"]) < 0.1
 
 
 def test_a_part_of_a_chain_draws_what_it_draws_alone():
-    alone = noise.observe(noise.parse("gaussian:sigma=5"), {"image": GREY}, KEY, 9)["image"]
-    chained = noise.observe(noise.parse("salt_pepper:p=0.1+gaussian:sigma=5"), {"image": GREY}, KEY, 9)["image"]
+    alone = noise.perturb_observation(noise.parse("gaussian:sigma=5"), {"image": GREY}, KEY, 9)["image"]
+    chained = noise.perturb_observation(noise.parse("salt_pepper:p=0.1+gaussian:sigma=5"), {"image": GREY}, KEY, 9)["image"]
     assert 0.85 < np.mean(alone == chained) < 0.95
 
 
 def test_two_of_a_kind_are_independent():
-    twice = noise.observe(noise.parse("gaussian:sigma=10+gaussian:sigma=10"), {"image": GREY}, KEY, 0)["image"]
+    twice = noise.perturb_observation(noise.parse("gaussian:sigma=10+gaussian:sigma=10"), {"image": GREY}, KEY, 0)["image"]
     assert np.std(twice.astype(float)) == pytest.approx(10 * np.sqrt(2), rel=0.03)
 
 
 def test_the_order_of_a_chain_matters():
     key = Key(0, "noise")
     step = next(s for s in range(1000) if blackout.Blackout(length=1, chance=0.5).black(key.child("blackout/image"), s))
-    first = noise.observe(noise.parse("blackout:length=1,chance=0.5+gaussian:sigma=9"), {"image": GREY}, key, step)
-    last = noise.observe(noise.parse("gaussian:sigma=9+blackout:length=1,chance=0.5"), {"image": GREY}, key, step)
+    first = noise.perturb_observation(noise.parse("blackout:length=1,chance=0.5+gaussian:sigma=9"), {"image": GREY}, key, step)
+    last = noise.perturb_observation(noise.parse("gaussian:sigma=9+blackout:length=1,chance=0.5"), {"image": GREY}, key, step)
     assert first["image"].any() and not last["image"].any()
 
 
 def test_native_noise_leaves_the_observation_alone_and_keeps_the_frame_size():
     kind = noise.parse("gaussian:sigma=20,at=native+salt_pepper:p=0.1")
     frame = np.full((210, 160, 3), 128, np.uint8)
-    noisy = noise.native(kind, KEY, 2)(frame)
+    noisy = noise.native_perturbation(kind, KEY, 2)(frame)
     assert noisy.shape == frame.shape and noisy.dtype == np.uint8
     assert np.std(noisy.astype(float)) == pytest.approx(20, rel=0.03)
-    seen = noise.observe(kind, {"image": GREY}, KEY, 2)["image"]
+    seen = noise.perturb_observation(kind, {"image": GREY}, KEY, 2)["image"]
     assert set(np.unique(seen)) == {0, 128, 255}
-    assert noise.native(noise.parse("salt_pepper:p=0.1"), KEY, 2) is None
+    assert noise.native_perturbation(noise.parse("salt_pepper:p=0.1"), KEY, 2) is None
 
 
 # ---- Moments
@@ -367,9 +367,9 @@ def test_black_frames_are_black_and_the_others_untouched():
 def test_state_gaussian_scales_by_the_stored_sizes():
     task = "dmc/cartpole_swingup"
     sizes = {name: np.array(size) for name, size in state_gaussian.reference()[task].items()}
-    kind = noise.parse("state_gaussian:std=0.1").bind(task)
+    kind = noise.parse("state_gaussian:std=0.1").bind_task(task)
     obs = {name: np.zeros(len(size), np.float32) for name, size in sizes.items()}
-    seen = [noise.observe(kind, obs, KEY, step) for step in range(4000)]
+    seen = [noise.perturb_observation(kind, obs, KEY, step) for step in range(4000)]
     for name, size in sizes.items():
         z = np.stack([s[name] for s in seen])
         np.testing.assert_allclose(z.std(axis=0), 0.1 * size, rtol=0.05)
@@ -383,17 +383,17 @@ def test_state_gaussian_in_absolute_units_needs_no_reference():
 
 
 def test_dimensions_that_never_move_stay_untouched():
-    kind = noise.parse("state_gaussian:std=1").bind("dmc/manipulator_bring_peg")
+    kind = noise.parse("state_gaussian:std=1").bind_task("dmc/manipulator_bring_peg")
     sizes = state_gaussian.reference()["dmc/manipulator_bring_peg"]["touch"]
     still = np.array(sizes) == 0
     assert still.any()
-    seen = noise.observe(kind, {"touch": np.zeros(len(sizes), np.float32)}, KEY, 0)["touch"]
+    seen = noise.perturb_observation(kind, {"touch": np.zeros(len(sizes), np.float32)}, KEY, 0)["touch"]
     assert not seen[still].any() and seen[~still].all()
 
 
 def test_state_gaussian_without_a_reference_is_refused():
     with pytest.raises(BadInput, match=r"unit=absolute.*harness.noise.state_gaussian gym/Pendulum-v1"):
-        noise.parse("gaussian:sigma=1+state_gaussian:std=0.1").bind("gym/Pendulum-v1")
+        noise.parse("gaussian:sigma=1+state_gaussian:std=0.1").bind_task("gym/Pendulum-v1")
     with pytest.raises(ValueError, match="bound"):
         noise.parse("state_gaussian:std=0.1").apply(np.ones(3, np.float32), KEY, 0)
 

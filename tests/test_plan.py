@@ -87,7 +87,7 @@ def test_every_difference_turns_the_base_into_the_cell(name, tmp_path):
     for run in all_runs:
         if run.agent.kind == loaded.agent:
             leaves = config.flat(study.base(loaded, run.task))
-            for path, (old, new) in cells[run.task, run.ablation, run.train_noise].changes.items():
+            for path, (old, new) in cells[run.task, run.ablation, str(run.train_noise)].changes.items():
                 assert leaves.get(path) == old
                 leaves[path] = new
             wanted = config.flat(run)

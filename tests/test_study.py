@@ -26,7 +26,7 @@ def test_a_factorial_grid_has_every_cell_once_seeds_outermost():
     runs = study.runs(made())
     assert len(runs) == 2 * 2 * 2 * 2 and len({r.run_id for r in runs}) == 16
     assert [r.seed for r in runs] == [0] * 8 + [1] * 8
-    noises = {(r.task, r.train_noise) for r in runs}
+    noises = {(r.task, str(r.train_noise)) for r in runs}
     assert ("counter/vector", "state_gaussian:std=1,unit=absolute") in noises and (
         "counter/image",
         "gaussian:sigma=10",
@@ -35,7 +35,7 @@ def test_a_factorial_grid_has_every_cell_once_seeds_outermost():
 
 def test_one_at_a_time_varies_around_the_first_value_of_every_axis():
     runs = study.runs(made(design="one-at-a-time", seeds=1, tasks=["counter/image"]))
-    assert [(r.ablation, r.train_noise) for r in runs] == [
+    assert [(r.ablation, str(r.train_noise)) for r in runs] == [
         ("none", "clean"),
         ("none", "gaussian:sigma=10"),
         ("no_free_bits", "clean"),
@@ -44,7 +44,7 @@ def test_one_at_a_time_varies_around_the_first_value_of_every_axis():
 
 def test_references_are_one_unablated_clean_run_per_task_and_seed():
     runs = [r for r in study.runs(made(references=["random"])) if r.agent.kind == "random"]
-    assert {(r.task, r.ablation, r.train_noise, r.seed) for r in runs} == {
+    assert {(r.task, r.ablation, str(r.train_noise), r.seed) for r in runs} == {
         (t, "none", "clean", s) for t in GRID["tasks"] for s in (0, 1)
     }
 
@@ -116,8 +116,8 @@ def test_shipped_studies_are_valid_at_every_scale(name, scaled):
     for scale in loaded.scales if scaled else ():
         small = study.load(name, scale)
         assert small.name == f"{name}-{scale}"
-        shape = {(r.task, r.ablation, r.train_noise, r.agent.kind) for r in study.runs(small)}
-        assert shape == {(r.task, r.ablation, r.train_noise, r.agent.kind) for r in study.runs(loaded)}
+        shape = {(r.task, r.ablation, str(r.train_noise), r.agent.kind) for r in study.runs(small)}
+        assert shape == {(r.task, r.ablation, str(r.train_noise), r.agent.kind) for r in study.runs(loaded)}
     assert loaded.description
 
 
@@ -126,7 +126,7 @@ def test_the_founding_study_is_all_there():
     runs = [r for r in study.runs(loaded) if r.agent.kind == "dreamer"]
     assert {r.seed for r in runs} == set(range(5)) and {r.steps for r in runs} == {100_000}
     sigmas = {"clean", "gaussian:sigma=10", "gaussian:sigma=20"}
-    assert sigmas <= {r.train_noise for r in runs} and sigmas <= set(runs[0].evaluate.noise)
+    assert sigmas <= {str(r.train_noise) for r in runs} and sigmas <= set(map(str, runs[0].evaluate.noise))
     assert runs[0].evaluate.episodes == 100
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from harness import catalogue, provenance, study
+from harness.noise import parse
 from harness.rundir import RunDir, write_json
 
 SUITES = ("atari100k", "atari", "dmc", "dmc_vision")
@@ -30,7 +31,7 @@ def make(root: Path, runs: int, rows: int) -> int:
     seeds = -(-runs // (len(tasks) * len(ABLATIONS) * 2))
     axes = itertools.product(tasks, ABLATIONS, NOISES[:2], range(seeds))
     for number, (task, ablation, noise, seed) in enumerate(itertools.islice(axes, runs)):
-        named = {"study": "grid", "task": task, "ablation": ablation, "train_noise": noise, "seed": seed}
+        named = {"study": "grid", "task": task, "ablation": ablation, "train_noise": parse(noise), "seed": seed}
         size += _run(root / "grid", base.model_copy(update=named), made, number, rows)
     return size
 

@@ -41,19 +41,21 @@ def _task(task: str) -> Iterator[Row]:
     limits["random_seconds"] = _median(lambda step: key.generator(step).bytes(size))
     for noise in _fitting(task):
         row: Row = {"subject": "noise", "task": task, "noise": str(noise)}
-        row |= spread("seconds_per_observation", _seconds(lambda step, noise=noise: noises.observe(noise, obs, key, step)))
+        row |= spread(
+            "seconds_per_observation", _seconds(lambda step, noise=noise: noises.perturb_observation(noise, obs, key, step))
+        )
         yield row | limits | {"observation_bytes": size}
 
 
 def _fitting(task: str) -> Iterator[noises.Noise]:
     """Every noise with severities that a task can have."""
-    for name, kind in noises.kinds().items():
+    for name, kind in noises.noise_types().items():
         if SEVERITY not in kind.SEVERITY:
             continue
         noise = noises.parse(f"{name}@{SEVERITY}")
         try:
-            noises.check(noise, *envs.modalities(task))
-            yield noise.bind(task)
+            noises.check_modality(noise, *envs.modalities(task))
+            yield noise.bind_task(task)
         except BadInput:
             continue
 

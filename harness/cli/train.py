@@ -91,15 +91,15 @@ def evaluate(
 
     build.check_device(device)
     runs = rundir.find_runs(where)
-    canonical = [str(noise.parse(text)) for text in noises]
+    parsed = [noise.parse(text) for text in noises]
     for each in runs:
         task = each.config["task"]
-        for text in canonical:
-            noise.check(noise.parse(text), *envs.modalities(task))
-            noise.parse(text).bind(task)
+        for eval_noise in parsed:
+            noise.check_modality(eval_noise, *envs.modalities(task))
+            eval_noise.bind_task(task)
     parallel, threads = _drive.split(parallel, threads, len(runs), device)
     arguments = ["--device", device, "--threads", str(threads), "--episodes", str(episodes)]
-    arguments += [word for text in canonical for word in ("--noise", text)]
+    arguments += [word for eval_noise in parsed for word in ("--noise", str(eval_noise))]
     with Stop() as stop:
         ended = pool.run_all(runs, parallel=parallel, arguments=arguments, stop=stop)
     _drive.summary(runs, ended, bool(stop.reason))

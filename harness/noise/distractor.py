@@ -51,7 +51,7 @@ def _blue(frame: np.ndarray) -> np.ndarray:
 
 
 def _dark(frame: np.ndarray) -> np.ndarray:
-    return (frame < 32).all(-1)
+    return np.asarray((frame < 32).all(-1))
 
 
 def _all(frame: np.ndarray) -> np.ndarray:

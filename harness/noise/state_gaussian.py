@@ -22,6 +22,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field, PrivateAttr
 
+from agents.protocol import Space
 from harness.errors import BadInput
 from harness.noise import Noise
 from harness.rng import Key
@@ -32,7 +33,7 @@ FIRST_SEED = 2**31  # disjoint from training's and evaluation's
 
 
 class StateGaussian(Noise):
-    """Adds N(0, (std * size)^2) to every dimension of every float vector; `bind(task)` looks the sizes up."""
+    """Adds N(0, (std * size)^2) to every dimension of every float vector; `bind_task` looks the sizes up."""
 
     kind: ClassVar[str] = "state_gaussian"
     on: ClassVar[Literal["pixels", "vectors", "any"]] = "vectors"
@@ -43,10 +44,10 @@ class StateGaussian(Noise):
         "reference",
         description="reference (each dimension's standard deviation under a random policy) or absolute",
     )
-    _by_key: dict[str, StateGaussian] = PrivateAttr(default_factory=dict)  # filled by `bind`
-    _size: np.ndarray | None = PrivateAttr(None)  # of the one observation key that `of` has chosen
+    _by_key: dict[str, StateGaussian] = PrivateAttr(default_factory=dict)  # filled by `bind_task`
+    _size: np.ndarray | None = PrivateAttr(None)  # of the one observation key that `for_key` returns it for
 
-    def bind(self, task: str) -> Noise:
+    def bind_task(self, task: str) -> Noise:
         if self.unit == "absolute":
             return self
         if task not in reference():
@@ -55,15 +56,15 @@ class StateGaussian(Noise):
                 f"'{self},unit=absolute', or measure them: python -m harness.noise.state_gaussian {task}"
             )
         bound = self.model_copy()
-        bound._by_key = {name: self._sized(size) for name, size in reference()[task].items()}
+        bound._by_key = {name: self._with_size(size) for name, size in reference()[task].items()}
         return bound
 
-    def _sized(self, size: list) -> StateGaussian:
-        chosen = self.model_copy()
-        chosen._size = np.asarray(size, np.float32)
-        return chosen
+    def _with_size(self, size: list[float]) -> StateGaussian:
+        copy = self.model_copy()
+        copy._size = np.asarray(size, np.float32)
+        return copy
 
-    def of(self, name: str) -> Noise:
+    def for_key(self, name: str) -> Noise:
         return self._by_key.get(name, self)
 
     def apply(self, array: np.ndarray, key: Key, step: int) -> np.ndarray:
@@ -83,50 +84,50 @@ class StateGaussian(Noise):
 
 
 @lru_cache(maxsize=1)
-def reference() -> dict[str, dict[str, list]]:
+def reference() -> dict[str, dict[str, list[float]]]:
     """Task -> observation key -> standard deviation of every dimension."""
     return json.loads(STORE.read_text()) if STORE.exists() else {}
 
 
-def measure(task: str) -> dict[str, list]:
+def measure(task: str) -> dict[str, list[float]]:
     """Standard deviations of a task's vectors over random-policy episodes, to 6 significant digits."""
     from harness import envs
 
     env = envs.make(task)
-    seen: dict[str, list[np.ndarray]] = {n: [] for n, s in env.spec.obs.items() if s.dtype == "float32"}
+    samples: dict[str, list[np.ndarray]] = {n: [] for n, s in env.spec.obs.items() if s.dtype == "float32"}
     for episode in range(EPISODES):
         actions = Key(0, "state_std", 0, episode).generator()
         obs, over = env.reset(FIRST_SEED + episode), False
         while True:
-            for name, rows in seen.items():
-                rows.append(obs[name])
+            for name, values in samples.items():
+                values.append(obs[name])
             if over:
                 break
             step = env.step(_random_action(env.spec.action, actions))
             obs, over = step.obs, step.terminated or step.truncated
     env.close()
-    return {n: _rounded(np.std(np.stack(rows), axis=0, dtype=np.float64)) for n, rows in seen.items()}
+    return {n: _round_sizes(np.std(np.stack(values), axis=0, dtype=np.float64)) for n, values in samples.items()}
 
 
-def _random_action(space, generator: np.random.Generator) -> np.ndarray:
+def _random_action(space: Space, generator: np.random.Generator) -> np.ndarray:
     if space.discrete:
-        return np.int32(generator.integers(space.classes))
+        return np.asarray(generator.integers(space.classes), np.int32)
     return generator.uniform(-1, 1, space.shape).astype(np.float32)
 
 
-def _rounded(sizes: np.ndarray) -> list:
+def _round_sizes(sizes: np.ndarray) -> list[float]:
     constant = 1e-9  # below this a dimension only shows rounding errors
     return [float(f"{size:.6g}") if size > constant else 0.0 for size in sizes.ravel()]
 
 
 def main(tasks: list[str]) -> None:
-    """Measure tasks and add them to the store, which is replaced whole."""
+    """Measure tasks and add them to the store. The file is replaced as a whole."""
     for task in tasks:
         stored = json.loads(STORE.read_text()) if STORE.exists() else {}
         stored[task] = measure(task)
-        rows = ",\n".join(f"  {json.dumps(t)}: {json.dumps(stored[t])}" for t in sorted(stored))
+        lines = ",\n".join(f"  {json.dumps(t)}: {json.dumps(stored[t])}" for t in sorted(stored))
         temporary = STORE.with_suffix(".tmp")
-        temporary.write_text("{\n" + rows + "\n}\n")
+        temporary.write_text("{\n" + lines + "\n}\n")
         os.replace(temporary, STORE)
         print(task, {name: len(sizes) for name, sizes in stored[task].items()}, flush=True)
 
