@@ -195,7 +195,7 @@ def test_free_nats_stop_the_gradient_and_leave_the_constraint_s_kl_alone():
 
 def test_the_decoder_s_gradient_ends_at_the_features():
     one = agent()
-    outcome = one.judge(*one.unpack(probe.batch(one, SPEC)), one._draw)
+    outcome = one.judge(*one.unpack(probe.batch(one, SPEC)), one._sampler)
     grads = torch.autograd.grad(
         outcome.losses["recon_image"].mean(), list(one.world.parameters()), allow_unused=True, retain_graph=True
     )
@@ -208,7 +208,7 @@ def test_a_share_of_the_decoder_s_gradient_gets_through():
 
     def of(**changes):
         one = agent(**changes)
-        outcome = one.judge(*one.unpack(probe.batch(one, SPEC)), one._draw)
+        outcome = one.judge(*one.unpack(probe.batch(one, SPEC)), one._sampler)
         return torch.autograd.grad(outcome.losses["recon_image"].mean(), list(one.world.encoder.parameters()))
 
     parts = of(**{"agent.recon_grad": {"kind": "share", "share": 0.25}})
