@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 
-from agents.dreamer.parts.latent import Categorical, StraightThrough
-from agents.nn.dists import BoundedNormal, OneHots, TwoHot, symexp_bins, two_hot
+from agents.dreamer.parts.latent import CategoricalLatent, StraightThrough
+from agents.nn.dists import BoundedNormal, IndependentOneHot, TwoHot, symexp_bins, two_hot
 from agents.nn.functional import symexp, symlog
 from agents.nn.sampler import GeneratorSampler, ModeSampler, UniformSampler
 
@@ -85,10 +85,10 @@ def test_two_hot_gradient_is_softmax_minus_target():
 def test_unimix_bounds_every_probability(classes, floor):
     logits = torch.zeros(1, classes)
     logits[0, 0] = 1e4
-    dist = OneHots(logits, 0.01)
+    dist = IndependentOneHot(logits, 0.01)
     assert dist.probs.min().item() == pytest.approx(floor, rel=1e-5)
     assert dist.probs.max().item() == pytest.approx(0.99 + floor, rel=1e-6)
-    assert torch.isfinite(OneHots(-logits, 0.01).logs).all()
+    assert torch.isfinite(IndependentOneHot(-logits, 0.01).logs).all()
 
 
 @pytest.mark.parametrize(
@@ -98,23 +98,23 @@ def test_unimix_bounds_every_probability(classes, floor):
 def test_largest_possible_kl_of_32_latents(classes, most):
     post, prior = torch.zeros(32, classes), torch.zeros(32, classes)
     post[:, 0], prior[:, 1] = 1e4, 1e4
-    assert OneHots(post, 0.01).kl(OneHots(prior, 0.01)).item() == pytest.approx(most, abs=0.01)
+    assert IndependentOneHot(post, 0.01).kl(IndependentOneHot(prior, 0.01)).item() == pytest.approx(most, abs=0.01)
 
 
 def test_entropy_of_32_latents_of_32_classes_lies_between_known_bounds():
     sharp = torch.zeros(32, 32)
     sharp[:, 0] = 1e4
-    assert OneHots(sharp, 0.01).entropy().item() == pytest.approx(2.8105, abs=1e-3)
-    assert OneHots(torch.zeros(32, 32), 0.01).entropy().item() == pytest.approx(110.9035, abs=1e-3)
+    assert IndependentOneHot(sharp, 0.01).entropy().item() == pytest.approx(2.8105, abs=1e-3)
+    assert IndependentOneHot(torch.zeros(32, 32), 0.01).entropy().item() == pytest.approx(110.9035, abs=1e-3)
 
 
 def test_kl_of_two_coins():
     even, biased = torch.tensor([[0.5, 0.5]]).log(), torch.tensor([[0.9, 0.1]]).log()
-    assert OneHots(even).kl(OneHots(biased)).item() == pytest.approx(0.510826, abs=1e-6)
+    assert IndependentOneHot(even).kl(IndependentOneHot(biased)).item() == pytest.approx(0.510826, abs=1e-6)
 
 
 def test_straight_through_is_one_hot_forward_and_the_mixed_softmax_backward():
-    part = Categorical(latents=2, classes=5, estimator=StraightThrough())
+    part = CategoricalLatent(latents=2, classes=5, estimator=StraightThrough())
     logits = torch.randn(10, dtype=torch.float32)
 
     def sample(x):

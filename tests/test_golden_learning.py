@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from agents.dreamer.config import Config
-from agents.dreamer.parts.layers import Rms, Silu
+from agents.dreamer.parts.layers import RmsNormConfig, Silu
 from agents.dreamer.rssm import Latents
 from agents.nn.conv import UpConv
 from agents.nn.gru import BlockGRU
@@ -249,7 +249,7 @@ def test_blocks_do_not_see_each_other():
 
 
 def cell(**gates):
-    core = BlockGRU(deter=8, stoch=6, actions=2, hidden=4, blocks=2, norm=Rms().build, act=Silu())
+    core = BlockGRU(deter=8, stoch=6, actions=2, hidden=4, blocks=2, norm=RmsNormConfig().build, act=Silu())
     with torch.no_grad():
         for name, value in gates.items():
             row = {"reset": 0, "cand": 1, "update": 2}[name]
@@ -303,5 +303,5 @@ def test_the_low_resolution_convolution_is_upsampling_then_convolving(shape):
 
 
 def test_layers_end_in_activation_and_outputs_do_not():
-    mlp = MLP(3, 4, 2, norm=Rms().build, act=Silu())
+    mlp = MLP(3, 4, 2, norm=RmsNormConfig().build, act=Silu())
     assert mlp(torch.randn(100, 3)).min() >= -0.2785  # the least value of SiLU

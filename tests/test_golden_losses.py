@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from agents.dreamer.parts.critic import Regularizer
-from agents.dreamer.parts.horizon import Continuation
-from agents.dreamer.parts.kl import Balanced
-from agents.dreamer.parts.return_scale import Percentiles
+from agents.dreamer.parts.critic import SlowRegularizer
+from agents.dreamer.parts.discount import ContinuationDiscount
+from agents.dreamer.parts.kl import BalancedKl
+from agents.dreamer.parts.return_scale import PercentileScale
 from agents.dreamer.returns import lambda_return, replay_return
-from agents.nn.dists import Bernoulli, OneHots
+from agents.nn.dists import Bernoulli, IndependentOneHot
 
 G = 1 - 1 / 333
 
@@ -30,7 +30,7 @@ class Fake:
 
 def test_free_nats_are_per_step_not_per_batch():
     kl = torch.tensor([[0.2, 3.0]])
-    losses, metrics, _ = Balanced().losses(Fake(kl), Fake(kl), None, {})
+    losses, metrics, _ = BalancedKl().losses(Fake(kl), Fake(kl), None, {})
     assert losses["dyn"].mean().item() == pytest.approx(2.0)  # the batch's average 1.6 would be left alone
     assert metrics["kl/raw"].item() == pytest.approx(1.6) and metrics["kl/clipped_share"].item() == 0.5
 
@@ -38,7 +38,7 @@ def test_free_nats_are_per_step_not_per_batch():
 @pytest.mark.parametrize(("kl", "loss", "slope"), [(0.7, 1.0, 0.0), (1.3, 1.3, 1.0)])
 def test_below_the_free_nats_there_is_no_gradient(kl, loss, slope):
     x = torch.tensor([[kl]], requires_grad=True)
-    dyn = Balanced().losses(Fake(x), Fake(x), None, {})[0]["dyn"]
+    dyn = BalancedKl().losses(Fake(x), Fake(x), None, {})[0]["dyn"]
     dyn.sum().backward()
     assert dyn.item() == pytest.approx(loss) and x.grad.item() == slope
 
@@ -49,8 +49,8 @@ def test_each_kl_term_moves_one_side_and_their_sum_is_the_plain_kl():
     def grads(loss):
         return torch.autograd.grad(loss.sum(), (post, prior), retain_graph=True, allow_unused=True)
 
-    dists = OneHots(post, 0.01), OneHots(prior, 0.01)
-    losses, _, _ = Balanced(free_nats=0).losses(*dists, None, {})
+    dists = IndependentOneHot(post, 0.01), IndependentOneHot(prior, 0.01)
+    losses, _, _ = BalancedKl(free_nats=0).losses(*dists, None, {})
     dyn, rep, plain = grads(losses["dyn"]), grads(losses["rep"]), grads(dists[0].kl(dists[1]))
     assert dyn[0] is None and rep[1] is None
     assert torch.allclose(rep[0], plain[0], atol=1e-6) and torch.allclose(dyn[1], plain[1], atol=1e-6)
@@ -90,12 +90,12 @@ def test_replay_return_stops_at_the_last_step(terminal, want):
 
 
 def test_weights_of_a_perfect_continue_head():
-    weight = Continuation().weight(torch.full((16, 1), G))
+    weight = ContinuationDiscount().weight(torch.full((16, 1), G))
     assert torch.allclose(weight[:, 0], G ** torch.arange(1.0, 17.0))
 
 
 def test_continue_target_and_its_least_cross_entropy():
-    target = Continuation().target(torch.tensor([False, True]))
+    target = ContinuationDiscount().target(torch.tensor([False, True]))
     assert target.tolist() == pytest.approx([0.996997, 0.0], abs=1e-6)
     logit = torch.log(target[0] / (1 - target[0]))
     assert Bernoulli(logit.view(1, 1)).nll(target[:1]).item() == pytest.approx(0.0204404, abs=1e-6)
@@ -103,7 +103,7 @@ def test_continue_target_and_its_least_cross_entropy():
 
 @pytest.mark.parametrize(("updates", "want"), [(1, 1.0), (2, 1.99), (69, 50.016), (100, 63.397), (459, 99.008)])
 def test_return_range_grows_undebiased(updates, want):
-    part = Percentiles(low=0, high=100)
+    part = PercentileScale(low=0, high=100)
     state = part.state()
     for _ in range(updates):
         state = part.update(state, torch.tensor([0.0, 100.0]))
@@ -112,18 +112,18 @@ def test_return_range_grows_undebiased(updates, want):
 
 @pytest.mark.parametrize(("count", "want"), [(101, (5, 95)), (5, (0.2, 3.8))])
 def test_percentiles_interpolate(count, want):
-    part = Percentiles(rate=1)
+    part = PercentileScale(rate=1)
     state = part.update(part.state(), torch.arange(float(count)).view(1, -1))
     assert (state["low"].item(), state["high"].item()) == pytest.approx(want, abs=1e-5)
 
 
 def test_small_returns_are_not_scaled_up():
-    part = Percentiles(rate=1)
+    part = PercentileScale(rate=1)
     assert part.scale(part.update(part.state(), torch.linspace(0, 0.5, 100))).item() == 1.0
 
 
 def test_slow_critic_forgets_geometrically():
-    slow, part = [torch.zeros(3, dtype=torch.float64)], Regularizer()
+    slow, part = [torch.zeros(3, dtype=torch.float64)], SlowRegularizer()
     for _ in range(50):
         part.follow(slow, [torch.ones(3, dtype=torch.float64)], torch.tensor(True))
     assert slow[0].tolist() == pytest.approx([1 - 0.98**50] * 3, rel=1e-5)

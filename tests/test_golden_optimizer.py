@@ -7,13 +7,13 @@ import math
 import pytest
 import torch
 
-from agents.dreamer.parts.optimizer import Agc, LaProp
+from agents.dreamer.parts.optimizer import AdaptiveClip, LaPropConfig
 
 
 def optimise(grads, *, start=1.0, warmup=0, **options):
     """Steps that one scalar weight takes under a series of gradients, clipping out of the way."""
     weight = torch.nn.Parameter(torch.tensor([start]))
-    optimizer = LaProp(lr=1e-3, warmup=warmup, clip=Agc(share=1e9), **options).build({"w": weight})
+    optimizer = LaPropConfig(lr=1e-3, warmup=warmup, clip=AdaptiveClip(share=1e9), **options).build({"w": weight})
     steps = []
     for grad in grads:
         before = weight.item()
@@ -26,7 +26,7 @@ def optimise(grads, *, start=1.0, warmup=0, **options):
 
 @pytest.mark.parametrize(("norm", "grad", "factor"), [(2.0, 10.0, 0.06), (0.0, 1.0, 3e-4), (2.0, 0.5, 1.0), (1e-5, 6e-4, 0.5)])
 def test_clip_is_a_share_of_the_weights_norm(norm, grad, factor):
-    assert Agc().factors(torch.tensor([grad]), torch.tensor([norm])).item() == pytest.approx(factor, rel=1e-5)
+    assert AdaptiveClip().factors(torch.tensor([grad]), torch.tensor([norm])).item() == pytest.approx(factor, rel=1e-5)
 
 
 @pytest.mark.parametrize("grad", [3.0, -0.2, 1e-12])
@@ -58,7 +58,7 @@ def test_a_bad_gradient_changes_nothing_and_is_counted(bad):
 
 def test_a_bad_loss_skips_the_step():
     weight = torch.nn.Parameter(torch.ones(2))
-    optimizer = LaProp(warmup=0).build({"w": weight})
+    optimizer = LaPropConfig(warmup=0).build({"w": weight})
     weight.grad.fill_(1.0)
     ok, _ = optimizer.step(torch.tensor(math.nan))
     assert not ok and torch.equal(weight.detach(), torch.ones(2))
@@ -66,7 +66,7 @@ def test_a_bad_loss_skips_the_step():
 
 def test_tensors_are_clipped_one_by_one():
     small, large = torch.nn.Parameter(torch.full((4,), 1.0)), torch.nn.Parameter(torch.full((4,), 100.0))
-    optimizer = LaProp(warmup=0).build({"small": small, "large": large})
+    optimizer = LaPropConfig(warmup=0).build({"small": small, "large": large})
     small.grad.fill_(5.0), large.grad.fill_(5.0)
     optimizer.step(torch.tensor(0.0))
     assert small.grad.norm().item() == pytest.approx(0.3 * 2.0) and large.grad.norm().item() == pytest.approx(10.0)

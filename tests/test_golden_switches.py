@@ -12,20 +12,20 @@ from agents.dreamer import probe
 from agents.dreamer.build import modules
 from agents.dreamer.config import Config
 from agents.dreamer.encoder import Squash
-from agents.dreamer.parts.actor import Dynamics, Mix, Reinforce
-from agents.dreamer.parts.critic import Regularizer, Target
-from agents.dreamer.parts.gradients import Stop, Through
-from agents.dreamer.parts.horizon import Continuation, Explicit
-from agents.dreamer.parts.kl import Balanced, Plain
-from agents.dreamer.parts.latent import Categorical, Gaussian, GumbelSoftmax, NoGradient, StraightThrough
-from agents.dreamer.parts.layers import Elu, Gelu, Layer, NoNorm, Rms, Silu
-from agents.dreamer.parts.normalize import AsIs, MeanStd
-from agents.dreamer.parts.optimizer import Adam, GlobalNorm
-from agents.dreamer.parts.replayed import AllStarts, LastStarts, Raw, Sign, Stored, Tanh, Zeros
-from agents.dreamer.parts.return_scale import Percentiles, Std, Unscaled
-from agents.dreamer.parts.squash import Identity, Symlog
-from agents.dreamer.parts.target import Huber, Mse, SymexpTwoHot, SymlogMse, SymlogTwoHot
-from agents.nn.dists import OneHots, Squared
+from agents.dreamer.parts.actor import DynamicsBackprop, MixedGradient, Reinforce
+from agents.dreamer.parts.critic import SlowRegularizer, SlowTarget
+from agents.dreamer.parts.discount import ContinuationDiscount, ExplicitDiscount
+from agents.dreamer.parts.gradients import FullGradient, StopGradient
+from agents.dreamer.parts.kl import BalancedKl, PlainKl
+from agents.dreamer.parts.latent import CategoricalLatent, GaussianLatent, GumbelSoftmax, NoGradient, StraightThrough
+from agents.dreamer.parts.layers import Elu, Gelu, LayerNormConfig, NoNorm, RmsNormConfig, Silu
+from agents.dreamer.parts.normalize import IdentityNormalizer, MeanStdNormalizer
+from agents.dreamer.parts.obs_transform import IdentityTransform, SymlogTransform
+from agents.dreamer.parts.optimizer import AdamConfig, GlobalNormClip
+from agents.dreamer.parts.replay import AllStarts, LastStarts, RawReward, SignReward, StoredContext, TanhReward, ZeroContext
+from agents.dreamer.parts.return_scale import PercentileScale, StdScale, UnitScale
+from agents.dreamer.parts.target import HuberTarget, MseTarget, SymexpTwoHotTarget, SymlogMseTarget, SymlogTwoHotTarget
+from agents.nn.dists import IndependentOneHot, SquaredVector
 from agents.nn.gru import BlockGRU, LayerNormGRU
 from agents.nn.sampler import ModeSampler, UniformSampler
 from agents.protocol import Space, Spec
@@ -70,7 +70,7 @@ class Fake:
 def test_free_nats_at_every_stage(stage, loss, clipped):
     """Two steps of two latents, .1 + .3 and .2 + 3 nats, with one free nat."""
     kls = torch.tensor([[[0.1, 0.3], [0.2, 3.0]]])
-    losses, metrics, _ = Balanced(stage=stage).losses(Fake(kls), Fake(kls), None, {})
+    losses, metrics, _ = BalancedKl(stage=stage).losses(Fake(kls), Fake(kls), None, {})
     assert losses["dyn"].shape == (1, 2) and losses["dyn"].mean().item() == pytest.approx(loss)
     assert metrics["kl/raw"].item() == pytest.approx(1.8) and metrics["kl/clipped_share"].item() == clipped
     assert metrics["kl/max"].item() == pytest.approx(3.2)
@@ -79,16 +79,16 @@ def test_free_nats_at_every_stage(stage, loss, clipped):
 def test_a_clipped_batch_has_no_gradient_and_an_unclipped_one_all():
     kls = torch.tensor([[[0.1, 0.1], [0.2, 3.0]]], requires_grad=True)
     for free, slope in ((2.0, 0.0), (1.0, 0.5)):  # of the mean over two steps, whose mean KL is 1.7
-        loss = Balanced(stage="batch", free_nats=free).losses(Fake(kls), Fake(kls), None, {})[0]["dyn"].mean()
+        loss = BalancedKl(stage="batch", free_nats=free).losses(Fake(kls), Fake(kls), None, {})[0]["dyn"].mean()
         assert loss.item() == pytest.approx(max(1.7, free))
         assert torch.autograd.grad(loss, kls)[0].flatten().tolist() == [slope] * 4
 
 
 def test_plain_kl_is_one_term_with_both_gradients():
     post, prior = (torch.tensor([[p]]).log().requires_grad_() for p in ([[0.5, 0.5]], [[0.9, 0.1]]))
-    plain, _, _ = Plain(free_nats=0).losses(OneHots(post), OneHots(prior), None, {})
-    split, _, _ = Balanced(free_nats=0).losses(OneHots(post), OneHots(prior), None, {})
-    assert plain["kl"].item() == pytest.approx(0.510826, abs=1e-6) and Plain(scale=0.3).weights == {"kl": 0.3}
+    plain, _, _ = PlainKl(free_nats=0).losses(IndependentOneHot(post), IndependentOneHot(prior), None, {})
+    split, _, _ = BalancedKl(free_nats=0).losses(IndependentOneHot(post), IndependentOneHot(prior), None, {})
+    assert plain["kl"].item() == pytest.approx(0.510826, abs=1e-6) and PlainKl(scale=0.3).weights == {"kl": 0.3}
     both = torch.autograd.grad(plain["kl"].sum(), (post, prior))
     apart = torch.autograd.grad(split["dyn"].sum() + split["rep"].sum(), (post, prior))
     assert all(torch.allclose(x, y, atol=1e-6) and x.abs().max() > 0.1 for x, y in zip(both, apart, strict=True))
@@ -99,21 +99,22 @@ def test_plain_kl_is_one_term_with_both_gradients():
 
 def test_an_unsquashed_vector_arrives_as_it_is():
     x = torch.full((1, 1, 2), 1e6)
-    assert Squash(Identity())(x).tolist() == [[[1e6, 1e6]]]
-    assert Squash(Symlog())(x)[0, 0, 0].item() == pytest.approx(log(1 + 1e6))
+    assert Squash(IdentityTransform())(x).tolist() == [[[1e6, 1e6]]]
+    assert Squash(SymlogTransform())(x)[0, 0, 0].item() == pytest.approx(log(1 + 1e6))
     prediction = torch.tensor([[[3.0, 0.0]]])
-    assert Squared(prediction, Identity()).nll(torch.tensor([[[1.0, -2.0]]])).item() == 8.0  # 2^2 + 2^2
-    assert Squared(prediction, Symlog()).nll(torch.tensor([[[e - 1, 0.0]]])).item() == pytest.approx(4.0)  # (3 - 1)^2
+    assert SquaredVector(prediction, IdentityTransform()).nll(torch.tensor([[[1.0, -2.0]]])).item() == 8.0  # 2^2 + 2^2
+    squared_error = SquaredVector(prediction, SymlogTransform()).nll(torch.tensor([[[e - 1, 0.0]]]))  # (3 - 1)^2
+    assert squared_error.item() == pytest.approx(4.0)
 
 
 @pytest.mark.parametrize(
     ("part", "output", "target", "mean", "nll"),
     [
-        (Mse(), 3.0, 1.0, 3.0, 4.0),
-        (Huber(), 3.0, 0.0, 3.0, 2.162278),
-        (Huber(), 0.0, 1e6, 0.0, 999999.0),
-        (SymlogMse(), 0.0, e - 1, 0.0, 1.0),
-        (SymlogMse(), 2.0, 0.0, e**2 - 1, 4.0),
+        (MseTarget(), 3.0, 1.0, 3.0, 4.0),
+        (HuberTarget(), 3.0, 0.0, 3.0, 2.162278),
+        (HuberTarget(), 0.0, 1e6, 0.0, 999999.0),
+        (SymlogMseTarget(), 0.0, e - 1, 0.0, 1.0),
+        (SymlogMseTarget(), 2.0, 0.0, e**2 - 1, 4.0),
     ],
 )
 def test_scalars_of_one_output(part, output, target, mean, nll):
@@ -126,8 +127,8 @@ def test_the_mean_of_two_bins_before_or_after_symexp():
     """Half the probability on zero, half one bin above: symexp(.157480 / 2), or half of symexp(.157480) = .170558."""
     logits = torch.full((1, 255), -1e9)
     logits[0, 127:129] = 0.0
-    assert SymlogTwoHot().readout()(logits).mean.item() == pytest.approx(e ** (20 / 127 / 2) - 1, abs=1e-6)
-    assert SymexpTwoHot().readout()(logits).mean.item() == pytest.approx(0.170558 / 2, abs=1e-6)
+    assert SymlogTwoHotTarget().readout()(logits).mean.item() == pytest.approx(e ** (20 / 127 / 2) - 1, abs=1e-6)
+    assert SymexpTwoHotTarget().readout()(logits).mean.item() == pytest.approx(0.170558 / 2, abs=1e-6)
 
 
 def test_symlog_two_hot_of_one():
@@ -137,10 +138,10 @@ def test_symlog_two_hot_of_one():
     share = log(2) / (20 / 127) - 4
     want = torch.logsumexp(logits, -1).item() - 2.0 * (1 - share)
     assert share == pytest.approx(0.401484, abs=1e-6)
-    assert SymlogTwoHot().readout()(logits).nll(torch.ones(1)).item() == pytest.approx(want, abs=1e-5)
+    assert SymlogTwoHotTarget().readout()(logits).nll(torch.ones(1)).item() == pytest.approx(want, abs=1e-5)
 
 
-@pytest.mark.parametrize("part", [Huber(), Mse(), SymlogMse(), SymlogTwoHot(), SymexpTwoHot()])
+@pytest.mark.parametrize("part", [HuberTarget(), MseTarget(), SymlogMseTarget(), SymlogTwoHotTarget(), SymexpTwoHotTarget()])
 def test_every_head_predicts_zero_at_first_and_not_with_outscale_one(part):
     for outscale, zero in ((0.0, True), (1.0, False)):
         head = {"kind": part.kind, "outscale": outscale}
@@ -150,7 +151,7 @@ def test_every_head_predicts_zero_at_first_and_not_with_outscale_one(part):
 
 def test_a_two_hot_mean_carries_a_gradient():
     logits = torch.randn(1, 255).mul(0.01).requires_grad_()
-    dist = SymexpTwoHot().readout()(logits)
+    dist = SymexpTwoHotTarget().readout()(logits)
     grad = torch.autograd.grad(dist.mean.sum(), logits)[0]
     probs = logits.softmax(-1)
     assert torch.allclose(grad, probs * (dist.bins - dist.mean), rtol=1e-3, atol=10)
@@ -161,7 +162,12 @@ def test_a_two_hot_mean_carries_a_gradient():
 
 @pytest.mark.parametrize(
     ("part", "scale"),
-    [(Percentiles(rate=1), 90.0), (Percentiles(rate=1, low=0, high=100), 100.0), (Std(rate=1), 29.154759), (Unscaled(), 1.0)],
+    [
+        (PercentileScale(rate=1), 90.0),
+        (PercentileScale(rate=1, low=0, high=100), 100.0),
+        (StdScale(rate=1), 29.154759),
+        (UnitScale(), 1.0),
+    ],
 )
 def test_scales_of_the_numbers_from_0_to_100(part, scale):
     state = part.update(part.state(), torch.arange(101.0))
@@ -169,19 +175,19 @@ def test_scales_of_the_numbers_from_0_to_100(part, scale):
 
 
 def test_without_a_limit_small_returns_are_scaled_up():
-    part = Percentiles(rate=1, limit=1e-8)
+    part = PercentileScale(rate=1, limit=1e-8)
     assert part.scale(part.update(part.state(), torch.linspace(0, 0.5, 101))).item() == pytest.approx(0.45)
 
 
 def test_moments_are_debiased():
     """At rate .5: averages of 0 and then 2 with weights .25 and .5 of .75 seen: mean 4/3, square 8/3, std .942809."""
-    part = MeanStd(rate=0.5)
+    part = MeanStdNormalizer(rate=0.5)
     state = part.update(part.update(part.state(), torch.zeros(3)), torch.full((3,), 2.0))
     mean, std = part.moments(state)
     assert (mean.item(), std.item()) == pytest.approx((4 / 3, 0.942809), abs=1e-6)
     assert part.apply(state, torch.tensor(2.0)).item() == pytest.approx((2 - 4 / 3) / 0.942809, abs=1e-5)
     assert part.invert(state, part.apply(state, torch.tensor(7.0))).item() == pytest.approx(7.0, abs=1e-5)
-    assert AsIs().apply({}, torch.tensor(7.0)).item() == 7.0
+    assert IdentityNormalizer().apply({}, torch.tensor(7.0)).item() == 7.0
 
 
 # Critic and horizon.
@@ -194,17 +200,17 @@ class Nll:
 
 def test_what_the_slow_critic_is_for():
     value, slow, target = (torch.tensor([x]) for x in (1.0, 2.0, 10.0))
-    assert Regularizer().baseline(value, slow).item() == 1.0 and Target().baseline(value, slow).item() == 2.0
-    assert Regularizer().loss(Nll(), target, slow).item() == 12.0  # the return and the slow copy
-    assert Regularizer(weight=0).loss(Nll(), target, slow).item() == Target().loss(Nll(), target, slow).item() == 10.0
+    assert SlowRegularizer().baseline(value, slow).item() == 1.0 and SlowTarget().baseline(value, slow).item() == 2.0
+    assert SlowRegularizer().loss(Nll(), target, slow).item() == 12.0  # the return and the slow copy
+    assert SlowRegularizer(weight=0).loss(Nll(), target, slow).item() == SlowTarget().loss(Nll(), target, slow).item() == 10.0
 
 
 def test_an_explicit_discount_is_multiplied_on_and_missing_in_the_first_weight():
-    part, perfect = Explicit(steps=10), torch.ones(4, 1)
+    part, perfect = ExplicitDiscount(steps=10), torch.ones(4, 1)
     assert part.target(torch.tensor([False, True])).tolist() == [1.0, 0.0]
     assert part.live(perfect)[0].item() == pytest.approx(0.9)
     assert part.weight(perfect)[:, 0].tolist() == pytest.approx([1, 0.9, 0.81, 0.729])
-    assert Continuation(steps=10).weight(perfect * 0.9)[:, 0].tolist() == pytest.approx([0.9, 0.81, 0.729, 0.6561])
+    assert ContinuationDiscount(steps=10).weight(perfect * 0.9)[:, 0].tolist() == pytest.approx([0.9, 0.81, 0.729, 0.6561])
 
 
 # Layers and cores.
@@ -218,7 +224,8 @@ def test_activations(part, at_minus_one, at_one):
 
 
 @pytest.mark.parametrize(
-    ("part", "want"), [(Rms(eps=1), (6**-0.5, 3 * 6**-0.5)), (Layer(eps=1), (-(2**-0.5), 2**-0.5)), (NoNorm(), (1.0, 3.0))]
+    ("part", "want"),
+    [(RmsNormConfig(eps=1), (6**-0.5, 3 * 6**-0.5)), (LayerNormConfig(eps=1), (-(2**-0.5), 2**-0.5)), (NoNorm(), (1.0, 3.0))],
 )
 def test_norms_of_one_and_three(part, want):
     """Mean square 5; mean 2, variance 1."""
@@ -226,7 +233,7 @@ def test_norms_of_one_and_three(part, want):
 
 
 def core(kind, **options):
-    sizes = {"deter": 8, "stoch": 6, "actions": 2, "hidden": 4, "norm": Rms().build, "act": Silu()}
+    sizes = {"deter": 8, "stoch": 6, "actions": 2, "hidden": 4, "norm": RmsNormConfig().build, "act": Silu()}
     return kind(**sizes, **options)
 
 
@@ -260,7 +267,7 @@ def test_one_block_is_a_dense_gru(blocks, weights):
 
 
 def test_a_gaussian_latent():
-    part = Gaussian(latents=2)
+    part = GaussianLatent(latents=2)
     one, other = part.distribution(torch.zeros(1, 4)), part.distribution(torch.tensor([[1.0, 0, 0, 0]]))
     assert one.std.flatten().tolist() == pytest.approx([1.1, 1.1])  # 2 sigmoid(0) + .1
     assert one.kl(other).item() == pytest.approx(1 / (2 * 1.1**2)) and one.kls(other)[0].tolist()[1] == 0
@@ -272,7 +279,7 @@ def test_a_gaussian_latent():
 
 
 def test_a_gaussian_latent_travels_as_bfloat16_and_passes_gradients():
-    part, raw = Gaussian(latents=3), torch.randn(5, 6, requires_grad=True)
+    part, raw = GaussianLatent(latents=3), torch.randn(5, 6, requires_grad=True)
     sample = part.sample(part.distribution(raw), ModeSampler())
     assert sample.shape == (5, 3, 1) and torch.autograd.grad(sample.sum(), raw)[0].abs().min() > 0
     assert torch.equal(part.unpack(part.pack(sample)), sample.bfloat16().float())
@@ -285,7 +292,7 @@ def test_a_gaussian_latent_travels_as_bfloat16_and_passes_gradients():
 def test_gradients_of_a_sample(estimator, slope):
     """p = (.8, .2): p (1 - p) = .16; at temperature .5 p^2 / (.8^2 + .2^2) = .941176, times (1 - .941176) / .5."""
     logits = torch.tensor([[[log(4.0), 0.0]]], requires_grad=True)
-    part = Categorical(latents=1, classes=2, unimix=0.0, estimator=estimator)
+    part = CategoricalLatent(latents=1, classes=2, unimix=0.0, estimator=estimator)
     sample = part.sample(part.distribution(logits.flatten(-2)), ModeSampler())  # equal noise for both classes
     assert sample.flatten().tolist() == [1.0, 0.0] and part.differentiable == (slope is not None)
     if slope is None:
@@ -295,7 +302,7 @@ def test_gradients_of_a_sample(estimator, slope):
 
 
 def test_gumbel_noise_draws_classes_by_their_probability():
-    part = Categorical(latents=1, classes=2, unimix=0.0, estimator=GumbelSoftmax())
+    part = CategoricalLatent(latents=1, classes=2, unimix=0.0, estimator=GumbelSoftmax())
     assert part.num_uniforms == 2
     uniforms = torch.rand(20000, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     uniforms[:2] = torch.tensor([[0.0, 0.0], [1.0, 1.0]]) * (1 - 1e-12)  # float32 rounds the second to one
@@ -310,7 +317,7 @@ def test_gumbel_noise_draws_classes_by_their_probability():
 def test_objectives_of_the_actor():
     logp, advantage = torch.tensor(-2.0, requires_grad=True), torch.tensor(3.0, requires_grad=True)
     grads = {}
-    for part, value in ((Reinforce(), -6.0), (Dynamics(), 3.0), (Mix(share=0.25), 0.25 * -6 + 0.75 * 3)):
+    for part, value in ((Reinforce(), -6.0), (DynamicsBackprop(), 3.0), (MixedGradient(share=0.25), 0.25 * -6 + 0.75 * 3)):
         objective = part.objective(logp, advantage)
         assert objective.item() == value
         found = torch.autograd.grad(objective, (logp, advantage), allow_unused=True)
@@ -363,7 +370,8 @@ def test_the_policy_s_loss_trains_the_actor_alone(kind):
 
 def test_a_stopped_gradient_ends_at_the_features():
     feat = torch.ones(2, requires_grad=True)
-    assert Through()(feat).requires_grad and not Stop()(feat).requires_grad and torch.equal(Stop()(feat), feat)
+    stopped = StopGradient()(feat)
+    assert FullGradient()(feat).requires_grad and not stopped.requires_grad and torch.equal(stopped, feat)
 
 
 @pytest.mark.parametrize(
@@ -380,10 +388,14 @@ def test_a_stopped_head_does_not_reach_the_encoder(switch, loss):
 
 def test_rewards_and_starts_and_contexts():
     reward, states, first = torch.tensor([-3.0, 0.0, 1.0]), torch.arange(6).view(1, 6), torch.zeros(2, 3, dtype=torch.bool)
-    assert Tanh()(reward).tolist() == pytest.approx([-0.995055, 0, 0.761594], abs=1e-6)
-    assert Sign()(reward).tolist() == [-1, 0, 1] and Raw()(reward) is reward
+    assert TanhReward()(reward).tolist() == pytest.approx([-0.995055, 0, 0.761594], abs=1e-6)
+    assert SignReward()(reward).tolist() == [-1, 0, 1] and RawReward()(reward) is reward
     assert LastStarts(count=2).select(states).tolist() == [[4, 5]] and AllStarts().select(states) is states
-    assert Zeros().first(first).tolist() == [[True, False, False]] * 2 and not first.any() and Stored().first(first) is first
+    assert (
+        ZeroContext().first(first).tolist() == [[True, False, False]] * 2
+        and not first.any()
+        and StoredContext().first(first) is first
+    )
 
 
 def test_without_a_context_nothing_before_the_sequence_matters():
@@ -406,7 +418,7 @@ def test_without_a_decoder_there_is_neither_loss_nor_weight():
 def test_adam_divides_after_the_momentum_and_has_a_rate_for_each_network():
     """Gradients 1 and 10 at rate 1e-3: the second step is 8.0709e-4 (LaProp: 1.21413e-3)."""
     weights = {n: torch.nn.Parameter(torch.zeros(1)) for n in ("world.x", "behavior.actor.x", "behavior.critic.x")}
-    adam = Adam(lr=1e-3, actor=0.5, critic=0.25, clip=GlobalNorm(limit=1e9)).build(weights)
+    adam = AdamConfig(lr=1e-3, actor=0.5, critic=0.25, clip=GlobalNormClip(limit=1e9)).build(weights)
     steps = []
     for grad in (1.0, 10.0):
         before = [p.item() for p in weights.values()]
@@ -421,7 +433,7 @@ def test_adam_divides_after_the_momentum_and_has_a_rate_for_each_network():
 
 @pytest.mark.parametrize(("limit", "factor"), [(1.0, 0.2), (5.0, 1.0), (100.0, 1.0)])
 def test_one_norm_for_all_gradients(limit, factor):
-    factors = GlobalNorm(limit=limit).factors(torch.tensor([3.0, 4.0]), torch.tensor([1.0, 1.0]))
+    factors = GlobalNormClip(limit=limit).factors(torch.tensor([3.0, 4.0]), torch.tensor([1.0, 1.0]))
     assert factors.tolist() == pytest.approx([factor, factor])
 
 

@@ -14,16 +14,16 @@ import pytest
 import torch
 
 from agents.dreamer import probe
-from agents.dreamer.parts.bottleneck import RATE, AdamDual, Proportional, Repo
-from agents.dreamer.parts.latent import Categorical
-from agents.nn.dists import OneHots
+from agents.dreamer.parts.bottleneck import KL_AVERAGE_RATE, AdamDual, ProportionalDual, Repo
+from agents.dreamer.parts.latent import CategoricalLatent
+from agents.nn.dists import IndependentOneHot
 from agents.protocol import Space, Spec
 from harness import build, checkpoint, study
 from harness.errors import BadInput
 
 SPEC = Spec({"image": Space((16, 16, 3), "uint8")}, Space((), "int32", 5))
 FIRST = torch.zeros(1, 1, dtype=torch.bool)
-DUALS = [Proportional(), AdamDual()]
+DUALS = [ProportionalDual(), AdamDual()]
 
 
 class Nats:
@@ -73,7 +73,7 @@ def test_a_proportional_step_is_the_clipped_violation_of_the_debiased_average():
     states = follow(Repo(warmup=0), [4.5, 2.0, 300.0], updates=1000)
     mean = [4.5, (0.99 * 4.5 + 2.0) / 1.99, (0.99**2 * 4.5 + 0.99 * 2.0 + 300.0) / (1 + 0.99 + 0.99**2)]
     steps = np.diff([float(s["log_beta"]) for s in states])
-    assert RATE == 0.01
+    assert KL_AVERAGE_RATE == 0.01
     assert steps == pytest.approx([0.01 * 0.5, 0.01 * (mean[1] / 3 - 1), 0.01 * 1.0], rel=1e-6)
 
 
@@ -150,7 +150,7 @@ def latents(seed):
 )
 def test_beta_is_shared_out_between_prior_and_posterior(split, on_prior, on_post):
     """Gradients of the loss at beta 2 against those of the plain KL."""
-    latent = Categorical(latents=4, classes=8)
+    latent = CategoricalLatent(latents=4, classes=8)
     grads = []
     for rule in (Repo(split=split, init=2.0).over(1000, latent.kl_bound), None):
         post, prior = latents(0), latents(1)
@@ -165,13 +165,13 @@ def test_beta_is_shared_out_between_prior_and_posterior(split, on_prior, on_post
 
 @pytest.mark.parametrize(("latents", "classes", "bound"), [(32, 32, 255.38), (32, 4, 189.57), (32, 96, 290.18)])
 def test_the_kl_has_a_bound_that_opposite_certainties_reach(latents, classes, bound):
-    latent = Categorical(latents=latents, classes=classes)
+    latent = CategoricalLatent(latents=latents, classes=classes)
     assert latent.kl_bound == pytest.approx(bound, abs=5e-3)
     sure = torch.zeros(2, latents, classes)
     sure[0, :, 0] = sure[1, :, 1] = 1e4
-    q, p = (OneHots(x, latent.unimix) for x in sure)
+    q, p = (IndependentOneHot(x, latent.unimix) for x in sure)
     assert float(q.kl(p)) == pytest.approx(latent.kl_bound, rel=1e-4)
-    assert Categorical(unimix=0.0).kl_bound == math.inf
+    assert CategoricalLatent(unimix=0.0).kl_bound == math.inf
 
 
 def test_an_update_with_an_impossible_kl_is_refused():
@@ -332,7 +332,7 @@ def test_nothing_leaves_its_bound_on_real_frames(noise, tmp_path):
     assert len(rows) > 10 and all(row["optimizer/skipped"] == 0 for row in rows)
     kl, beta, loss = (np.array([row[f"repo/{name}"] for row in rows]) for name in ("kl", "beta", "loss"))
     updates = np.array([row["updates"] for row in rows])
-    bound = Categorical(latents=8, classes=8).kl_bound
+    bound = CategoricalLatent(latents=8, classes=8).kl_bound
     assert (kl <= bound).all() and max(row["kl/max"] for row in rows) <= bound
     assert (beta >= 1e-6).all() and (beta <= 10).all() and (np.abs(loss) <= 10 * bound).all()
     assert (np.abs(np.log(beta / 1e-3)) <= 100 / 160 * updates + 1e-6).all() and np.ptp(beta) > 0

@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import distributions as td
 
-from agents.dreamer.parts.kl import Balanced
-from agents.dreamer.parts.return_scale import Percentiles
+from agents.dreamer.parts.kl import BalancedKl
+from agents.dreamer.parts.return_scale import PercentileScale
 from agents.dreamer.returns import lambda_return, replay_return
-from agents.nn.dists import Normals, OneHots, TwoHot, symexp_bins, two_hot
+from agents.nn.dists import DiagonalNormal, IndependentOneHot, TwoHot, symexp_bins, two_hot
 from agents.nn.functional import symexp, symlog
 
 SEEDS = range(3)
@@ -46,7 +46,7 @@ def same(ours, theirs, **tolerance):
 @pytest.mark.parametrize("seed", SEEDS)
 def test_categorical_kl_and_entropy_are_torch_s(seed, unimix):
     post, prior = (random(seed + k, 4, 5, 8, 16) for k in (0, 100))
-    ours, theirs = ([make(x) for x in (post, prior)] for make in (lambda x: OneHots(x, unimix), lambda x: mixed(x, unimix)))
+    ours, theirs = ([make(x, unimix) for x in (post, prior)] for make in (IndependentOneHot, mixed))
     same(ours[0].kl(ours[1]), td.kl_divergence(*theirs))
     same(ours[0].entropy(), theirs[0].entropy())
 
@@ -59,7 +59,7 @@ def mixed(logits, unimix):
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_normal_kl_and_entropy_are_torch_s(seed):
-    ours = [Normals(random(seed + k, 4, 5, 16), 0.1) for k in (0, 100)]
+    ours = [DiagonalNormal(random(seed + k, 4, 5, 16), 0.1) for k in (0, 100)]
     theirs = [td.Independent(td.Normal(each.mean.squeeze(-1), each.std.squeeze(-1)), 1) for each in ours]
     same(ours[0].kl(ours[1]), td.kl_divergence(*theirs))
     same(ours[0].entropy(), theirs[0].entropy())
@@ -67,7 +67,7 @@ def test_normal_kl_and_entropy_are_torch_s(seed):
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_percentile_average_is_numpy_s(seed):
-    part, low, high = Percentiles(), 0.0, 0.0
+    part, low, high = PercentileScale(), 0.0, 0.0
     state = part.state()
     for step in range(20):
         returns = random(1000 * seed + step, 15, 64, scale=10.0)
@@ -86,7 +86,7 @@ def test_the_percentile_average_is_numpy_s(seed):
 @pytest.mark.parametrize("seed", SEEDS)
 def test_both_kl_terms_and_their_gradients(objectives, seed, unimix, free):
     post, prior = (random(seed + k, 4, 5, 8, 16, scale=1.0).requires_grad_() for k in (0, 100))
-    losses = Balanced(free_nats=free).losses(OneHots(post, unimix), OneHots(prior, unimix), None, {})[0]
+    losses = BalancedKl(free_nats=free).losses(IndependentOneHot(post, unimix), IndependentOneHot(prior, unimix), None, {})[0]
     theirs = objectives.categorical_kl_terms(post, prior, free_nats=free, unimix=unimix)
     for ours, other in zip((losses["dyn"].mean(), losses["rep"].mean()), theirs, strict=True):
         same(ours, other)
@@ -101,7 +101,7 @@ def test_both_kl_terms_and_their_gradients(objectives, seed, unimix, free):
 def test_the_kl_that_is_clipped_per_latent(objectives, seed):
     """Their balanced KL averages over the latents where ours sums."""
     post, prior = (random(seed + k, 4, 5, 8, 16, scale=1.0) for k in (0, 100))
-    losses = Balanced(stage="latent", free_nats=0.7).losses(OneHots(post), OneHots(prior), None, {})[0]
+    losses = BalancedKl(stage="latent", free_nats=0.7).losses(IndependentOneHot(post), IndependentOneHot(prior), None, {})[0]
     ours = 0.8 * losses["dyn"].mean() + 0.2 * losses["rep"].mean()
     same(ours / 8, objectives.categorical_kl_balanced(post, prior, alpha=0.8, free_bits=0.7))
 
@@ -154,7 +154,7 @@ def test_two_hot_targets_means_and_losses(objectives, seed, scale):
 def test_the_percentile_average(seed):
     from torchrl.modules.value_norm import PercentileValueNorm
 
-    part, theirs = Percentiles(), PercentileValueNorm(rate=0.01, quantiles=(0.05, 0.95))
+    part, theirs = PercentileScale(), PercentileValueNorm(rate=0.01, quantiles=(0.05, 0.95))
     state = part.state()
     for step in range(20):
         returns = random(1000 * seed + step, 15, 64, scale=10.0)

@@ -20,7 +20,7 @@ from agents.dreamer.encoder import Encoder, ImageEncoder, OneHot, Squash, Vector
 from agents.dreamer.rssm import RSSM, Posterior
 from agents.dreamer.world_model import WorldModel
 from agents.lazy import Lazy
-from agents.nn.dists import Bernoulli, BoundedNormal, Categorical, Index, Squared
+from agents.nn.dists import Bernoulli, BoundedNormal, Categorical, IndexCategorical, SquaredVector
 from agents.nn.launch import Direct, Recorded
 from agents.nn.layers import MLP, Dense, Head, Linear, TwinLinear
 from agents.nn.memory import keep_blocks
@@ -194,7 +194,7 @@ def _decoder(config: Config, spec: Spec) -> Decoder:
 
 
 def _vector_head(config: Config, space: Space) -> Head:
-    readout = Index if space.discrete else partial(Squared, squash=config.squash)
+    readout = IndexCategorical if space.discrete else partial(SquaredVector, squash=config.squash)
     return Head(nn.Identity(), Linear(config.units, space.classes or _size(space)), readout)
 
 

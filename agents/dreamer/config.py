@@ -12,21 +12,21 @@ from pydantic import Field, model_validator
 
 from agents.dreamer.parts.actor import Actor, ActorGradSlot, ActorSlot, Reinforce
 from agents.dreamer.parts.bottleneck import Repo
-from agents.dreamer.parts.critic import Regularizer, ReplayValue, ReplayValueSlot, SlowCriticSlot
-from agents.dreamer.parts.gradients import GradientSlot, Stop, Through
-from agents.dreamer.parts.horizon import Continuation, DiscountSlot
-from agents.dreamer.parts.kl import Balanced, KlSlot
-from agents.dreamer.parts.latent import Categorical, LatentSlot
-from agents.dreamer.parts.layers import ActSlot, BlockGru, CoreSlot, NormSlot, Rms, Silu
-from agents.dreamer.parts.normalize import AsIs, NormalizeSlot
-from agents.dreamer.parts.optimizer import LaProp, OptimizerSlot
+from agents.dreamer.parts.critic import ReplayValue, ReplayValueSlot, SlowCriticSlot, SlowRegularizer
+from agents.dreamer.parts.discount import ContinuationDiscount, DiscountSlot
+from agents.dreamer.parts.freeze import FreezeNothing, FreezeSlot
+from agents.dreamer.parts.gradients import FullGradient, GradientSlot, StopGradient
+from agents.dreamer.parts.kl import BalancedKl, KlSlot
+from agents.dreamer.parts.latent import CategoricalLatent, LatentSlot
+from agents.dreamer.parts.layers import ActSlot, BlockGruConfig, CoreSlot, NormSlot, RmsNormConfig, Silu
+from agents.dreamer.parts.normalize import IdentityNormalizer, NormalizerSlot
+from agents.dreamer.parts.obs_transform import ObsTransformSlot, SymlogTransform
+from agents.dreamer.parts.optimizer import LaPropConfig, OptimizerSlot
 from agents.dreamer.parts.part import Part
-from agents.dreamer.parts.reconstruction import DecoderFree, Reconstruct, ReconstructionSlot
-from agents.dreamer.parts.replayed import AllStarts, ContextSlot, Raw, RewardSlot, StartsSlot, Stored
-from agents.dreamer.parts.return_scale import Percentiles, ReturnScaleSlot
-from agents.dreamer.parts.squash import SquashSlot, Symlog
-from agents.dreamer.parts.target import SymexpTwoHot, TargetSlot
-from agents.dreamer.parts.trained import Everything, TrainedSlot
+from agents.dreamer.parts.reconstruction import DecoderFree, ReconstructAll, ReconstructionSlot
+from agents.dreamer.parts.replay import AllStarts, RawReward, ReplayContextSlot, RewardTransformSlot, StartsSlot, StoredContext
+from agents.dreamer.parts.return_scale import PercentileScale, ReturnScaleSlot
+from agents.dreamer.parts.target import SymexpTwoHotTarget, TargetSlot
 from agents.dreamer.presets import NOTES, PRESETS
 from agents.lazy import Lazy
 from agents.protocol import Agent, AgentConfig, Spec
@@ -35,7 +35,7 @@ builder = Lazy("agents.dreamer.build")
 __all__ = ["NOTES", "PRESETS", "SIZES", "Config"]
 
 
-class Layers(Part):
+class LayerCounts(Part):
     """Hidden layers of each network."""
 
     kind: Literal["layers"] = "layers"
@@ -47,7 +47,7 @@ class Layers(Part):
     critic: int = Field(3, ge=1, le=8, description="critic, layers")
 
 
-class Weights(Part):
+class LossWeights(Part):
     """Weights of the losses that no other part weighs."""
 
     kind: Literal["weights"] = "weights"
@@ -70,41 +70,41 @@ class Config(AgentConfig):
     depth: int = Field(16, ge=1, description="channels of the convolutions, before multiplication")
     multipliers: tuple[int, ...] = Field((2, 3, 4, 4), min_length=1, description="channels of each stage / depth")
     decoder_blocks: int = Field(8, ge=1, description="blocks of the image decoder's view of the deterministic state")
-    layers: Layers = Layers()
+    layers: LayerCounts = LayerCounts()
 
     # World model.
-    core: CoreSlot = BlockGru()
-    norm: NormSlot = Rms()
+    core: CoreSlot = BlockGruConfig()
+    norm: NormSlot = RmsNormConfig()
     act: ActSlot = Silu()
-    latent: LatentSlot = Categorical()
-    kl: KlSlot = Balanced()
-    squash: SquashSlot = Symlog()
-    reward: TargetSlot = SymexpTwoHot()
-    reconstruction: ReconstructionSlot = Reconstruct()
-    recon_grad: GradientSlot = Through()
-    reward_grad: GradientSlot = Through()
+    latent: LatentSlot = CategoricalLatent()
+    kl: KlSlot = BalancedKl()
+    squash: ObsTransformSlot = SymlogTransform()
+    reward: TargetSlot = SymexpTwoHotTarget()
+    reconstruction: ReconstructionSlot = ReconstructAll()
+    recon_grad: GradientSlot = FullGradient()
+    reward_grad: GradientSlot = FullGradient()
 
     # Behaviour.
     horizon: int = Field(15, ge=1, description="imagined steps")
     lam: float = Field(0.95, ge=0, le=1, description="lambda of the returns")
-    discount: DiscountSlot = Continuation()
+    discount: DiscountSlot = ContinuationDiscount()
     starts: StartsSlot = AllStarts()
     actor: ActorSlot = Actor()
     actor_grad: ActorGradSlot = Reinforce()
-    value: TargetSlot = SymexpTwoHot()
-    return_scale: ReturnScaleSlot = Percentiles()
-    advantage: NormalizeSlot = AsIs()
-    value_norm: NormalizeSlot = AsIs()
-    slow_critic: SlowCriticSlot = Regularizer()
+    value: TargetSlot = SymexpTwoHotTarget()
+    return_scale: ReturnScaleSlot = PercentileScale()
+    advantage: NormalizerSlot = IdentityNormalizer()
+    value_norm: NormalizerSlot = IdentityNormalizer()
+    slow_critic: SlowCriticSlot = SlowRegularizer()
     replay_value: ReplayValueSlot = ReplayValue()
-    repval_grad: GradientSlot = Through()
+    repval_grad: GradientSlot = FullGradient()
 
     # Learning.
-    weights: Weights = Weights()
-    optimizer: OptimizerSlot = LaProp()
-    replay_context: ContextSlot = Stored()
-    reward_transform: RewardSlot = Raw()
-    trained: TrainedSlot = Everything()
+    weights: LossWeights = LossWeights()
+    optimizer: OptimizerSlot = LaPropConfig()
+    replay_context: ReplayContextSlot = StoredContext()
+    reward_transform: RewardTransformSlot = RawReward()
+    trained: FreezeSlot = FreezeNothing()
 
     @model_validator(mode="after")
     def _divisible(self) -> Config:
@@ -125,7 +125,7 @@ class Config(AgentConfig):
                 f"kl.target={self.kl.target} can never be reached: the KL of {self.latent.latents} latents of "
                 f"{self.latent.classes} classes is at most {self.latent.kl_bound:.1f} nats"
             )
-        if isinstance(self.reconstruction, DecoderFree) and isinstance(self.recon_grad, Stop):
+        if isinstance(self.reconstruction, DecoderFree) and isinstance(self.recon_grad, StopGradient):
             raise ValueError("recon_grad 'stop' holds back the decoder's gradient, but reconstruction 'none' has no decoder")
         return self
 

@@ -81,7 +81,7 @@ class Categorical:
         return (self.probs * (self.logs - other.logs)).sum(-1)
 
 
-class OneHots(Categorical):
+class IndependentOneHot(Categorical):
     """S independent categoricals (..., S, C): log-probability, entropy and KL are sums over S."""
 
     def log_prob(self, x: Tensor) -> Tensor:
@@ -98,22 +98,22 @@ class OneHots(Categorical):
         return super().kl(other)
 
 
-class Index(Categorical):
+class IndexCategorical(Categorical):
     """A categorical whose targets are class indices."""
 
     def nll(self, target: Tensor) -> Tensor:
         return -self.log_prob(one_hot(target, self.logits.shape[-1]))
 
 
-class Normals:
+class DiagonalNormal:
     """S independent normals (..., S, 1) with std = 2 sigmoid(s / 2) + min. `raw` is (..., 2S): means, then s."""
 
     def __init__(self, raw: Tensor, min_std: float) -> None:
         mean, spread = raw.float().unsqueeze(-1).chunk(2, -2)
         self.mean, self.std = mean, 2 * torch.sigmoid(spread / 2) + min_std
 
-    def detach(self) -> Normals:
-        other = object.__new__(Normals)
+    def detach(self) -> DiagonalNormal:
+        other = object.__new__(DiagonalNormal)
         other.mean, other.std = self.mean.detach(), self.std.detach()
         return other
 
@@ -128,12 +128,12 @@ class Normals:
         """Nats."""
         return (self.std.log() + 0.5 * log(2 * pi) + 0.5).sum((-1, -2))
 
-    def kls(self, other: Normals) -> Tensor:
+    def kls(self, other: DiagonalNormal) -> Tensor:
         """KL of each normal (..., S), nats."""
         ratio = (self.std**2 + (self.mean - other.mean) ** 2) / (2 * other.std**2)
         return (other.std.log() - self.std.log() + ratio - 0.5).squeeze(-1)
 
-    def kl(self, other: Normals) -> Tensor:
+    def kl(self, other: DiagonalNormal) -> Tensor:
         """KL(self || other), nats."""
         return self.kls(other).sum(-1)
 
@@ -333,7 +333,7 @@ class SymlogScalar(SquaredScalar):
         return symlog(target.float()).var(correction=0)
 
 
-class Squared:
+class SquaredVector:
     """A vector with unit-free squared error, summed over its last axis (no factor 1/2)."""
 
     def __init__(self, mean: Tensor, squash) -> None:

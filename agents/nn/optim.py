@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 
-class _Flat:
-    """Momentum and mean square of all gradients; `_move` makes steps of them.
+class _FlatOptimizer:
+    """Momentum and mean square of all gradients; `_update_weights` makes steps of them.
 
     The weights are moved into one flat buffer at birth and the gradients accumulate in another, so that a step is a dozen
     operators whatever the number of tensors. A step whose loss or gradient is not finite is a step with zero gradient, unit
@@ -63,10 +63,10 @@ class _Flat:
         rate = counts * self._lr * ((t - float(self._warmup > 0)) / max(1, self._warmup)).clamp(max=1)
 
         # Moments and weights.
-        self._move(grad, (fresh1, fresh2), (fix1, fix2), rate)
+        self._update_weights(grad, (fresh1, fresh2), (fix1, fix2), rate)
         return ok, self._count(ok, grad_norm, factors)
 
-    def _move(self, grad: Tensor, fresh: tuple[Tensor, Tensor], fix: tuple[Tensor, Tensor], rate: Tensor) -> None:
+    def _update_weights(self, grad: Tensor, fresh: tuple[Tensor, Tensor], fix: tuple[Tensor, Tensor], rate: Tensor) -> None:
         """Update the moments and the weights: shares of the newest gradient, debiasing factors, learning rate."""
         raise NotImplementedError
 
@@ -91,17 +91,17 @@ class _Flat:
         return moments | {"steps": self.steps, "skipped": self.skipped, "skipped_in_a_row": self.skipped_in_a_row}
 
 
-class LaProp(_Flat):
+class LaProp(_FlatOptimizer):
     """Divide by the root mean square first, then take momentum (Ziyin et al. 2020)."""
 
-    def _move(self, grad: Tensor, fresh: tuple[Tensor, Tensor], fix: tuple[Tensor, Tensor], rate: Tensor) -> None:
+    def _update_weights(self, grad: Tensor, fresh: tuple[Tensor, Tensor], fix: tuple[Tensor, Tensor], rate: Tensor) -> None:
         self._square.mul_((1 - fresh[1]).float()).add_(grad.square() * fresh[1].float())
         scaled = grad / ((self._square * fix[1].float()).sqrt_().add_(self._eps))
         self._mean.mul_((1 - fresh[0]).float()).add_(scaled * fresh[0].float())
         self._weights.sub_(self._mean * (fix[0] * rate).float())
 
 
-class Adam(_Flat):
+class Adam(_FlatOptimizer):
     """Take momentum first, then divide by the root mean square (Kingma and Ba 2015).
 
     `factors` on the learning rate, by the beginning of a weight's name.
@@ -114,7 +114,7 @@ class Adam(_Flat):
             for beginning, factor in factors.items():
                 view.mul_(factor if name.startswith(beginning) else 1)
 
-    def _move(self, grad: Tensor, fresh: tuple[Tensor, Tensor], fix: tuple[Tensor, Tensor], rate: Tensor) -> None:
+    def _update_weights(self, grad: Tensor, fresh: tuple[Tensor, Tensor], fix: tuple[Tensor, Tensor], rate: Tensor) -> None:
         self._square.mul_((1 - fresh[1]).float()).add_(grad.square() * fresh[1].float())
         self._mean.mul_((1 - fresh[0]).float()).add_(grad * fresh[0].float())
         root = (self._square * fix[1].float()).sqrt_().add_(self._eps)

@@ -9,7 +9,7 @@ import numpy as np
 from agents.protocol import Arrays, Spec
 
 
-class Random:
+class RandomAgent:
     """Discrete: every class equally likely. Continuous: uniform in [-1, 1]. `mode` samples too, having no mode."""
 
     context, device = 1, "cpu"

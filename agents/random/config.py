@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 from agents.protocol import AgentConfig, Spec
-from agents.random.agent import Random
+from agents.random.agent import RandomAgent
 
 
 class Config(AgentConfig):
@@ -24,8 +24,8 @@ class Config(AgentConfig):
         precision: str = "float32",
         threads: int = 1,
         compile: bool = False,
-    ) -> Random:
-        return Random(spec)
+    ) -> RandomAgent:
+        return RandomAgent(spec)
 
 
 # It has no size, so every size of another agent is also its own: the same study can run both.

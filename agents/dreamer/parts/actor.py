@@ -51,7 +51,7 @@ class Reinforce(Part):
         return logp * advantage.detach()
 
 
-class Dynamics(Part):
+class DynamicsBackprop(Part):
     """The advantage is differentiated through the imagined dynamics, down to the actions (DreamerV1; 2023 for continuous)."""
 
     kind: Literal["dynamics"] = "dynamics"
@@ -70,7 +70,7 @@ class Dynamics(Part):
         return advantage
 
 
-class Mix(Dynamics):
+class MixedGradient(DynamicsBackprop):
     """A weighted sum of both estimators (DreamerV2)."""
 
     kind: Literal["mix"] = "mix"
@@ -81,4 +81,4 @@ class Mix(Dynamics):
 
 
 ActorSlot = Actor
-ActorGradSlot = Annotated[Reinforce | Dynamics | Mix, SLOT]
+ActorGradSlot = Annotated[Reinforce | DynamicsBackprop | MixedGradient, SLOT]

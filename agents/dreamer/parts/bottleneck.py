@@ -19,12 +19,12 @@ from agents.lazy import Lazy
 
 torch = Lazy("torch")
 
-RATE = 0.01  # share of the newest batch in the average of the KL that the dual sees
-ROUNDING = 1.001  # how far a KL in float32 may lie above its bound
+KL_AVERAGE_RATE = 0.01  # share of the newest batch in the average of the KL that the dual sees
+ROUNDING_FACTOR = 1.001  # how far a KL in float32 may lie above its bound
 State = dict[str, Any]
 
 
-class Proportional(Part):
+class ProportionalDual(Part):
     """ln beta moves in proportion to the averaged violation, clipped: it comes to rest where the constraint holds."""
 
     kind: Literal["proportional"] = "proportional"
@@ -56,7 +56,7 @@ class AdamDual(Part):
         return momentum / (1 - self.beta1**steps) / debiased, {"momentum": momentum, "square": square, "steps": steps}
 
 
-DualSlot = Annotated[Proportional | AdamDual, SLOT]
+DualSlot = Annotated[ProportionalDual | AdamDual, SLOT]
 Split = Callable[[Any, Any, float, Any, float], Any]  # posterior, prior, balance, beta, free nats -> loss (B, T)
 
 
@@ -96,7 +96,7 @@ class Repo(Part):
         0.0, ge=0, description="nats per step below which the loss has no gradient; the constrained KL is never clipped"
     )
     guarded: bool = Field(True, description="refuse a target that idle_below keeps out of reach; false only to watch it fail")
-    dual: DualSlot = Proportional()
+    dual: DualSlot = ProportionalDual()
 
     @model_validator(mode="after")
     def _ordered(self) -> Repo:
@@ -110,13 +110,13 @@ class Repo(Part):
     def weights(self) -> dict[str, float]:
         return {"bottleneck": 1.0}  # beta is in the loss already
 
-    def over(self, updates: int, bound: float) -> Constraint:
+    def over(self, updates: int, bound: float) -> KlConstraint:
         """This constraint in a run of so many updates, on latents whose KL cannot exceed `bound` nats."""
-        return Constraint(self, rate=self.dual.e_folds / updates, warmup=min(self.warmup, updates // 10), bound=bound)
+        return KlConstraint(self, rate=self.dual.e_folds / updates, warmup=min(self.warmup, updates // 10), bound=bound)
 
 
 @dataclass(frozen=True)
-class Constraint:
+class KlConstraint:
     """A `Repo` whose rates are known. What moves comes in and goes out of `losses`: float64, so that small steps add up."""
 
     repo: Repo
@@ -150,12 +150,12 @@ class Constraint:
             "repo/violation": kl - repo.target,
             "repo/loss": beta * (kl - repo.target),
         }
-        return {"bottleneck": torch.where(share <= ROUNDING, loss, torch.nan)}, metrics | probes, state
+        return {"bottleneck": torch.where(share <= ROUNDING_FACTOR, loss, torch.nan)}, metrics | probes, state
 
     def _follow(self, state: State, kl: Any, counts: Any) -> tuple[State, dict[str, Any]]:
         """One step of the dual on the KL of a batch; a batch without a step that counts leaves everything as it was."""
         repo = self.repo
-        mean, seen = state["mean"].lerp(kl, RATE), state["seen"] + RATE * (1 - state["seen"])
+        mean, seen = state["mean"].lerp(kl, KL_AVERAGE_RATE), state["seen"] + KL_AVERAGE_RATE * (1 - state["seen"])
         step, moved = repo.dual.step({name: state[name] for name in repo.dual.state()}, kl, mean / seen, repo.target)
         wanted = state["log_beta"] + self.rate * step
         held = wanted.clamp(log(repo.floor), log(repo.ceiling))

@@ -12,7 +12,7 @@ from agents.lazy import Lazy
 torch = Lazy("torch")
 
 
-class Regularizer(Part):
+class SlowRegularizer(Part):
     """The critic also fits the expectation of its slow copy; returns bootstrap from the critic itself."""
 
     kind: Literal["regularizer"] = "regularizer"
@@ -32,7 +32,7 @@ class Regularizer(Part):
         _approach(slow, online, ok * self.rate)
 
 
-class Target(Part):
+class SlowTarget(Part):
     """Returns bootstrap from the slow copy, which is also the baseline; the critic fits the returns alone (DreamerV2)."""
 
     kind: Literal["target"] = "target"
@@ -60,5 +60,5 @@ class ReplayValue(Part):
     weight: float = Field(0.3, ge=0, description="weight of the loss; 0 is off")
 
 
-SlowCriticSlot = Annotated[Regularizer | Target, SLOT]
+SlowCriticSlot = Annotated[SlowRegularizer | SlowTarget, SLOT]
 ReplayValueSlot = ReplayValue

@@ -9,7 +9,7 @@ from pydantic import Field
 from agents.dreamer.parts.part import SLOT, Part
 
 
-class Through(Part):
+class FullGradient(Part):
     """The gradient flows: the head shapes the features it reads."""
 
     kind: Literal["through"] = "through"
@@ -18,7 +18,7 @@ class Through(Part):
         return feat
 
 
-class Stop(Part):
+class StopGradient(Part):
     """The gradient ends at the features: the head is trained on them and does not shape them."""
 
     kind: Literal["stop"] = "stop"
@@ -27,7 +27,7 @@ class Stop(Part):
         return feat.detach()
 
 
-class Share(Part):
+class PartialGradient(Part):
     """A part of the gradient flows."""
 
     kind: Literal["share"] = "share"
@@ -37,4 +37,4 @@ class Share(Part):
         return feat.detach() + self.share * (feat - feat.detach())
 
 
-GradientSlot = Annotated[Through | Stop | Share, SLOT]
+GradientSlot = Annotated[FullGradient | StopGradient | PartialGradient, SLOT]

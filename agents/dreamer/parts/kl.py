@@ -61,7 +61,7 @@ STAGE = (
 )
 
 
-class _Fixed(Part):
+class _ConstantWeights(Part):
     """Weights that do not move."""
 
     def over(self, updates: int, bound: float) -> Any:
@@ -69,7 +69,7 @@ class _Fixed(Part):
         return self
 
 
-class Balanced(_Fixed):
+class BalancedKl(_ConstantWeights):
     """Two KL terms with separate weights, each idle below `free_nats` per step (after summing over latents).
 
     Source: Hafner et al. 2025, eq. 3. `dyn` moves the prior to the posterior, `rep` the posterior to the prior. DreamerV2's
@@ -93,7 +93,7 @@ class Balanced(_Fixed):
         return {"dyn": dyn, "rep": rep}, _metrics(raw.detach(), clipped), state
 
 
-class Plain(_Fixed):
+class PlainKl(_ConstantWeights):
     """One KL term that moves posterior and prior alike (DreamerV1; Hafner et al. 2020)."""
 
     kind: Literal["plain"] = "plain"
@@ -115,4 +115,4 @@ def _metrics(raw: Any, clipped: Any) -> dict[str, Any]:
     return {"kl/raw": raw.mean(), "kl/max": raw.max(), "kl/clipped_share": clipped.float().mean()}
 
 
-KlSlot = Annotated[Balanced | Plain | Repo, SLOT]
+KlSlot = Annotated[BalancedKl | PlainKl | Repo, SLOT]

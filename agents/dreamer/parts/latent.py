@@ -56,17 +56,17 @@ class NoGradient(Part):
         return sampler.categorical(dist.probs.detach())
 
 
-Estimator = Annotated[StraightThrough | GumbelSoftmax | NoGradient, SLOT]
+EstimatorSlot = Annotated[StraightThrough | GumbelSoftmax | NoGradient, SLOT]
 
 
-class Categorical(Part):
+class CategoricalLatent(Part):
     """S one-hot vectors of C classes; `unimix` of a uniform distribution is mixed into sampling, KL and entropy alike."""
 
     kind: Literal["categorical"] = "categorical"
     latents: int = Field(32, ge=1, description="S, number of categorical variables")
     classes: int = Field(16, ge=2, le=256, description="C, classes of each (stored as one byte)")
     unimix: float = Field(0.01, ge=0, le=1, description="share of the uniform distribution; 0 is off")
-    estimator: Estimator = StraightThrough()
+    estimator: EstimatorSlot = StraightThrough()
     packed: ClassVar[str] = "uint8"  # type that `pack` gives
 
     @property
@@ -102,7 +102,7 @@ class Categorical(Part):
 
     def distribution(self, logits: Any) -> Any:
         """(..., S*C) raw network outputs -> distribution with batch shape (...)."""
-        return dists.OneHots(logits.unflatten(-1, self.shape), self.unimix)
+        return dists.IndependentOneHot(logits.unflatten(-1, self.shape), self.unimix)
 
     def sample(self, dist: Any, sampler: Any) -> Any:
         """-> (..., S, C), with the estimator's gradient."""
@@ -117,7 +117,7 @@ class Categorical(Part):
         return dists.one_hot(stored.long(), self.classes)
 
 
-class Gaussian(Part):
+class GaussianLatent(Part):
     """S normal variables with mean and std = 2 sigmoid(s / 2) + 0.1, sampled with their own gradient (DreamerV1, RePo)."""
 
     kind: Literal["gaussian"] = "gaussian"
@@ -145,7 +145,7 @@ class Gaussian(Part):
 
     def distribution(self, raw: Any) -> Any:
         """(..., 2S) raw network outputs, means then spreads -> distribution with batch shape (...)."""
-        return dists.Normals(raw, self.min_std)
+        return dists.DiagonalNormal(raw, self.min_std)
 
     def sample(self, dist: Any, sampler: Any) -> Any:
         return dist.rsample(sampler)
@@ -158,4 +158,4 @@ class Gaussian(Part):
         return stored.view(torch.bfloat16).float().unsqueeze(-1)
 
 
-LatentSlot = Annotated[Categorical | Gaussian, SLOT]
+LatentSlot = Annotated[CategoricalLatent | GaussianLatent, SLOT]

@@ -14,7 +14,7 @@ nn_layers = Lazy("agents.nn.layers")
 gru = Lazy("agents.nn.gru")
 
 
-class Rms(Part):
+class RmsNormConfig(Part):
     """Root-mean-square norm with a learned scale."""
 
     kind: Literal["rms"] = "rms"
@@ -24,7 +24,7 @@ class Rms(Part):
         return nn_layers.RMSNorm(width, self.eps)
 
 
-class Layer(Part):
+class LayerNormConfig(Part):
     """Layer norm with learned scale and shift (the first version, 2023)."""
 
     kind: Literal["layer"] = "layer"
@@ -70,7 +70,7 @@ class Gelu(Part):
         return torch.nn.functional.gelu(x)
 
 
-class BlockGru(Part):
+class BlockGruConfig(Part):
     """GRU whose recurrent weights are block-diagonal, mixed by a dense input (Hafner et al. 2025, Methods)."""
 
     kind: Literal["block_gru"] = "block_gru"
@@ -80,7 +80,7 @@ class BlockGru(Part):
         return gru.BlockGRU(blocks=self.blocks, **sizes)
 
 
-class LayerNormGru(Part):
+class LayerNormGruConfig(Part):
     """One dense GRU with layer norm before its gates, on an embedding of sample and action (the first version, 2023)."""
 
     kind: Literal["layer_norm_gru"] = "layer_norm_gru"
@@ -90,6 +90,6 @@ class LayerNormGru(Part):
         return gru.LayerNormGRU(eps=self.eps, **sizes)
 
 
-NormSlot = Annotated[Rms | Layer | NoNorm, SLOT]
+NormSlot = Annotated[RmsNormConfig | LayerNormConfig | NoNorm, SLOT]
 ActSlot = Annotated[Silu | Elu | Gelu, SLOT]
-CoreSlot = Annotated[BlockGru | LayerNormGru, SLOT]
+CoreSlot = Annotated[BlockGruConfig | LayerNormGruConfig, SLOT]

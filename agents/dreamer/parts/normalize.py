@@ -12,7 +12,7 @@ from agents.lazy import Lazy
 torch = Lazy("torch")
 
 
-class AsIs(Part):
+class IdentityNormalizer(Part):
     """Leaves them alone: the default for both."""
 
     kind: Literal["as_is"] = "as_is"
@@ -28,7 +28,7 @@ class AsIs(Part):
         return x
 
 
-class Moments(Part):
+class RunningMoments(Part):
     """Running mean and standard deviation, debiased. What it has not seen yet counts as zero."""
 
     rate: float = Field(0.01, gt=0, le=1, description="share of the newest batch in the averages")
@@ -50,7 +50,7 @@ class Moments(Part):
         return mean, (state["square"] / seen - mean.square()).clamp(min=0).sqrt().clamp(min=self.limit)
 
 
-class MeanStd(Moments):
+class MeanStdNormalizer(RunningMoments):
     """(x - mean) / std with running statistics."""
 
     kind: Literal["meanstd"] = "meanstd"
@@ -64,4 +64,4 @@ class MeanStd(Moments):
         return x * std + mean
 
 
-NormalizeSlot = Annotated[AsIs | MeanStd, SLOT]
+NormalizerSlot = Annotated[IdentityNormalizer | MeanStdNormalizer, SLOT]

@@ -12,7 +12,7 @@ from agents.lazy import Lazy
 optim = Lazy("agents.nn.optim")
 
 
-class Agc(Part):
+class AdaptiveClip(Part):
     """Each tensor's gradient is clipped to a share of that tensor's norm (Brock et al. 2021, whole tensors)."""
 
     kind: Literal["agc"] = "agc"
@@ -24,7 +24,7 @@ class Agc(Part):
         return 1 / (grad_norms / (self.share * norms.clamp(min=self.min_norm))).clamp(min=1.0)
 
 
-class GlobalNorm(Part):
+class GlobalNormClip(Part):
     """All gradients together are clipped to one norm."""
 
     kind: Literal["global_norm"] = "global_norm"
@@ -34,10 +34,10 @@ class GlobalNorm(Part):
         return (self.limit / grad_norms.norm().clamp(min=self.limit)).expand_as(grad_norms)
 
 
-ClipSlot = Annotated[Agc | GlobalNorm, SLOT]
+ClipSlot = Annotated[AdaptiveClip | GlobalNormClip, SLOT]
 
 
-class LaProp(Part):
+class LaPropConfig(Part):
     """Momentum over gradients that are already divided by their root mean square (Ziyin et al. 2020)."""
 
     kind: Literal["laprop"] = "laprop"
@@ -46,7 +46,7 @@ class LaProp(Part):
     beta1: float = Field(0.9, ge=0, lt=1, description="decay of the momentum")
     beta2: float = Field(0.999, ge=0, lt=1, description="decay of the mean square")
     eps: float = Field(1e-20, gt=0, description="added to the root mean square")
-    clip: ClipSlot = Agc()
+    clip: ClipSlot = AdaptiveClip()
 
     def build(self, params: dict[str, Any]) -> Any:
         return optim.LaProp(
@@ -60,7 +60,7 @@ class LaProp(Part):
         )
 
 
-class Adam(Part):
+class AdamConfig(Part):
     """Momentum of the gradients over their root mean square (Kingma and Ba 2015), with rates of their own for two networks."""
 
     kind: Literal["adam"] = "adam"
@@ -71,7 +71,7 @@ class Adam(Part):
     beta1: float = Field(0.9, ge=0, lt=1, description="decay of the momentum")
     beta2: float = Field(0.999, ge=0, lt=1, description="decay of the mean square")
     eps: float = Field(1e-8, gt=0, description="added to the root mean square")
-    clip: ClipSlot = GlobalNorm()
+    clip: ClipSlot = GlobalNormClip()
 
     def build(self, params: dict[str, Any]) -> Any:
         return optim.Adam(
@@ -86,4 +86,4 @@ class Adam(Part):
         )
 
 
-OptimizerSlot = Annotated[LaProp | Adam, SLOT]
+OptimizerSlot = Annotated[LaPropConfig | AdamConfig, SLOT]

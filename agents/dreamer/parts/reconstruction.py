@@ -11,7 +11,7 @@ from agents.lazy import Lazy
 decoder = Lazy("agents.dreamer.decoder")
 
 
-class Reconstruct(Part):
+class ReconstructAll(Part):
     """A decoder for every observation."""
 
     kind: Literal["reconstruct"] = "reconstruct"
@@ -30,4 +30,4 @@ class DecoderFree(Part):
         return decoder.Decoder({})
 
 
-ReconstructionSlot = Annotated[Reconstruct | DecoderFree, SLOT]
+ReconstructionSlot = Annotated[ReconstructAll | DecoderFree, SLOT]

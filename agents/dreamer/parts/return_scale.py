@@ -6,14 +6,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from agents.dreamer.parts.normalize import Moments
+from agents.dreamer.parts.normalize import RunningMoments
 from agents.dreamer.parts.part import SLOT, Part
 from agents.lazy import Lazy
 
 torch = Lazy("torch")
 
 
-class Percentiles(Part):
+class PercentileScale(Part):
     """Range between two percentiles of the imagined returns, averaged over updates, never scaling up small returns.
 
     Source: Hafner et al. 2025, eqs. 7, 8. The average starts at zero and is not debiased; it is updated before use.
@@ -38,7 +38,7 @@ class Percentiles(Part):
         return (state["high"] - state["low"]).clamp(min=self.limit)
 
 
-class Std(Moments):
+class StdScale(RunningMoments):
     """Running standard deviation of the imagined returns, debiased."""
 
     kind: Literal["std"] = "std"
@@ -47,7 +47,7 @@ class Std(Moments):
         return self.moments(state)[1]
 
 
-class Unscaled(Part):
+class UnitScale(Part):
     """Returns as they are: the scale is exactly 1."""
 
     kind: Literal["none"] = "none"
@@ -59,4 +59,4 @@ class Unscaled(Part):
         return torch.ones(())
 
 
-ReturnScaleSlot = Annotated[Percentiles | Std | Unscaled, SLOT]
+ReturnScaleSlot = Annotated[PercentileScale | StdScale | UnitScale, SLOT]

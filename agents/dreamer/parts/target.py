@@ -12,7 +12,7 @@ from agents.lazy import Lazy
 dists = Lazy("agents.nn.dists")
 
 
-class SymexpTwoHot(Part):
+class SymexpTwoHotTarget(Part):
     """A categorical over exponentially spaced bins, fitted to two-hot targets (Hafner et al. 2025, eqs. 10, 11)."""
 
     kind: Literal["symexp_twohot"] = "symexp_twohot"
@@ -28,7 +28,7 @@ class SymexpTwoHot(Part):
         return dists.TwoHotReadout(self.bins)
 
 
-class SymlogTwoHot(SymexpTwoHot):
+class SymlogTwoHotTarget(SymexpTwoHotTarget):
     """Evenly spaced bins for the symlog of the scalar; the mean is taken before symexp (the first version, 2023)."""
 
     kind: Literal["symlog_twohot"] = "symlog_twohot"
@@ -38,7 +38,7 @@ class SymlogTwoHot(SymexpTwoHot):
         return dists.SymlogTwoHotReadout(self.bins)
 
 
-class _Point(Part):
+class _SingleOutput(Part):
     """One linear output per scalar."""
 
     outscale: float = Field(0.0, ge=0, description="factor on the initial weights of the output layer; 0 predicts 0")
@@ -48,7 +48,7 @@ class _Point(Part):
         return 1
 
 
-class Mse(_Point):
+class MseTarget(_SingleOutput):
     """Squared error on the raw scale, no factor 1/2."""
 
     kind: Literal["mse"] = "mse"
@@ -57,7 +57,7 @@ class Mse(_Point):
         return dists.SquaredScalar
 
 
-class SymlogMse(_Point):
+class SymlogMseTarget(_SingleOutput):
     """Squared error of the symlog of the scalar, no factor 1/2; the prediction is the symexp of the output."""
 
     kind: Literal["symlog_mse"] = "symlog_mse"
@@ -66,7 +66,7 @@ class SymlogMse(_Point):
         return dists.SymlogScalar
 
 
-class Huber(_Point):
+class HuberTarget(_SingleOutput):
     """sqrt(error^2 + 1) - 1 on the raw scale (Charbonnier): quadratic near zero, linear far out."""
 
     kind: Literal["huber"] = "huber"
@@ -75,4 +75,4 @@ class Huber(_Point):
         return dists.HuberScalar
 
 
-TargetSlot = Annotated[SymexpTwoHot | SymlogTwoHot | SymlogMse | Mse | Huber, SLOT]
+TargetSlot = Annotated[SymexpTwoHotTarget | SymlogTwoHotTarget | SymlogMseTarget | MseTarget | HuberTarget, SLOT]

@@ -10,7 +10,7 @@ from agents.lazy import Lazy
 functional = Lazy("agents.nn.functional")
 
 
-class Symlog(Part):
+class SymlogTransform(Part):
     """sign(x) ln(1 + |x|): near the identity around zero, logarithmic far out (Hafner et al. 2025, eq. 9)."""
 
     kind: Literal["symlog"] = "symlog"
@@ -22,7 +22,7 @@ class Symlog(Part):
         return functional.symexp(x)
 
 
-class Identity(Part):
+class IdentityTransform(Part):
     """Vectors as they are: the encoder reads raw values and the decoder's squared error is in their units."""
 
     kind: Literal["identity"] = "identity"
@@ -34,4 +34,4 @@ class Identity(Part):
         return x
 
 
-SquashSlot = Annotated[Symlog | Identity, SLOT]
+ObsTransformSlot = Annotated[SymlogTransform | IdentityTransform, SLOT]

@@ -9,7 +9,7 @@ from pydantic import Field
 from agents.dreamer.parts.part import SLOT, Part
 
 
-class Stored(Part):
+class StoredContext(Part):
     """Sequences continue from the latent state that was stored with the step before them."""
 
     kind: Literal["stored"] = "stored"
@@ -19,7 +19,7 @@ class Stored(Part):
         return is_first
 
 
-class Zeros(Part):
+class ZeroContext(Part):
     """Every sequence begins from nothing, as if its first step were the first of an episode (2023; danijar/dreamerv3 #164)."""
 
     kind: Literal["zeros"] = "zeros"
@@ -30,7 +30,7 @@ class Zeros(Part):
         return first
 
 
-class Raw(Part):
+class RawReward(Part):
     """Rewards as the environment gives them."""
 
     kind: Literal["raw"] = "raw"
@@ -39,7 +39,7 @@ class Raw(Part):
         return reward
 
 
-class Tanh(Part):
+class TanhReward(Part):
     """tanh of the reward (DreamerV2 on Atari)."""
 
     kind: Literal["tanh"] = "tanh"
@@ -48,7 +48,7 @@ class Tanh(Part):
         return reward.tanh()
 
 
-class Sign(Part):
+class SignReward(Part):
     """Sign of the reward: -1, 0 or 1 (Mnih et al. 2015)."""
 
     kind: Literal["sign"] = "sign"
@@ -77,6 +77,6 @@ class LastStarts(Part):
         return x[:, -self.count :]
 
 
-ContextSlot = Annotated[Stored | Zeros, SLOT]
-RewardSlot = Annotated[Raw | Tanh | Sign, SLOT]
+ReplayContextSlot = Annotated[StoredContext | ZeroContext, SLOT]
+RewardTransformSlot = Annotated[RawReward | TanhReward | SignReward, SLOT]
 StartsSlot = Annotated[AllStarts | LastStarts, SLOT]

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from agents.dreamer.parts.part import SLOT, Part
 
 
-class Everything(Part):
+class FreezeNothing(Part):
     """All of them."""
 
     kind: Literal["everything"] = "everything"
@@ -16,7 +16,7 @@ class Everything(Part):
         """Take from the networks (torch modules) the gradient of what does not learn."""
 
 
-class EncoderOnly(Part):
+class FreezeAllButEncoder(Part):
     """The encoder alone, for adapting to other observations: dynamics, heads, actor and critic stay as they were.
 
     Source: Zhu et al., RePo (arXiv:2309.00082), test-time adaptation with rewards.
@@ -30,4 +30,4 @@ class EncoderOnly(Part):
         world.encoder.requires_grad_(True)
 
 
-TrainedSlot = Annotated[Everything | EncoderOnly, SLOT]
+FreezeSlot = Annotated[FreezeNothing | FreezeAllButEncoder, SLOT]

@@ -9,7 +9,7 @@ from pydantic import Field
 from agents.dreamer.parts.part import SLOT, Part
 
 
-class Continuation(Part):
+class ContinuationDiscount(Part):
     """The discount is part of what the continue head learns: its target is (1 - terminal) (1 - 1/steps)."""
 
     kind: Literal["continuation"] = "continuation"
@@ -32,7 +32,7 @@ class Continuation(Part):
         return cont.cumprod(0)
 
 
-class Explicit(Part):
+class ExplicitDiscount(Part):
     """The continue head learns whether the episode goes on (1 - terminal); the discount is multiplied on afterwards."""
 
     kind: Literal["explicit"] = "explicit"
@@ -52,4 +52,4 @@ class Explicit(Part):
         return (cont * self.discount).cumprod(0) / self.discount
 
 
-DiscountSlot = Annotated[Continuation | Explicit, SLOT]
+DiscountSlot = Annotated[ContinuationDiscount | ExplicitDiscount, SLOT]
