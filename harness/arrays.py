@@ -1,4 +1,4 @@
-"""Named arrays in one file: safetensors, streamed without a copy, durable when written, checksummed, never pickled."""
+"""Named arrays in one file: safetensors, written without a copy, flushed to the disk, checksummed, never pickled."""
 
 from __future__ import annotations
 
@@ -20,20 +20,22 @@ _CODES = {
 }  # fmt: skip
 
 
-class Sum(NamedTuple):
+class Checksum(NamedTuple):
     """What a file must still be when it is read back: its length in bytes and the CRC-32 of its content."""
 
     size: int
     crc32: int
 
 
-def write(path: Path, arrays: Mapping[str, np.ndarray]) -> Sum:
-    """Write any shapes (0-d too) and every bool, integer and float dtype; on disk when this returns.
+def write(path: Path, arrays: Mapping[str, np.ndarray]) -> Checksum:
+    """Write arrays of any shape (0-d too) and of every bool, integer and float dtype. They are on the disk when this returns.
 
-    The library's own writer is not used because it hides the error number of a full disk and knows no checksum.
-    Raises OSError as the system gave it; TypeError naming the entry for another dtype.
+    The safetensors library has a writer, but it hides the error number of a full disk and computes no checksum.
+    Raises OSError as the system reports it; TypeError, which names the entry, for another dtype.
     """
-    header, parts, offset = {}, [], 0
+    header: dict[str, dict[str, object]] = {}
+    parts: list[np.ndarray] = []
+    offset = 0
     # Widest elements first, the order of the format's own writer, keeps every array aligned.
     for name, array in sorted(arrays.items(), key=lambda item: (-np.asarray(item[1]).itemsize, item[0])):
         part = np.asarray(array, order="C")
@@ -46,20 +48,20 @@ def write(path: Path, arrays: Mapping[str, np.ndarray]) -> Sum:
         offset += part.nbytes
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
-    return write_bytes(path, len(text).to_bytes(8, "little"), text, *(p.reshape(-1).view(np.uint8) for p in parts))
+    return write_bytes(path, len(text).to_bytes(8, "little"), text, *(part.reshape(-1).view(np.uint8).data for part in parts))
 
 
-def write_bytes(path: Path, *parts: bytes | np.ndarray) -> Sum:
-    """Write the parts one after the other, flush them to the disk and return the file's sum. Raises OSError."""
+def write_bytes(path: Path, *parts: bytes | memoryview) -> Checksum:
+    """Write the parts one after the other and flush them to the disk -> the file's checksum. Raises OSError."""
     size = crc = 0
     with open(path, "wb", buffering=0) as file:
         for part in parts:
             view = memoryview(part)
             size, crc = size + view.nbytes, zlib.crc32(view, crc)
-            while view.nbytes:  # an unbuffered write may take less than it was given
+            while view.nbytes:  # an unbuffered write may take only a part
                 view = view[file.write(view) :]
         os.fsync(file.fileno())
-    return Sum(size, crc)
+    return Checksum(size, crc)
 
 
 def read(path: Path) -> Arrays:
@@ -67,10 +69,10 @@ def read(path: Path) -> Arrays:
     return load_file(path)
 
 
-def checksum(path: Path) -> Sum:
-    """The sum of a file as it lies on the disk. Raises OSError where it cannot be read."""
+def checksum(path: Path) -> Checksum:
+    """The checksum of a file as it is on the disk. Raises OSError where it cannot be read."""
     size = crc = 0
     with open(path, "rb") as file:
         while block := file.read(1 << 22):
             size, crc = size + len(block), zlib.crc32(block, crc)
-    return Sum(size, crc)
+    return Checksum(size, crc)

@@ -1,8 +1,8 @@
-"""Checkpoints: whole or not at all, verified when read, the previous one kept until the next is complete.
+"""Checkpoints: written whole or not at all, verified when read. The previous one stays until the next is complete.
 
-checkpoint/step-000001234/      manifest.json, one file per group of arrays, what moves of the replay; at most two
-checkpoint/replay/              what never changes of the replay: written once, shared by the checkpoints that name it
-checkpoint/step-....tmp/        on its way in or out, and removed by the next save
+checkpoint/step-000001234/      manifest.json, one file per group of arrays, the unfinished part of the replay; at most two
+checkpoint/replay/              the parts of the replay that are written once; several checkpoints share them
+checkpoint/step-....tmp/        a checkpoint that is being written or removed; the next save deletes it
 """
 
 from __future__ import annotations
@@ -21,20 +21,21 @@ from typing import Any
 import numpy as np
 
 from agents.protocol import Arrays
-from harness import arrays as files
+from harness import arrays as array_files
+from harness.arrays import Checksum
 from harness.errors import BadInput, RunFailed
 from harness.replay import Replay
 
 FORMAT = 1
 _NAME = re.compile(r"step-(\d{9,})(?:\.(\d+))?")
-_FULL = {errno.ENOSPC, errno.EDQUOT}
+_DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 
-_trusted: set[Path] = set()  # checkpoints that this process has written or verified
+_verified: set[Path] = set()  # checkpoints that this process has written or verified
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One verified checkpoint. `warning` is a sentence for the user where a newer one had to be passed over."""
+    """One verified checkpoint. `warning`: a sentence for the user where a newer checkpoint is damaged and was skipped."""
 
     path: Path
     step: int
@@ -43,68 +44,70 @@ class Checkpoint:
     warning: str | None = None
 
     @property
-    def shared(self) -> Path:
-        """The folder of what checkpoints share."""
-        return _shared(self.path.parent)
+    def shared_folder(self) -> Path:
+        """The folder of the replay's files that checkpoints share."""
+        return _shared_folder(self.path.parent)
 
     @property
     def has_replay(self) -> bool:
-        """False for the model of a finished run, which is kept without it."""
+        """False for a run that has finished training: its model is stored without the replay."""
         return (self.path / "replay.json").is_file()
 
     def restore_replay(self, replay: Replay) -> None:
-        """Fill a new replay, bit for bit. BadInput where its declaration differs or none was saved."""
+        """Fill a new replay, bit for bit. BadInput where it is declared differently or the checkpoint holds no replay."""
         if not self.has_replay:
             raise BadInput(f"The checkpoint {self.path} holds no replay.")
-        replay.load(self.path, self.shared)
+        replay.load(self.path, self.shared_folder)
 
 
 def save(folder: Path, *, step: int, meta: dict[str, Any], arrays: Mapping[str, Arrays], replay: Replay | None = None) -> Path:
-    """Write a checkpoint -> its path. When this returns it is on the disk; until then the one before is untouched.
+    """Write a checkpoint -> its path. When this returns, it is on the disk; until then the previous one is untouched.
 
     `meta`: counters and names, as JSON (tuples come back as lists). `arrays`: one file per group ("agent", "loop").
-    Raises RunFailed where the disk is full or refuses; nothing half-written then stays.
+    Raises RunFailed where the disk is full or refuses the write; nothing half-written stays then.
     """
     if "replay" in arrays:
-        raise ValueError("the group name 'replay' is taken by the replay itself")
-    folder, shared = Path(folder), _shared(Path(folder))
-    path = _free_name(folder, step)
+        raise ValueError("a group of arrays cannot be named 'replay': that name is the replay's")
+    folder, shared = Path(folder), _shared_folder(Path(folder))
+    path = _free_path(folder, step)
     temporary = path.with_name(path.name + ".tmp")
     try:
         shared.mkdir(parents=True, exist_ok=True)
-        _clean(folder)
+        _remove_temporary(folder)
         temporary.mkdir()
-        _write(temporary, shared, step, meta, arrays, replay)
+        _write_files(temporary, shared, step, meta, arrays, replay)
         os.rename(temporary, path)
         _sync(folder)
     except BaseException as error:
-        # Remove what was written first: on a full disk that is the space that other writers of the run now need.
+        # Remove the new files at once: on a full disk the other writers of the run need their space.
         shutil.rmtree(temporary, ignore_errors=True)
-        _collect_garbage(folder)
+        _remove_unreferenced(folder)
         if isinstance(error, OSError):
-            raise RunFailed(_refused(error, folder, step, _bytes(shared, arrays, replay))) from error
+            size = _pending_bytes(shared, arrays, replay)
+            raise RunFailed(_write_error(error, folder, step, size)) from error
         raise
-    _trusted.add(path)
-    _keep_two(folder, path)
+    _verified.add(path)
+    _remove_older(folder, path)
     return path
 
 
 def load(folder: Path, *, replay: bool = True) -> Checkpoint | None:
-    """The newest checkpoint whose files are all as its manifest says; None where there is none at all.
+    """The newest checkpoint whose files all match its manifest; None where there is no checkpoint.
 
-    Without `replay` its files are not verified: enough for evaluation, which needs the weights only.
+    Without `replay` the replay's files are not verified. That is enough for evaluation, which needs the weights only.
     Raises RunFailed where there are checkpoints but none can be used; BadInput for one of another format version.
     """
-    folder, problems = Path(folder), []
-    for path in _complete(folder):
+    folder = Path(folder)
+    problems: list[str] = []
+    for path in _list_checkpoints(folder):
         problem, manifest = _verify(path, replay=replay)
         if problem is None:
-            groups = {name: files.read(path / f"{name}.safetensors") for name in manifest["groups"]}
-            _trusted.update([path] if replay else [])
+            groups = {name: array_files.read(path / f"{name}.safetensors") for name in manifest["groups"]}
+            _verified.update([path] if replay else [])
             return Checkpoint(path, manifest["step"], manifest["meta"], groups, _warning(problems, path))
-        if not path.is_dir():  # a run that is still going has removed it meanwhile, and has a newer one
+        if not path.is_dir():  # a running process has removed it meanwhile, and has a newer one
             return load(folder, replay=replay)
-        _trusted.discard(path)
+        _verified.discard(path)
         problems.append(f"{path.name} ({problem})")
     if problems:
         raise RunFailed(
@@ -117,70 +120,72 @@ def load(folder: Path, *, replay: bool = True) -> Checkpoint | None:
 # Writing
 
 
-def _write(
+def _write_files(
     path: Path, shared: Path, step: int, meta: dict[str, Any], arrays: Mapping[str, Arrays], replay: Replay | None
 ) -> None:
-    sums = {f"{name}.safetensors": files.write(path / f"{name}.safetensors", group) for name, group in arrays.items()}
+    names = {f"{group}.safetensors": content for group, content in arrays.items()}
+    checksums = {name: array_files.write(path / name, content) for name, content in names.items()}
     if replay is not None:
-        sums |= {os.path.relpath(file, path): total for file, total in replay.save(path, shared).items()}
+        checksums |= {os.path.relpath(file, path): checksum for file, checksum in replay.save(path, shared).items()}
         _sync(shared)
-    body = {"step": int(step), "meta": meta, "groups": list(arrays), "files": sums}
-    body = json.loads(json.dumps(body))  # as it will be read: the checksum is over that
+    body = {"step": int(step), "meta": meta, "groups": list(arrays), "files": checksums}
+    body = json.loads(json.dumps(body))  # as a reader gets it: the manifest's checksum is computed over that
     manifest = {"format": FORMAT, "crc32": _crc(body), **body}
-    files.write_bytes(path / "manifest.json", json.dumps(manifest, indent=1).encode())
+    array_files.write_bytes(path / "manifest.json", json.dumps(manifest, indent=1).encode())
     _sync(path)
 
 
-def _keep_two(folder: Path, newest: Path) -> None:
-    """Keep the new checkpoint and the last good one before it; what else there is belongs to an abandoned attempt."""
-    older = [path for path in _complete(folder) if _order(path) < _order(newest)]
-    previous = next((path for path in older if path in _trusted or _verify(path)[0] is None), None)
-    for path in _complete(folder):
+def _remove_older(folder: Path, newest: Path) -> None:
+    """Remove all checkpoints but the new one and the last good one before it; newer ones are of an abandoned attempt."""
+    older = [path for path in _list_checkpoints(folder) if _step_and_count(path) < _step_and_count(newest)]
+    previous = next((path for path in older if path in _verified or _verify(path)[0] is None), None)
+    for path in _list_checkpoints(folder):
         if path not in (newest, previous):
-            _trusted.discard(path)
+            _verified.discard(path)
             os.rename(path, path.with_name(path.name + ".tmp"))
-    _clean(folder)
-    _collect_garbage(folder)
+    _remove_temporary(folder)
+    _remove_unreferenced(folder)
 
 
-def _clean(folder: Path) -> None:
+def _remove_temporary(folder: Path) -> None:
     for path in folder.glob("step-*.tmp"):
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _collect_garbage(folder: Path) -> None:
-    """Remove shared files that no checkpoint names; all of them stay where a manifest cannot be read."""
+def _remove_unreferenced(folder: Path) -> None:
+    """Remove shared files that no checkpoint refers to; all of them stay where a manifest cannot be read."""
     try:
-        named = {file for path in _complete(folder) for file in _manifest(path)["files"]}
+        referenced = {file for path in _list_checkpoints(folder) for file in _read_manifest(path)["files"]}
     except (OSError, ValueError, BadInput):
         return
-    for path in _shared(folder).glob("*"):
-        if f"../replay/{path.name}" not in named:
+    for path in _shared_folder(folder).glob("*"):
+        if f"../replay/{path.name}" not in referenced:
             path.unlink(missing_ok=True)
 
 
-def _free_name(folder: Path, step: int) -> Path:
-    """`step-000001234`, and a number where a run is saved twice at one step: neither may replace the other."""
-    taken = [_order(path) for path in _complete(folder)]
-    again = max((number for at, number in taken if at == step), default=-1) + 1
-    return folder / (f"step-{step:09d}" + (f".{again}" if again else ""))
+def _free_path(folder: Path, step: int) -> Path:
+    """`step-000001234`, with a count where a run is saved twice at one step: neither may replace the other."""
+    counts = [count for other_step, count in map(_step_and_count, _list_checkpoints(folder)) if other_step == step]
+    count = max(counts, default=-1) + 1
+    return folder / (f"step-{step:09d}" + (f".{count}" if count else ""))
 
 
-def _bytes(shared: Path, arrays: Mapping[str, Arrays], replay: Replay | None) -> int:
+def _pending_bytes(shared: Path, arrays: Mapping[str, Arrays], replay: Replay | None) -> int:
     total = sum(np.asarray(array).nbytes for group in arrays.values() for array in group.values())
-    return total + (replay.pending(shared) if replay is not None else 0)
+    return total + (replay.pending_bytes(shared) if replay is not None else 0)
 
 
-def _refused(error: OSError, folder: Path, step: int, needed: int) -> str:
-    complete = _complete(folder)
-    kept = f"the last good one is {complete[0].name}" if complete else "there is no earlier one"
-    what = f"The checkpoint of step {step} could not be written to {folder}: {error.strerror or error}"
-    if error.errno not in _FULL:
-        return f"{what}. Nothing half-written stays; {kept}. Mend this and run the same command again."
-    free = shutil.disk_usage(next(place for place in [folder, *folder.absolute().parents] if place.is_dir())).free
+def _write_error(error: OSError, folder: Path, step: int, size: int) -> str:
+    """What the user reads where the system refuses to write a checkpoint of `size` bytes."""
+    checkpoints = _list_checkpoints(folder)
+    last_good = f"the last good one is {checkpoints[0].name}" if checkpoints else "there is no earlier one"
+    problem = f"The checkpoint of step {step} could not be written to {folder}: {error.strerror or error}"
+    if error.errno not in _DISK_FULL:
+        return f"{problem}. Nothing half-written stays; {last_good}. Correct this and run the same command again."
+    free = shutil.disk_usage(next(path for path in [folder, *folder.absolute().parents] if path.is_dir())).free
     return (
-        f"{what}; it needs {needed:,} bytes and {free:,} are free there (a quota may allow less). Nothing half-written "
-        f"stays; {kept}. Free space and run the same command again."
+        f"{problem}; it needs {size:,} bytes and {free:,} are free there (a quota may allow less). Nothing half-written "
+        f"stays; {last_good}. Free space and run the same command again."
     )
 
 
@@ -188,32 +193,36 @@ def _refused(error: OSError, folder: Path, step: int, needed: int) -> str:
 
 
 def _verify(path: Path, *, replay: bool = True) -> tuple[str | None, dict[str, Any]]:
-    """(What is wrong with a checkpoint, or None; its manifest). BadInput where it has another format version."""
+    """(What is wrong with a checkpoint, or None; its manifest). BadInput for another format version."""
     try:
-        manifest = _manifest(path)
+        manifest = _read_manifest(path)
     except (OSError, ValueError) as error:
         return f"manifest.json: {getattr(error, 'strerror', None) or error}", {}
-    wanted = {f"{name}.safetensors" for name in manifest["groups"]}
-    for name, total in manifest["files"].items():
-        if not replay and name not in wanted:
+    group_files = {f"{name}.safetensors" for name in manifest["groups"]}
+    for name, entry in manifest["files"].items():
+        if not replay and name not in group_files:
             continue
+        expected = Checksum(*entry)
         try:
-            found = files.checksum(path / name)
+            actual = array_files.checksum(path / name)
         except OSError as error:
             return f"{name}: {error.strerror}", manifest
-        if found != files.Sum(*total):
-            return f"{name}: {_difference(found, files.Sum(*total))}", manifest
+        if actual != expected:
+            return f"{name}: {_difference(actual, expected)}", manifest
     return None, manifest
 
 
-def _difference(found: files.Sum, wanted: files.Sum) -> str:
-    if found.size != wanted.size:
-        return f"{found.size:,} bytes instead of {wanted.size:,}"
+def _difference(actual: Checksum, expected: Checksum) -> str:
+    if actual.size != expected.size:
+        return f"{actual.size:,} bytes instead of {expected.size:,}"
     return "content differs from its checksum"
 
 
-def _manifest(path: Path) -> dict[str, Any]:
-    """The manifest, itself verified. `format` and `crc32` (over the other entries) mean the same in every version."""
+def _read_manifest(path: Path) -> dict[str, Any]:
+    """The manifest, itself verified. `format` and `crc32` (over the other entries) mean the same in every version.
+
+    Raises OSError, ValueError where it is damaged; BadInput for another format version.
+    """
     manifest = json.loads((path / "manifest.json").read_text())
     if not isinstance(manifest, dict) or not {"format", "crc32"} <= manifest.keys():
         raise ValueError("not a manifest")
@@ -232,31 +241,35 @@ def _crc(body: dict[str, Any]) -> int:
     return zlib.crc32(json.dumps(body, sort_keys=True).encode())
 
 
-def _warning(problems: list[str], used: Path) -> str | None:
+def _warning(problems: list[str], chosen: Path) -> str | None:
     if not problems:
         return None
-    return f"Damaged checkpoint passed over: {'; '.join(problems)}; continuing from {used.name} instead."
+    return f"Skipped a damaged checkpoint: {'; '.join(problems)}; continuing from {chosen.name} instead."
 
 
 # Names and folders
 
 
-def _shared(folder: Path) -> Path:
+def _shared_folder(folder: Path) -> Path:
     return folder / "replay"
 
 
-def _order(path: Path) -> tuple[int, int]:
+def _step_and_count(path: Path) -> tuple[int, int]:
+    """The step in a checkpoint's name, and its count among several of that step. ValueError for another name."""
     match = _NAME.fullmatch(path.name)
+    if match is None:
+        raise ValueError(f"{path.name} is not the name of a checkpoint")
     return int(match[1]), int(match[2] or 0)
 
 
-def _complete(folder: Path) -> list[Path]:
-    """The checkpoints in their final place, newest first."""
-    return sorted((path for path in folder.glob("step-*") if _NAME.fullmatch(path.name)), key=_order, reverse=True)
+def _list_checkpoints(folder: Path) -> list[Path]:
+    """The complete checkpoints, newest first."""
+    paths = [path for path in folder.glob("step-*") if _NAME.fullmatch(path.name)]
+    return sorted(paths, key=_step_and_count, reverse=True)
 
 
 def _sync(folder: Path) -> None:
-    """Make renames and new names in a folder durable; where the system has no such call for folders, it needs none."""
+    """Flush renames and new names of a folder to the disk."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

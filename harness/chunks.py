@@ -1,8 +1,8 @@
 """Steps of several environments in chunks of fixed size: held in memory, written to disk once, refreshed in between.
 
-E environments, C ticks of a chunk. What never changes of a full chunk is one file, written once. Latents are refreshed
-wherever learning looks, which is everywhere: a save writes those that changed since the save before as one more file, and
-starts anew with all of them when the files together are twice as large as all of them.
+E environments, C ticks of a chunk. What never changes of a full chunk is one file, written once. Learning refreshes latents
+anywhere in the table: a save writes the latents that changed since the save before as one more file. When these files
+together would exceed twice the size of all latents, a save writes all latents as the first file of a new list.
 """
 
 from __future__ import annotations
@@ -15,26 +15,99 @@ from typing import Any
 import numpy as np
 
 from agents.protocol import Arrays, Space
-from harness import arrays as files
+from harness import arrays as array_files
+from harness.arrays import Checksum
 
-File = tuple[str, files.Sum]  # name in the shared folder, what it must still be
-ROWS = "rows"  # entry of a file of latents: which steps of the chunk, flat in (tick, env); without it: all
+File = tuple[str, Checksum]  # name in the shared folder, what the file must still be when it is read
+ROWS = "rows"  # entry of a file of latents: which steps of the chunk, flat in (tick, env); without it: all steps
+
+
+class LatentLog:
+    """The files of latents of full chunks, one per save, and which latents changed since the last save."""
+
+    def __init__(self, keys: Sequence[str]):
+        self.keys = tuple(keys)
+        self.delta_files: list[File] = []  # each overwrites what the files before it hold
+        self.delta_steps = 0  # steps in these files; a step that is in several files counts several times
+        self._changed: dict[int, np.ndarray] = {}  # chunk number -> (C, E) bool: latents that differ from the files
+        self._saved_chunks: set[int] = set()  # chunks whose latents are in the files
+
+    def add_chunk(self, number: int, shape: tuple[int, int]) -> None:
+        """Start to track a chunk of `shape` (C, E)."""
+        self._changed[number] = np.zeros(shape, bool)
+
+    def forget_chunk(self, number: int) -> None:
+        self._changed.pop(number, None)
+
+    def mark_changed(self, number: int, rows: slice, env: int) -> None:
+        """Remember that latents of these rows of a chunk changed."""
+        self._changed[number][rows, env] = True
+
+    def save(self, chunks: Mapping[int, Arrays], shared: Path, stem: str) -> None:
+        """Write the changed latents of the full `chunks` into a new file of `shared`. Raises OSError."""
+        rewrite = self._needs_rewrite(chunks, shared)
+        arrays = self._unsaved_arrays(chunks, rewrite)
+        new_files = [_write_file(shared, stem, arrays)] if arrays else []
+        self.delta_files = new_files if rewrite else self.delta_files + new_files
+        self.delta_steps = self._total_steps(chunks) if rewrite else self.delta_steps + self._changed_steps(chunks)
+        self._saved_chunks = set(chunks)
+        for number in chunks:
+            self._changed[number][:] = False
+
+    def pending_arrays(self, chunks: Mapping[int, Arrays], shared: Path) -> Arrays:
+        """What `save` would write now."""
+        return self._unsaved_arrays(chunks, self._needs_rewrite(chunks, shared))
+
+    def restore(self, state: Mapping[str, Any], chunks: Mapping[int, Arrays]) -> None:
+        """Continue from a stored state whose files hold the latents of the full `chunks`."""
+        self.delta_files = [(name, Checksum(*checksum)) for name, checksum in state.get("latents", ())]
+        self.delta_steps = state.get("latent_steps", 0)
+        self._saved_chunks = set(chunks) if self.delta_files else set()
+        self._changed = {}
+
+    def _needs_rewrite(self, chunks: Mapping[int, Arrays], shared: Path) -> bool:
+        """Whether to write all latents: a file is missing (its save failed), or all files would outgrow twice the whole."""
+        missing = not all(_exists(file, shared) for file in self.delta_files)
+        return missing or self.delta_steps + self._changed_steps(chunks) > 2 * self._total_steps(chunks)
+
+    def _total_steps(self, chunks: Mapping[int, Arrays]) -> int:
+        return sum(self._changed[number].size for number in chunks)
+
+    def _changed_steps(self, chunks: Mapping[int, Arrays]) -> int:
+        """Steps that the next save writes, unless it writes all."""
+        return sum(self._changed[n].size if rows is None else len(rows) for n, rows in self._changed_rows(chunks))
+
+    def _changed_rows(self, chunks: Mapping[int, Arrays]) -> Iterator[tuple[int, np.ndarray | None]]:
+        """Each chunk's number and the flat numbers of its changed steps; None where the whole chunk is to be written."""
+        for number in chunks:
+            rows = np.flatnonzero(self._changed[number])
+            whole = number not in self._saved_chunks or 2 * len(rows) > self._changed[number].size
+            yield number, None if whole else rows
+
+    def _unsaved_arrays(self, chunks: Mapping[int, Arrays], rewrite: bool) -> Arrays:
+        """Latents that no file holds as they are now, or all with `rewrite`; whole chunks as views."""
+        unsaved: Arrays = {}
+        for number, rows in self._changed_rows(chunks):
+            arrays = {key: chunks[number][key] for key in self.keys}
+            if rewrite or rows is None:
+                unsaved |= {f"{number}/{key}": array for key, array in arrays.items()}
+            elif len(rows):
+                unsaved |= {f"{number}/{key}": array.reshape(-1, *array.shape[2:])[rows] for key, array in arrays.items()}
+                unsaved[f"{number}/{ROWS}"] = rows.astype(np.int32)
+        return unsaved
 
 
 class Chunks:
-    """An append-only table of ticks (E, ...) whose oldest part can be forgotten and whose `latents` can be overwritten."""
+    """An append-only table of ticks (E, ...). Its oldest part can be forgotten, and its `latents` can be overwritten."""
 
     def __init__(self, spaces: Mapping[str, Space], latents: Sequence[str], *, envs: int, ticks_per_chunk: int):
-        self._spaces, self._latents = dict(spaces), tuple(latents)
-        self._fixed = tuple(key for key in spaces if key not in latents)
-        self._envs, self._size = envs, ticks_per_chunk
+        self._spaces = dict(spaces)
+        self._fixed_keys = tuple(key for key in spaces if key not in latents)
+        self._latent_log = LatentLog(latents)
+        self._envs, self._ticks_per_chunk = envs, ticks_per_chunk
         self.ticks = 0  # added so far, forgotten ones included
         self._chunks: dict[int, Arrays] = {}  # chunk number -> arrays (C, E, ...), oldest first
-        self._changed: dict[int, np.ndarray] = {}  # chunk number -> (C, E) bool: latents that differ from the saved ones
         self._files: dict[int, File] = {}  # chunk number -> file of what never changes
-        self._news: list[File] = []  # files of latents, each overwriting those before
-        self._news_steps = 0  # steps in these files, those that are in several counted several times
-        self._saved: set[int] = set()  # chunks whose latents are in them
 
     @property
     def nbytes(self) -> int:
@@ -42,10 +115,10 @@ class Chunks:
         return sum(array.nbytes for chunk in self._chunks.values() for array in chunk.values())
 
     def add(self, step: Arrays) -> None:
-        """One tick: an array (E, ...) for each key, copied. ValueError, TypeError where the step is not as declared."""
+        """Copy one tick: an array (E, ...) for each key. ValueError, TypeError where the step is not as declared."""
         if step.keys() != self._spaces.keys():
             raise ValueError(f"replay step has {sorted(step)}, declared are {sorted(self._spaces)}")
-        number, row = divmod(self.ticks, self._size)
+        number, row = divmod(self.ticks, self._ticks_per_chunk)
         chunk = self._chunks.get(number) or self._allocate(number)
         for key, value in step.items():
             target = chunk[key][row]
@@ -55,16 +128,17 @@ class Chunks:
         self.ticks += 1
 
     def _allocate(self, number: int) -> Arrays:
-        lead = (self._size, self._envs)
+        lead = (self._ticks_per_chunk, self._envs)
         self._chunks[number] = {key: np.empty(lead + space.shape, space.dtype) for key, space in self._spaces.items()}
-        self._changed[number] = np.zeros(lead, bool)
+        self._latent_log.add_chunk(number, lead)
         return self._chunks[number]
 
     def forget(self, tick: int) -> None:
         """Drop the chunks that lie wholly before `tick`."""
-        while (number := next(iter(self._chunks))) < tick // self._size:
-            for kept in (self._chunks, self._changed, self._files):
-                kept.pop(number, None)
+        while (number := next(iter(self._chunks))) < tick // self._ticks_per_chunk:
+            self._chunks.pop(number)
+            self._files.pop(number, None)
+            self._latent_log.forget_chunk(number)
 
     def read(self, tick: int, env: int, out: Arrays, length: int) -> None:
         """Copy `length` ticks of one environment from `tick` on into arrays (length, ...)."""
@@ -76,134 +150,96 @@ class Chunks:
         """Replace one latent (n, ...) of one environment from `tick` on."""
         for number, rows, window in self._spans(tick, len(values)):
             self._chunks[number][key][rows, env] = values[window]
-            self._changed[number][rows, env] = True
+            self._latent_log.mark_changed(number, rows, env)
 
     def _spans(self, tick: int, length: int) -> Iterator[tuple[int, slice, slice]]:
         """Where `length` ticks from `tick` on lie: (chunk number, rows in the chunk, part of the window)."""
-        done = 0
-        while done < length:
-            number, row = divmod(tick + done, self._size)
-            count = min(length - done, self._size - row)
-            yield number, slice(row, row + count), slice(done, done + count)
-            done += count
+        position = 0
+        while position < length:
+            number, row = divmod(tick + position, self._ticks_per_chunk)
+            count = min(length - position, self._ticks_per_chunk - row)
+            yield number, slice(row, row + count), slice(position, position + count)
+            position += count
 
-    # Keeping
+    # Saving and loading
 
-    def save(self, path: Path, shared: Path) -> tuple[dict[Path, files.Sum], dict[str, Any]]:
-        """Write everything so that `load` restores it bit for bit -> every file that this needs, what `load` needs to know.
+    def save(self, path: Path, shared: Path) -> tuple[dict[Path, Checksum], dict[str, Any]]:
+        """Write everything, so that `load` restores it bit for bit -> all files that belong to it, the state for `load`.
 
-        `path` gets the last, unfinished chunk; `shared` what is new since the last save, under names that are never used
-        again. Raises OSError; new files in `shared` are then referenced by nobody.
+        The last, unfinished chunk goes to `path`. What is new since the last save goes into the folder `shared`, under names
+        that are never used again. Raises OSError; no checkpoint refers to the new files in `shared` then.
         """
-        for number in self._full():
-            if not _is_there(self._files.get(number), shared):
-                part = {key: self._chunks[number][key] for key in self._fixed}
-                self._files[number] = _write(shared, f"chunk-{number:06d}", part)
-        self._save_latents(shared)
-        needed = {shared / name: total for name, total in [*self._files.values(), *self._news]}
-        needed[path] = files.write(path, self._last())
-        return needed, {"ticks": self.ticks, "files": self._files, "latents": self._news, "latent_steps": self._news_steps}
+        full_chunks = self._full_chunks()
+        for number, chunk in full_chunks.items():
+            if not _exists(self._files.get(number), shared):
+                fixed = {key: chunk[key] for key in self._fixed_keys}
+                self._files[number] = _write_file(shared, f"chunk-{number:06d}", fixed)
+        self._latent_log.save(full_chunks, shared, f"latents-{self.ticks:09d}")
+        latent_files = self._latent_log.delta_files
+        checksums = {shared / name: checksum for name, checksum in [*self._files.values(), *latent_files]}
+        checksums[path] = array_files.write(path, self._unfinished_chunk())
+        state = {"ticks": self.ticks, "files": self._files}
+        return checksums, state | {"latents": latent_files, "latent_steps": self._latent_log.delta_steps}
 
-    def _save_latents(self, shared: Path) -> None:
-        anew = self._anew(shared)
-        part = self._latest(anew)
-        new = [_write(shared, f"latents-{self.ticks:09d}", part)] if part else []
-        self._news = new if anew else self._news + new
-        self._news_steps = self._steps() if anew else self._news_steps + self._steps_changed()
-        self._saved = set(self._full())
-        for number in self._saved:
-            self._changed[number][:] = False
-
-    def _anew(self, shared: Path) -> bool:
-        """Whether to write all latents: where files are missing (of a save that failed), or would outgrow twice the whole."""
-        missing = not all(_is_there(file, shared) for file in self._news)
-        return missing or self._news_steps + self._steps_changed() > 2 * self._steps()
-
-    def _steps(self) -> int:
-        """Steps of all full chunks."""
-        return self._size * self._envs * len(self._full())
-
-    def _steps_changed(self) -> int:
-        """Those of them that the next save writes, if it does not write all."""
-        return sum(len(rows) if rows is not None else self._changed[n].size for n, rows in self._rows_changed())
-
-    def _rows_changed(self) -> Iterator[tuple[int, np.ndarray | None]]:
-        """Full chunks, each with the flat numbers of the steps whose latents changed; None where all are to be written."""
-        for number in self._full():
-            rows = np.flatnonzero(self._changed[number])
-            most = number not in self._saved or 2 * len(rows) > self._changed[number].size
-            yield number, None if most else rows
-
-    def _latest(self, anew: bool) -> Arrays:
-        """Latents of full chunks that no file holds as they are now; whole chunks as views."""
-        part: Arrays = {}
-        for number, rows in self._rows_changed():
-            arrays = {key: self._chunks[number][key] for key in self._latents}
-            if anew or rows is None:
-                part |= {f"{number}/{key}": array for key, array in arrays.items()}
-            elif len(rows):
-                part |= {f"{number}/{key}": array.reshape(-1, *array.shape[2:])[rows] for key, array in arrays.items()}
-                part[f"{number}/{ROWS}"] = rows.astype(np.int32)
-        return part
-
-    def _last(self) -> Arrays:
-        """The chunk that takes the next step, as far as it is filled."""
-        number, rows = divmod(self.ticks, self._size)
-        return {f"{number}/{key}": array[:rows] for key, array in self._chunks.get(number, {}).items()}
-
-    def pending(self, shared: Path) -> int:
-        """Bytes that `save` would write now."""
-        unsaved = [n for n in self._full() if not _is_there(self._files.get(n), shared)]
-        fixed = [self._chunks[n][key] for n in unsaved for key in self._fixed]
-        arrays = [*fixed, *self._latest(self._anew(shared)).values(), *self._last().values()]
-        return sum(array.nbytes for array in arrays)
+    def pending_bytes(self, shared: Path) -> int:
+        """Bytes of arrays that `save` would write now."""
+        full_chunks = self._full_chunks()
+        unsaved = [chunk for number, chunk in full_chunks.items() if not _exists(self._files.get(number), shared)]
+        fixed = [chunk[key] for chunk in unsaved for key in self._fixed_keys]
+        latents = self._latent_log.pending_arrays(full_chunks, shared)
+        return sum(array.nbytes for array in [*fixed, *latents.values(), *self._unfinished_chunk().values()])
 
     def load(self, path: Path, shared: Path, state: Mapping[str, Any]) -> None:
         """Inverse of `save`. Raises OSError."""
         self.ticks = state["ticks"]
-        self._files = {int(n): (name, files.Sum(*total)) for n, (name, total) in state["files"].items()}
-        self._news = [(name, files.Sum(*total)) for name, total in state.get("latents", ())]
-        self._news_steps = state.get("latent_steps", 0)
-        self._chunks = {number: files.read(shared / name) for number, (name, _) in self._files.items()}
-        for name, _ in self._news:
-            self._apply(files.read(shared / name))
-        self._saved = set(self._full()) if self._news else set()
-        self._apply(files.read(path))
+        self._files = {int(number): (name, Checksum(*checksum)) for number, (name, checksum) in state["files"].items()}
+        self._chunks = {number: array_files.read(shared / name) for number, (name, _) in self._files.items()}
+        self._latent_log.restore(state, self._full_chunks())
+        for name, _ in self._latent_log.delta_files:
+            self._apply(array_files.read(shared / name))
+        self._apply(array_files.read(path))
         self._chunks = {n: {key: self._chunks[n][key] for key in self._spaces} for n in sorted(self._chunks)}
-        self._changed = {number: np.zeros((self._size, self._envs), bool) for number in self._chunks}
+        for number in self._chunks:
+            self._latent_log.add_chunk(number, (self._ticks_per_chunk, self._envs))
 
-    def _apply(self, part: Arrays) -> None:
-        """Put what a file holds in its place; what belongs to chunks that have been forgotten since is skipped."""
-        for name, array in part.items():
+    def _apply(self, file_arrays: Arrays) -> None:
+        """Copy the content of a file into the chunks; entries of chunks that have been forgotten since are skipped."""
+        for name, array in file_arrays.items():
             number, key = int(name.split("/")[0]), name.split("/", 1)[1]
-            rows = part.get(f"{number}/{ROWS}")
-            if key == ROWS or (number not in self._files and number != self.ticks // self._size):
+            rows = file_arrays.get(f"{number}/{ROWS}")
+            if key == ROWS or (number not in self._files and number != self.ticks // self._ticks_per_chunk):
                 continue
             chunk = self._chunks.setdefault(number, {})
             if rows is not None:
                 chunk[key].reshape(-1, *array.shape[1:])[rows] = array
             else:
-                chunk[key] = array if len(array) == self._size else self._padded(array)
+                chunk[key] = array if len(array) == self._ticks_per_chunk else self._padded(array)
 
     def _padded(self, rows: np.ndarray) -> np.ndarray:
-        whole = np.empty((self._size, *rows.shape[1:]), rows.dtype)
-        whole[: len(rows)] = rows
-        return whole
+        """Rows of an unfinished chunk (n, E, ...) in an array with room for all (C, E, ...)."""
+        padded = np.empty((self._ticks_per_chunk, *rows.shape[1:]), rows.dtype)
+        padded[: len(rows)] = rows
+        return padded
 
-    def _full(self) -> list[int]:
-        """Numbers of the chunks that take no more steps."""
-        return [number for number in self._chunks if number < self.ticks // self._size]
+    def _full_chunks(self) -> dict[int, Arrays]:
+        """The chunks that take no more steps."""
+        return {number: chunk for number, chunk in self._chunks.items() if number < self.ticks // self._ticks_per_chunk}
+
+    def _unfinished_chunk(self) -> Arrays:
+        """The chunk that takes the next step, as far as it is filled."""
+        number, rows = divmod(self.ticks, self._ticks_per_chunk)
+        return {f"{number}/{key}": array[:rows] for key, array in self._chunks.get(number, {}).items()}
 
 
-def _write(shared: Path, stem: str, part: Arrays) -> File:
+def _write_file(shared: Path, stem: str, arrays: Arrays) -> File:
     name = f"{stem}-{uuid.uuid4().hex[:8]}.safetensors"
-    return name, files.write(shared / name, part)
+    return name, array_files.write(shared / name, arrays)
 
 
-def _is_there(file: File | None, shared: Path) -> bool:
-    """Whether `shared` holds a file: a checkpoint that failed half-way may have been cleaned up since."""
+def _exists(file: File | None, shared: Path) -> bool:
+    """Whether `shared` still holds a file: the files of a save that failed half-way may have been removed."""
     if file is None:
         return False
-    name, total = file
+    name, checksum = file
     path = shared / name
-    return path.is_file() and path.stat().st_size == total.size
+    return path.is_file() and path.stat().st_size == checksum.size

@@ -95,7 +95,7 @@ class Training:
         self.step += len(self.interaction.vector)
         self.replay.add(tick.step)
         for row in tick.ended:
-            self.recorder.episode(row, step=self.step, updates=self.agent.updates)
+            self.recorder.add_episode(row, step=self.step, updates=self.agent.updates)
         if len(self.replay) >= self._start:
             for _ in range(self.ratio(self.step)):
                 self._learn()
@@ -104,4 +104,4 @@ class Training:
         batch, items = self.replay.sample(self._batch_size, self._samples.generator(self.agent.updates))
         metrics, fresh = self.agent.learn(batch)
         self.replay.refresh(items, fresh)
-        self.recorder.update(metrics)
+        self.recorder.add_metrics(metrics)

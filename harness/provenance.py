@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from agents.protocol import Space
+from agents.protocol import Arrays, Space
 from harness.env import Env
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -31,14 +31,14 @@ def collect(
     env: Env | None = None,
     task: str | None = None,
 ) -> dict[str, Any]:
-    """Everything but the results, as JSON. No environment variable but MUJOCO_GL is recorded.
+    """The content of provenance.json. Of the environment variables it holds MUJOCO_GL only.
 
-    `command`: default `sys.argv`; `modules`: distributions of the suite (`Suite.modules`); `env`: if given, an
-    environment that is stepped a little for its fingerprint (not the one that trains); `task`: "suite/name".
+    `command`: default `sys.argv`; `modules`: distributions of the suite (`Suite.modules`); `env`: an environment that is
+    stepped a few times for its fingerprint (not the one that trains), or None; `task`: "suite/name".
     """
     return {
         "command": list(sys.argv if command is None else command),
-        "git": git(ROOT),
+        "git": git_state(ROOT),
         "versions": versions([*DISTRIBUTIONS, *modules]),
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -55,19 +55,20 @@ def collect(
 
 def versions(distributions: Iterable[str]) -> dict[str, str | None]:
     """Installed version of each distribution; None where it is not installed."""
-    found: dict[str, str | None] = {}
-    for name in distributions:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = None
-    return found
+    return {name: _version(name) for name in distributions}
 
 
-def git(root: Path) -> dict[str, Any] | None:
-    """Commit and, where files differ from it or are new, a hash of that; None where `root` is no checkout itself.
+def _version(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
 
-    A copy that was made for queued jobs (`slurm/snapshot.py`) knows what it is a copy of.
+
+def git_state(root: Path) -> dict[str, Any] | None:
+    """Commit and, where files differ from it or are new, a hash of the difference; None where `root` is no checkout itself.
+
+    A copy for queued jobs (`slurm/snapshot.py`) has the state of its original in a file.
     """
     if (root / SNAPSHOT).is_file():
         return json.loads((root / SNAPSHOT).read_text())
@@ -77,45 +78,44 @@ def git(root: Path) -> dict[str, Any] | None:
         return None
     commit = _git(root, "rev-parse", "HEAD")
     difference = _git(root, "diff", "HEAD", "--no-ext-diff", "--binary") or b""
-    new = (_git(root, "ls-files", "--others", "--exclude-standard", "-z", "--", "*.py") or b"").split(b"\0")[:-1]
+    new_files = (_git(root, "ls-files", "--others", "--exclude-standard", "-z", "--", "*.py") or b"").split(b"\0")[:-1]
     digest = hashlib.blake2b(difference, digest_size=16)
-    for path in filter(Path.is_file, (root / os.fsdecode(name) for name in new)):
+    for path in filter(Path.is_file, (root / os.fsdecode(name) for name in new_files)):
         digest.update(os.fsencode(path.relative_to(root)) + b"\0" + path.read_bytes())
-    dirty = digest.hexdigest() if difference or new else None
+    dirty = digest.hexdigest() if difference or new_files else None
     return {"commit": commit.decode().strip() if commit else None, "dirty": dirty}
 
 
 def _git(root: Path, *arguments: str) -> bytes | None:
     try:
-        done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, timeout=10, check=True)
+        return subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, timeout=10, check=True).stdout
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout
 
 
 def fingerprint(env: Env, steps: int = 8) -> str:
-    """Hash of what an environment shows and pays from seed 0 under fixed actions: equal where it behaves equally."""
-    digest, draw = hashlib.blake2b(digest_size=16), np.random.Generator(np.random.Philox(0))
+    """Hash of what an environment returns from seed 0 under fixed actions: equal where two environments behave equally."""
+    digest, rng = hashlib.blake2b(digest_size=16), np.random.Generator(np.random.Philox(0))
     obs = env.reset(0)
     for _ in range(steps):
-        _absorb(digest, obs)
-        step = env.step(_action(env.spec.action, draw))
+        _add_to_digest(digest, obs)
+        step = env.step(_random_action(env.spec.action, rng))
         digest.update(repr((float(step.reward), bool(step.terminated), bool(step.truncated))).encode())
         obs = env.reset(0) if step.terminated or step.truncated else step.obs
-    _absorb(digest, obs)
+    _add_to_digest(digest, obs)
     return digest.hexdigest()
 
 
-def _absorb(digest: Any, obs: dict[str, np.ndarray]) -> None:
+def _add_to_digest(digest: hashlib.blake2b, obs: Arrays) -> None:
     for key in sorted(obs):
         value = np.asarray(obs[key], order="C")
         digest.update(f"{key} {value.dtype} {value.shape} ".encode() + value.tobytes())
 
 
-def _action(space: Space, draw: np.random.Generator) -> np.ndarray:
+def _random_action(space: Space, rng: np.random.Generator) -> np.ndarray:
     if space.discrete:
-        return np.asarray(draw.integers(space.classes), space.dtype)
-    return draw.uniform(-1, 1, space.shape).astype(space.dtype)
+        return np.asarray(rng.integers(space.classes), space.dtype)
+    return rng.uniform(-1, 1, space.shape).astype(space.dtype)
 
 
 def rom_hash(task: str) -> str | None:

@@ -1,9 +1,9 @@
-"""The replay: one append-only stream of steps per environment, of which any `length` consecutive ones can be drawn.
+"""The replay: one append-only stream of steps per environment; a sample is any `length` consecutive steps of a stream.
 
 E environments, B batch, L length of a window (context + T). All environments add one step per tick,
 so a step is (tick, env), and its number `tick * E + env` (from 0) is also the number of the *item*: the window that
-starts there. Items come into being, are evicted and are refreshed in the order of their numbers, so no table of them is
-kept: the live ones are an interval.
+starts there. Items come into being and are evicted in the order of their numbers. The live items are therefore an interval
+of numbers, and no table of them is needed.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ import json
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from agents.protocol import Arrays, Space
-from harness import arrays as files
+from harness import arrays as array_files
+from harness.arrays import Checksum
 from harness.chunks import Chunks
 from harness.errors import BadInput
 
@@ -31,7 +33,7 @@ class Replay:
     * `capacity` counts items of all environments together; beyond it the oldest is evicted first.
     * Online queue: of each environment the item that is completed at a tick divisible by L (ticks from 0) is queued, so
       starts 1, 66, 131, ... for L = 65: windows side by side that cover every step but the first. A queued item is
-      served once, oldest first, before anything is drawn uniformly (and may be drawn again later, like any other).
+      served once, oldest first, before the uniform samples (and may be sampled again later, like any other).
       Here a queued item that is evicted leaves the queue; the original serves it as long as its chunk happens to exist.
     * In a sampled window the first step has `is_first`, and the step before any other `is_first` has `is_last`: an
       episode that was abandoned (a resume, a reset from outside) ends there.
@@ -65,7 +67,7 @@ class Replay:
     # Items
 
     def __len__(self) -> int:
-        """Items that can be drawn."""
+        """Items that can be sampled."""
         return min(self._items, self._capacity)
 
     @property
@@ -78,12 +80,12 @@ class Replay:
         """Bytes of memory reserved for steps; the last chunk's unused part is reserved but not yet occupied."""
         return self._chunks.nbytes
 
-    def most_bytes(self, steps: int) -> int:
-        """Bytes of memory that it will hold at the most after `steps` steps of all environments together."""
+    def max_bytes(self, steps: int) -> int:
+        """Bytes of memory that it holds at most after `steps` steps of all environments together."""
         per_step = sum(np.dtype(space.dtype).itemsize * int(np.prod(space.shape)) for space in self._spaces.values())
         chunk = self._ticks_per_chunk * self._envs
-        kept = min(steps, self._capacity + self._envs * self._length + chunk)
-        return per_step * chunk * -(-kept // chunk)
+        live_steps = min(steps, self._capacity + self._envs * self._length + chunk)
+        return per_step * chunk * -(-live_steps // chunk)
 
     @property
     def _ticks(self) -> int:
@@ -102,7 +104,7 @@ class Replay:
     # Adding
 
     def add(self, step: Arrays) -> None:
-        """One tick: an array (E, ...) for each key, copied. ValueError, TypeError where the step is not as declared."""
+        """Copy one tick: an array (E, ...) for each key. ValueError, TypeError where the step is not as declared."""
         self._chunks.add(step)
         tick = self._ticks - 1
         if self._online and tick >= self._length - 1 and tick % self._length == 0:
@@ -129,8 +131,8 @@ class Replay:
         if not len(self):
             raise ValueError(f"replay has no item yet: {self._ticks} ticks, an item needs {self._length}")
         queued = [self._queue.popleft() for _ in range(min(batch, len(self._queue)))]
-        drawn = rng.integers(self._oldest, self._items, batch - len(queued))
-        items = np.concatenate([np.array(queued, np.int64), drawn])
+        uniform = rng.integers(self._oldest, self._items, batch - len(queued))
+        items = np.concatenate([np.array(queued, np.int64), uniform])
         lead = (batch, self._length)
         out = {key: np.empty(lead + space.shape, space.dtype) for key, space in self._spaces.items()}
         for i, item in enumerate(items.tolist()):
@@ -150,41 +152,42 @@ class Replay:
         for i, item in enumerate(np.asarray(items).tolist()):
             tick, env = divmod(item, self._envs)
             for key, values in arrays.items():
-                skip = self._length - values.shape[1]
-                gone = max(0, -(-(self._oldest - env) // self._envs) - (tick + skip))
-                self._chunks.overwrite(tick + skip + gone, env, key, values[i, gone:])
+                first_tick = tick + self._length - values.shape[1]
+                oldest_tick = -(-(self._oldest - env) // self._envs)  # of this environment, rounded up
+                evicted = max(0, oldest_tick - first_tick)
+                self._chunks.overwrite(first_tick + evicted, env, key, values[i, evicted:])
 
-    # Keeping
+    # Saving and loading
 
-    def save(self, folder: Path, shared: Path) -> dict[Path, files.Sum]:
-        """Write everything so that `load` restores it bit for bit -> every file that this needs, with its sum.
+    def save(self, folder: Path, shared: Path) -> dict[Path, Checksum]:
+        """Write everything, so that `load` restores it bit for bit -> every file that belongs to it, with its checksum.
 
         What is new since the last save goes into `shared`, under names that are never used again; the last chunk and the
-        queue go into `folder`. Raises OSError; new files in `shared` are then referenced by nobody.
+        queue go into `folder`. Raises OSError; no checkpoint refers to the new files in `shared` then.
         """
-        needed, kept = self._chunks.save(folder / "replay.safetensors", shared)
-        text = folder / "replay.json"
-        state = {"declared": self._declared(), "queue": list(self._queue), **kept}
-        return needed | {text: files.write_bytes(text, json.dumps(state, indent=1).encode())}
+        checksums, chunks_state = self._chunks.save(folder / "replay.safetensors", shared)
+        path = folder / "replay.json"
+        state = {"declared": self._declaration(), "queue": list(self._queue), **chunks_state}
+        return checksums | {path: array_files.write_bytes(path, json.dumps(state, indent=1).encode())}
 
-    def pending(self, shared: Path) -> int:
+    def pending_bytes(self, shared: Path) -> int:
         """Bytes of arrays that `save` would write now."""
-        return self._chunks.pending(shared)
+        return self._chunks.pending_bytes(shared)
 
     def load(self, folder: Path, shared: Path) -> None:
-        """Inverse of `save` into a replay of the same declaration; BadInput naming what differs, OSError."""
+        """Inverse of `save`, into a replay of the same declaration. BadInput, which names what differs; OSError."""
         state = json.loads((folder / "replay.json").read_text())
-        self._compare(state["declared"], folder)
+        self._check_declaration(state["declared"], folder)
         self._queue = deque(state["queue"])
         self._chunks.load(folder / "replay.safetensors", shared, state)
 
-    def _declared(self) -> dict:
+    def _declaration(self) -> dict[str, Any]:
         """What two replays must share for one to continue the other."""
         spaces = {key: [list(space.shape), space.dtype] for key, space in self._spaces.items()}
         sizes = {"envs": self._envs, "capacity": self._capacity, "length": self._length, "online": self._online}
         return sizes | {"chunk": self._ticks_per_chunk, "latents": list(self._latents), "spaces": spaces}
 
-    def _compare(self, stored: dict, folder: Path) -> None:
-        for name, mine in self._declared().items():
-            if stored.get(name) != mine:
-                raise BadInput(f"The replay stored in {folder} has {name} {stored.get(name)}; this run has {mine}.")
+    def _check_declaration(self, stored: Mapping[str, Any], folder: Path) -> None:
+        for name, value in self._declaration().items():
+            if stored.get(name) != value:
+                raise BadInput(f"The replay stored in {folder} has {name} {stored.get(name)}; this run has {value}.")

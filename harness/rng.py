@@ -1,4 +1,4 @@
-"""Randomness is passed in, by purpose, from one seed: counter-based streams that depend on a key, never on history."""
+"""Random streams by purpose, all from one seed: counter-based, so that a number depends on its key, never on history."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TRAIN_SEEDS = 2**30  # episode seeds of training lie in [0, 2**30), those of eva
 
 @dataclass(frozen=True)
 class Key:
-    """Names an episode's stream: the same key gives the same numbers, whoever asks and in whatever order.
+    """Names an episode's random stream: the same key gives the same numbers, in whatever order they are asked for.
 
     `seed` of the run (or of the evaluation), `purpose` ("noise", "agent", ...), environment `index`, `episode` number.
     """
@@ -33,7 +33,7 @@ class Key:
         return np.random.Generator(np.random.Philox(key=self._words, counter=np.array([0, 0, 0, step], np.uint64)))
 
     def child(self, name: str) -> Key:
-        """An independent stream under this one, for instance one per noise of a chain."""
+        """The key of an independent stream under this one, for instance one per noise of a chain."""
         return Key(self.seed, f"{self.purpose}/{name}", self.index, self.episode)
 
 

@@ -116,7 +116,7 @@ def _execute(run: RunDir, machine: Machine, stop: Stop) -> tuple[str, str]:
     vector = build.training_vector(parsed, probe.spec, num_uniforms=agent.num_uniforms, processes=workers)
     recorder = build.recorder(parsed, run)
     training = build.training(parsed, vector, agent, recorder)
-    memory = training.replay.most_bytes(parsed.steps)
+    memory = training.replay.max_bytes(parsed.steps)
     print(f"The replay will hold at most {memory / 1e9:.2f} GB in memory.", file=sys.stderr, flush=True)
     _restore(run, training, recorder, parsed.source)
     ran_on = {"device": agent.device, "threads": machine.threads, "env_workers": workers}
@@ -163,18 +163,18 @@ def _train(
     while training.step < steps and not stop.reason and not problem:
         training.advance()
         at_end = training.step >= steps
-        recorder.log(training.step, training.agent.updates, _extra(training), final=at_end)
+        recorder.log_metrics(training.step, training.agent.updates, _extra(training), final=at_end)
         if due(training.step) and not at_end and not evaluate(training.step):
             return None  # the half evaluation is behind the last checkpoint and will be done again
         if checked(training.agent.updates):
-            problem = recorder.diverged()
+            problem = recorder.divergence()
         if pace.beat():
             _heartbeat(run, training, recorder, steps)
         if pace.checkpoint_due() and not at_end:
             pace.saved(_save(run, training, recorder))
-    problem = problem or recorder.diverged()
+    problem = problem or recorder.divergence()
     if problem:
-        recorder.log(training.step, training.agent.updates, _extra(training), final=True)
+        recorder.log_metrics(training.step, training.agent.updates, _extra(training), final=True)
     _save(run, training, recorder, replay=not problem and training.step < steps)
     _heartbeat(run, training, recorder, steps)
     return problem
@@ -187,7 +187,7 @@ def _evaluate(run: RunDir, grid: EvaluateConfig, player: Grid, recorder: Recorde
     for noise, numbers in todo.items():
         for row in player.rows(noise, numbers, grid.policy, lambda: bool(stop.reason)):
             labels = {"noise": str(noise), "policy": grid.policy, "split": "eval"}
-            recorder.episode(row, step=step, updates=updates, **labels)
+            recorder.add_episode(row, step=step, updates=updates, **labels)
             done += 1
             if time.monotonic() - beat > HEARTBEAT:
                 beat = time.monotonic()
@@ -217,7 +217,7 @@ def _restore(run: RunDir, training: Training, recorder: Recorder, source: str | 
     if saved is None:
         if source is not None:
             adapt.load_source_weights(training.agent, run.path.parents[1] / source)
-        recorder.load({}, {"episodes": 0, "metrics": 0, "logged": 0, "returns": [], "last_return": None, "seconds": 0.0})
+        recorder.reset()
         return
     if saved.warning:
         print(f"warning: {saved.warning}", file=sys.stderr, flush=True)

@@ -39,7 +39,7 @@ def _write(place: Path, content: list[tuple[Path, bytes]]) -> None:
     for name, data in content:
         (temporary / name).parent.mkdir(parents=True, exist_ok=True)
         (temporary / name).write_bytes(data)
-    commit = provenance.git(provenance.ROOT) or {"commit": None, "dirty": None}
+    commit = provenance.git_state(provenance.ROOT) or {"commit": None, "dirty": None}
     (temporary / provenance.SNAPSHOT).write_text(json.dumps(commit | {"snapshot": place.name}))
     try:
         os.rename(temporary, place)

@@ -154,7 +154,7 @@ def test_a_replay_stored_before_latents_had_files_of_their_own_still_loads(tmp_p
         names[number] = (name, files.write(shared / name, part))
     moving = {f"{number}/deter": rows["deter"][16 * number : 16 * number + 16] for number in range(2)}
     files.write(old / "replay.safetensors", moving | {f"2/{key}": rows[key][32:] for key in SPACES})
-    state = {"declared": replay._declared(), "ticks": 40, "queue": list(replay._queue), "files": names}
+    state = {"declared": replay._declaration(), "ticks": 40, "queue": list(replay._queue), "files": names}
     (old / "replay.json").write_text(json.dumps(state))
     restored, again = new_replay(), new_replay()
     restored.load(old, shared)

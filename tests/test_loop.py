@@ -131,7 +131,7 @@ def test_an_interaction_continues_where_it_was_saved(stop_at):
         assert all(np.array_equal(expected[k], got[k]) for k in expected)
 
 
-def recorder(tmp_path, **options):
+def new_recorder(tmp_path, **options):
     run = RunDir.create(tmp_path, {"version": 1})
     labels = {"task": "counter/vector", "noise": "clean", "policy": "sample"}
     return run, Recorder(run.log("episodes"), run.log("metrics"), labels=labels, repeat=4, every=10, **options)
@@ -142,8 +142,8 @@ def training(tmp_path, ratio=8.0, n=2):
     play = Interaction(vector(n), agent)
     spaces = {**play.vector.spec.obs, **FLAGS, "action": play.vector.spec.action, **agent.extra_spaces}
     replay = Replay(spaces, latents=("tag",), envs=n, capacity=1000, length=5)
-    run, writes = recorder(tmp_path)
-    parts = dict(interaction=play, agent=agent, replay=replay, ratio=Ratio(ratio, batch=2, length=4), recorder=writes)
+    run, recorder = new_recorder(tmp_path)
+    parts = dict(interaction=play, agent=agent, replay=replay, ratio=Ratio(ratio, batch=2, length=4), recorder=recorder)
     return run, Training(**parts, seed=0, batch_size=2, start=8)
 
 
@@ -172,7 +172,7 @@ def test_rows_count_steps_frames_and_updates(tmp_path):
     run, whole = training(tmp_path, n=2)
     for _ in range(12):
         whole.advance()
-        whole.recorder.log(whole.step, whole.agent.updates, {})
+        whole.recorder.log_metrics(whole.step, whole.agent.updates, {})
     rows = run.rows("episodes")
     assert [(r["step"], r["frames"], r["split"]) for r in rows] == [(10, 40, "train")] * 2 + [(20, 80, "train")] * 2
     assert [m["step"] for m in run.rows("metrics")] == [10, 20]
@@ -232,9 +232,9 @@ def test_missing_counts_rows_of_this_model_and_policy_only():
 
 
 def test_a_metric_that_is_not_finite_is_written_as_null(tmp_path):
-    run, writes = recorder(tmp_path)
-    writes.update({"loss/total": float("nan")})
-    writes.log(10, 1, {})
+    run, recorder = new_recorder(tmp_path)
+    recorder.add_metrics({"loss/total": float("nan")})
+    recorder.log_metrics(10, 1, {})
     assert run.rows("metrics")[0]["loss/total"] is None
 
 
@@ -243,14 +243,14 @@ def test_a_metric_that_is_not_finite_is_written_as_null(tmp_path):
     [({"optimizer/skipped_in_a_row": 99.0}, False), ({"optimizer/skipped_in_a_row": 100.0}, True), ({}, False)],
 )
 def test_divergence_is_a_hundred_lost_updates_in_a_row(tmp_path, metrics, lost):
-    _, writes = recorder(tmp_path)
-    writes.update(metrics)
-    assert bool(writes.diverged()) == lost
+    _, recorder = new_recorder(tmp_path)
+    recorder.add_metrics(metrics)
+    assert bool(recorder.divergence()) == lost
 
 
 def test_divergence_is_an_exploded_mean_loss(tmp_path):
-    _, writes = recorder(tmp_path)
+    _, recorder = new_recorder(tmp_path)
     for loss in (1e9, 1e9):
-        writes.update({"loss/total": loss})
-    writes.log(10, 2, {})
-    assert "1e+09" in writes.diverged()
+        recorder.add_metrics({"loss/total": loss})
+    recorder.log_metrics(10, 2, {})
+    assert "1e+09" in recorder.divergence()

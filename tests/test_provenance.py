@@ -70,7 +70,7 @@ def test_torch_is_not_imported():
 
 
 def test_clean_checkout_has_a_commit_and_no_difference(tmp_path):
-    found = provenance.git(repository(tmp_path))
+    found = provenance.git_state(repository(tmp_path))
     assert len(found["commit"]) == 40 and found["dirty"] is None
 
 
@@ -80,14 +80,14 @@ def test_a_change_shows_and_so_does_another(tmp_path, name):
     hashes = []
     for text in ("a = 2\n", "a = 3\n", "a = 2\n"):
         (tmp_path / name).write_text(text)
-        hashes.append(provenance.git(tmp_path)["dirty"])
+        hashes.append(provenance.git_state(tmp_path)["dirty"])
     assert hashes[0] == hashes[2] != hashes[1] and None not in hashes
 
 
 def test_a_copy_inside_another_checkout_has_no_commit(tmp_path):
     inner = repository(tmp_path) / "site-packages"
     inner.mkdir()
-    assert provenance.git(inner) is None
+    assert provenance.git_state(inner) is None
 
 
 def test_missing_distribution_is_none():

@@ -301,10 +301,10 @@ def test_what_is_pending_is_what_save_writes(tmp_path):
     replay = make(envs=1, chunk=8)
     for t in range(21):
         replay.add(tick_of(t, 1))
-    pending = replay.pending(tmp_path)
+    pending = replay.pending_bytes(tmp_path)
     written = sum(total.size for total in replay.save(tmp_path, tmp_path).values())
     assert pending == 21 * 16 and pending < written
-    assert replay.pending(tmp_path) == 5 * 16
+    assert replay.pending_bytes(tmp_path) == 5 * 16
 
 
 def test_another_declaration_is_refused(tmp_path):
@@ -348,7 +348,7 @@ def test_atari_steps_are_stored_once():
 def test_a_whole_atari_100k_replay_fits_in_two_gigabytes():
     replay = Replay(ATARI, latents=("deter", "stoch"), envs=1, capacity=5_000_000, length=65)
     step = 64 * 64 * 3 + 4 + 4 + 3 + 2 * 2048 + 32  # each frame once, as it is
-    assert 100_000 * step <= replay.most_bytes(100_000) <= min(2e9, 1.03 * 100_000 * step)
+    assert 100_000 * step <= replay.max_bytes(100_000) <= min(2e9, 1.03 * 100_000 * step)
 
 
 def test_the_memory_it_announces_is_the_memory_it_holds():
@@ -359,5 +359,5 @@ def test_the_memory_it_announces_is_the_memory_it_holds():
     for _ in range(5000):
         replay.add(blank)
         held.append(replay.nbytes)
-    assert held[999] == replay.most_bytes(2000)
-    assert max(held) <= replay.most_bytes(10_000) <= 1.5 * max(held)
+    assert held[999] == replay.max_bytes(2000)
+    assert max(held) <= replay.max_bytes(10_000) <= 1.5 * max(held)

@@ -58,7 +58,7 @@ def measure(options: Options) -> Iterator[Row]:
             floor = _write(Path(name, "floor"), written)
             yield row | {"floor_seconds": floor, "disk_bytes": sum(_files(folder).values())}
         begun = time.perf_counter()
-        checkpoint._trusted.clear()
+        checkpoint._verified.clear()
         found = checkpoint.load(folder)
         found.restore_replay(replay)
         yield row | {"occasion": "loading", "seconds": time.perf_counter() - begun, "written_bytes": 0, "floor_seconds": 0.0}
@@ -75,6 +75,6 @@ def _write(path: Path, size: int) -> float:
     content = np.zeros(size, np.uint8)
     content[:: os.sysconf("SC_PAGE_SIZE")] = 1
     begun = time.perf_counter()
-    files.write_bytes(path, content)
+    files.write_bytes(path, content.data)
     path.unlink()
     return time.perf_counter() - begun
