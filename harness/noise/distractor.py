@@ -25,6 +25,7 @@ class Distractor(PixelNoise):
     """Lays grey waves over background pixels; the same film for a key at every strength."""
 
     kind: ClassVar[str] = "distractor"
+    STRENGTH: ClassVar[str] = "share"
     SEVERITY: ClassVar = {i: {"share": s} for i, s in enumerate((0.1, 0.25, 0.5, 0.75, 1.0), 1)}
 
     share: float = Field(1.0, ge=0, le=1, description="of the film in a background pixel, 0 to 1; the rest is the task's own")

@@ -30,6 +30,7 @@ class Gaussian(PixelNoise):
     """Adds N(0, sigma^2) in grey levels; the same key draws the same normal numbers at every sigma."""
 
     kind: ClassVar[str] = "gaussian"
+    STRENGTH: ClassVar[str] = "sigma"
     SEVERITY: ClassVar = {i: {"sigma": s} for i, s in enumerate((10.2, 20.4, 30.6, 38.25, 45.9), 1)}
     NATIVE_SEVERITY: ClassVar = {i: {"sigma": s} for i, s in enumerate((20.4, 30.6, 45.9, 66.3, 96.9), 1)}
 

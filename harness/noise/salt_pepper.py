@@ -22,6 +22,7 @@ class SaltPepper(PixelNoise):
     """With probability `p` a pixel becomes 0 or 255, half of the time each; a larger p changes a superset of pixels."""
 
     kind: ClassVar[str] = "salt_pepper"
+    STRENGTH: ClassVar[str] = "p"
     SEVERITY: ClassVar = {i: {"p": p} for i, p in enumerate((0.01, 0.02, 0.05, 0.08, 0.14), 1)}
     NATIVE_SEVERITY: ClassVar = {i: {"p": p} for i, p in enumerate((0.03, 0.06, 0.09, 0.17, 0.27), 1)}
 

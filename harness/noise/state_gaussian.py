@@ -37,6 +37,7 @@ class StateGaussian(Noise):
 
     kind: ClassVar[str] = "state_gaussian"
     on: ClassVar[Literal["pixels", "vectors", "any"]] = "vectors"
+    STRENGTH: ClassVar[str] = "std"
     SEVERITY: ClassVar = {i: {"std": s} for i, s in enumerate((0.1, 0.17, 0.3, 0.55, 1.0), 1)}
 
     std: float = Field(ge=0, le=100, description="standard deviation in units of `unit`, 0 to 100")

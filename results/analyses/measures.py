@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 
 from harness.errors import unknown
-from results import style
 from results.analyses import robustness
 from results.reading import load
 from results.scoring import estimates
 from results.scoring.cells import GROUP, Cell, select
 from results.scoring.estimates import Random
+from results.scoring.noises import noise_family, noise_order, noise_strengths
 from results.statistics import contrasts, intervals, jackknife
 
 COLUMNS = ["task", "agent", "ablation", "train_noise", "measure", "eval_noise", "value", "ci_low", "ci_high", "interval"]
@@ -101,11 +101,11 @@ def _of_setting(own: dict[str, Cell], random: Random, confidence: float) -> Iter
     else:
         yield row("mean retention", all_cells, lambda s, r: ((s[1:] - r) / (s[0] - r)).mean(axis=0))
     yield base | _worst([own[noise] for noise in noises], noises, confidence)
-    for family in sorted({style.family(noise) for noise in noises}):
-        alike = [noise for noise in noises if style.family(noise) == family]
-        strengths = style.strengths(["clean", *alike])
-        if strengths and len(alike) > 1:
-            order = sorted(["clean", *alike], key=strengths.get)
+    for family in sorted({noise_family(noise) for noise in noises}):
+        alike = [noise for noise in noises if noise_family(noise) == family]
+        strengths = noise_strengths(alike)
+        if strengths and len(strengths) > 2:
+            order = sorted(strengths, key=lambda noise: strengths[noise])
             curve, at = [own[noise] for noise in order], np.array([strengths[noise] for noise in order])
             yield row("area", curve, lambda s, _, at=at: np.trapezoid(s, at, axis=0) / at[-1], family)
             if not lost:
@@ -175,7 +175,7 @@ def _mce(own: dict[str, Cell], other: dict[str, Cell] | None, confidence: float)
     noises = [noise for noise in own if noise != "clean" and other and noise in other]
     if not noises or "clean" not in other:
         return None
-    families = [style.family(noise) for noise in noises]
+    families = [noise_family(noise) for noise in noises]
     member = np.array([[family == one for family in families] for one in dict.fromkeys(families)], float)
     theirs = [other["clean"], *(other[noise] for noise in noises)]
     ours = [own[noise] for noise in noises]
@@ -214,7 +214,7 @@ def _ranks(settings: dict[tuple, dict[str, Cell]], root: int, reps: int, confide
     boot = intervals.Bootstrap(np.random.default_rng(root), reps)
     for task, own in sorted(tasks.items()):
         drawn = _drawn(own, boot, root)
-        for noise in sorted({noise for cells in own for noise in cells} - {"clean"}, key=style.noise_order):
+        for noise in sorted({noise for cells in own for noise in cells} - {"clean"}, key=noise_order):
             pairs = [(cells["clean"], cells[noise]) for cells in own if noise in cells]
             if len(pairs) < 3:
                 continue

@@ -105,7 +105,10 @@ def _frame(ax: Axes, marks: pd.DataFrame, task: pd.DataFrame) -> None:
     bottom = max(low - room, min(low - 0.05 * room, task.ci_low.min()))
     ax.set_ylim(bottom, min(high + room, max(high + 0.05 * room, task.ci_high.max())))
     axis = marks.axis.iloc[0]
-    ax.set_xticks(noises.x, [style.setting(noise, axis) for noise in noises.eval_noise])
+    names = [style.setting(noise, axis) for noise in noises.eval_noise]
+    if axis == "strength":
+        names = ["clean" if noise == "clean" else f"{x:g}" for noise, x in zip(noises.eval_noise, noises.x, strict=True)]
+    ax.set_xticks(noises.x, names)
     ax.set(xlabel="tested with" + (": strength of the noise" if axis == "strength" else ""), ylabel="return per episode")
     ax.grid(axis="y", lw=0.3, alpha=0.6)
 

@@ -106,6 +106,7 @@ def paint(drawn: pd.DataFrame) -> Figure:
 def _titled(runs: pd.DataFrame) -> pd.DataFrame:
     """Add `series`, named by what varies within a task, and `panel`: the task, by ablation where there are many lines."""
     from results import style
+    from results.scoring.noises import noise_order
 
     axes = ["agent", *SETTINGS, "ablation", "train_noise"]
     varying = [name for name in axes if runs.groupby("task")[name].nunique().max() > 1] or ["agent"]
@@ -121,7 +122,7 @@ def _titled(runs: pd.DataFrame) -> pd.DataFrame:
     records = runs.to_dict("records")
     titles = [f"{run['task']}: {run['ablation']}" if split else run["task"] for run in records]
     runs = runs.assign(series=[name(run) for run in records], panel=titles)
-    orders = {"ablation": style.ablation_order, "train_noise": style.noise_order}
+    orders = {"ablation": style.ablation_order, "train_noise": noise_order}
     rank = runs[["task", "agent", "ablation", *SETTINGS, "train_noise", "train_seed"]]
     rank = rank.apply(lambda column: column.map(orders[column.name]) if column.name in orders else column)
     return runs.loc[rank.sort_values(list(rank.columns), kind="stable").index]

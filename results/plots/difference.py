@@ -108,13 +108,14 @@ def _placed(table: pd.DataFrame) -> pd.DataFrame:
     """The table in reading order with panel, series, x, shade, text and mark."""
     from results import style
     from results.plots import robustness
+    from results.scoring.noises import noise_order
 
     table = robustness.titles(table)
-    orders = {"train_noise": style.noise_order, "eval_noise": style.noise_order, "ablation": style.ablation_order}
+    orders = {"train_noise": noise_order, "eval_noise": noise_order, "ablation": style.ablation_order}
     rank = table[["where", "kind", "ablation", "train_noise", "eval_noise"]]
     rank = rank.apply(lambda column: column.map(orders[column.name]) if column.name in orders else column)
     table = table.loc[rank.sort_values(["where", "kind", "ablation", "train_noise", "eval_noise"]).index]
-    noises = {task: sorted(own.eval_noise.unique(), key=style.noise_order) for task, own in table.groupby("task")}
+    noises = {task: sorted(own.eval_noise.unique(), key=noise_order) for task, own in table.groupby("task")}
     limits = {task: _limit(own) for task, own in table.groupby("task")}
     rows = table.to_dict("records")
     room = [len(noises[row["task"]]) <= style.MOST_CELLS for row in rows]

@@ -83,12 +83,13 @@ def titles(cells: pd.DataFrame) -> pd.DataFrame:
 def _heat(cells: pd.DataFrame) -> Iterator[dict]:
     """Per task, and whatever else differs, and ablation one map; the random agent is its last row where it was run."""
     from results import style
+    from results.scoring.noises import noise_order
 
     for _, of_task in cells.groupby("task", sort=False):
         random = of_task[of_task.agent == "random"].drop_duplicates("eval_noise")
         agents = of_task[of_task.agent != "random"]
         low, span = of_task["mean"].min(), of_task["mean"].max() - of_task["mean"].min()
-        noises = sorted(of_task.eval_noise.unique(), key=style.noise_order)
+        noises = sorted(of_task.eval_noise.unique(), key=noise_order)
         for (where, ablation), panel in (agents if len(agents) else of_task).groupby(["where", "ablation"], sort=False):
             shown = panel.assign(series=panel.train_noise)
             beside = random.assign(series="random agent") if len(agents) else random.iloc[:0]
@@ -112,17 +113,17 @@ def said(cell: dict, largest: float = 0, sign: str = "") -> dict[str, str]:
 
 def _curves(cells: pd.DataFrame, seeds: pd.DataFrame) -> Iterator[dict]:
     """Per place and family of noise one panel, one series per ablation and training noise, clean as its first point."""
-    from results import style
     from results.scoring.cells import KEY
+    from results.scoring.noises import noise_family, noise_order
 
     lines = _series(cells[cells.agent != "random"])
     points = lines.merge(seeds.drop(columns=["mean", "episodes"]), on=KEY).drop(columns="mean")
     points = points.merge(seeds.drop(columns="episodes"), on=[*KEY, "train_seed"])
     for where, panel in lines.groupby("where", sort=False):
-        noises = sorted(panel.eval_noise.unique(), key=style.noise_order)
-        for family in dict.fromkeys(style.family(noise) for noise in noises if noise != "clean"):
-            tested = [noise for noise in noises if style.family(noise) in ("clean", family)]
-            strengths = style.strengths(tested)
+        noises = sorted(panel.eval_noise.unique(), key=noise_order)
+        for family in dict.fromkeys(noise_family(noise) for noise in noises if noise != "clean"):
+            tested = [noise for noise in noises if noise_family(noise) in ("clean", family)]
+            strengths = _strengths_with_labels(tested)
             x = strengths or {noise: rank for rank, noise in enumerate(tested)}
             place = {"task": panel.task.iloc[0], "panel": f"{where}: {family}", "axis": "strength" if strengths else "order"}
             for kind, marks in (("seed", points), ("curve", lines)):
@@ -134,6 +135,18 @@ def _curves(cells: pd.DataFrame, seeds: pd.DataFrame) -> Iterator[dict]:
                 stored = " (stored score)" if panel.random_source.iloc[0] != "runs" else ""
                 random = {"kind": "random", "series": "random agent" + stored, "mean": panel.random.iloc[0]}
                 yield from (random | place | {"x": float(end)} for end in (min(x.values()), max(x.values())))
+
+
+def _strengths_with_labels(noises: list[str]) -> dict[str, float] | None:
+    """The strengths of the noises where an axis can show them as numbers that stay apart; else they are only ordered."""
+    from results import style
+    from results.scoring.noises import noise_strengths
+
+    strengths = noise_strengths(noises)
+    if not strengths or set(noises) - set(strengths) or not style.distinct(strengths.values()):
+        return None
+    noisy = [noise for noise in noises if noise != "clean"]
+    return strengths if len(noisy) > 1 or style.setting(noisy[0], "strength") == f"{strengths[noisy[0]]:g}" else None
 
 
 def _series(agents: pd.DataFrame) -> pd.DataFrame:

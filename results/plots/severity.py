@@ -16,17 +16,32 @@ ABREAST = 4
 
 
 def compute(results: Results, rng: np.random.Generator, reps: int = 50_000, confidence: float = 0.95) -> pd.DataFrame:
-    """The curves of the figure `robustness` whose axis is a strength, without their seeds, with row and family.
+    """The curves of the figure `robustness` over a noise with a strength, without their seeds, with row and family.
 
-    row: task, and ablation where there are several; family: the noise. Nothing is random here.
+    row: task, and ablation where there are several; family: the noise; x: its strength. Nothing is random here.
     """
+    import pandas as pd
+
     from results.plots import _page, robustness
 
     table = robustness.compute(results, rng, 1, confidence)
-    table = table[table.kind.isin(["curve", "random"]) & (table.axis == "strength")]
-    table = _page.needed(table, "evaluations under several strengths of one noise")
+    table = table[table.kind.isin(["curve", "random"])]
+    panels = [_by_strength(panel) for _, panel in table.groupby("panel", sort=False)]
+    table = _page.needed(pd.concat([table.iloc[:0], *panels]), "evaluations under several strengths of one noise")
     split = table.panel.str.rsplit(": ", n=1)
     return table.assign(row=split.str[0], family=split.str[1]).reset_index(drop=True)
+
+
+def _by_strength(panel: pd.DataFrame) -> pd.DataFrame:
+    """The rows of one panel with the noise's strength as x; none where the noise has no strength."""
+    from results.scoring.noises import noise_strengths
+
+    strengths = noise_strengths(panel.eval_noise.dropna().unique())
+    if not strengths:
+        return panel.iloc[:0]
+    panel = panel[panel.eval_noise.isna() | panel.eval_noise.isin(strengths)]
+    ends = panel.x.map({panel.x.min(): 0.0, panel.x.max(): max(strengths.values())})  # of the line of random play
+    return panel.assign(x=panel.eval_noise.map(strengths).astype(float).fillna(ends), axis="strength")
 
 
 def paint(drawn: pd.DataFrame) -> Figure:
@@ -84,8 +99,10 @@ def _panel(ax: Axes, marks: pd.DataFrame, task: pd.DataFrame, looks: dict[str, t
             ax.plot(x[some], line["mean"][some], marker, color=colour, mfc=face, ms=3, mew=0.7, label="_marks")
     for name, line in marks[marks.kind == "random"].groupby("series"):
         ax.plot(line.x, line["mean"], "--", color="black", lw=0.8, label=name)
+    from results import style
+
     low, high = task["mean"].min(), task["mean"].max()
     room = (high - low) / 3 or 1
     ax.set_ylim(max(low - room, min(low, task.ci_low.min())), min(high + room, max(high, task.ci_high.max())))
-    ax.set_xticks(sorted(curves.x.unique()))
+    ax.set_xticks(style.ticks(curves.x))
     ax.grid(axis="y", lw=0.3, alpha=0.6)

@@ -13,6 +13,7 @@ from harness import plugins
 from results import style
 from results.check import Evidence
 from results.reading import load
+from results.scoring.noises import noise_order
 
 AXES = ("task", "agent", "preset", "ablation", "train_noise", "train_seed", "size", "precision", "steps", "policy")
 LABELS = {"train_noise": "trained with", "train_seed": "training seeds", "policy": "evaluation policy"}
@@ -82,14 +83,14 @@ def _arms(runs: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
 
 
 def _axes(runs: pd.DataFrame, evidence: Evidence) -> Iterator[tuple[str, str]]:
-    orders = {"train_noise": style.noise_order, "ablation": style.ablation_order}
+    orders = {"train_noise": noise_order, "ablation": style.ablation_order}
     trained = runs[runs.agent != "random"] if (runs.agent != "random").any() else runs
     for axis in AXES:
         values = sorted((runs if axis == "agent" else trained)[axis].unique(), key=orders.get(axis))
         yield LABELS.get(axis, axis), ", ".join(map(str, values))
     tested = {noise for noises in runs.eval_noises for noise in noises}
     if tested:
-        yield "tested with", ", ".join(sorted(tested, key=style.noise_order))
+        yield "tested with", ", ".join(sorted(tested, key=noise_order))
     episodes = {evidence.configs[path]["evaluate"].get("episodes") for path in runs.path} - {None}
     if episodes and tested:
         yield "episodes per evaluation", ", ".join(map(str, sorted(episodes)))

@@ -43,6 +43,7 @@ def make(
     from results import style
     from results.analyses import curves
     from results.reading import load
+    from results.scoring.noises import noise_order
 
     chosen, repeats = curves.runs(results)
     training, finals = curves.training(results, chosen), curves.finals(results)
@@ -64,7 +65,7 @@ def make(
             numbers += _references(stored[place["task"]], numbers[1], confidence)
         rows += [place | {"flags": flags} | number for number in numbers]
     table = pd.DataFrame(rows, columns=COLUMNS).astype(dict.fromkeys(COUNTS, "Int64"))
-    orders = {"ablation": style.ablation_order, "train_noise": style.noise_order}
+    orders = {"ablation": style.ablation_order, "train_noise": noise_order}
     rank = table[["task", "agent", "ablation", "train_noise", *SETTINGS]]
     rank = rank.apply(lambda column: column.map(orders[column.name]) if column.name in orders else column)
     return table.loc[rank.sort_values(list(rank.columns), kind="stable").index].reset_index(drop=True)

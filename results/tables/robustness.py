@@ -36,11 +36,12 @@ def make(results: Results, rng: np.random.Generator, reps: int, confidence: floa
     from harness.errors import unknown
     from results import style
     from results.analyses import robustness
+    from results.scoring.noises import noise_order
 
     if interval not in ("t", "normal"):
         raise unknown("interval", interval, ("t", "normal"))
     long = robustness.table(results, rng, reps, confidence, interval)
-    orders = {"ablation": style.ablation_order, "train_noise": style.noise_order, "eval_noise": style.noise_order}
+    orders = {"ablation": style.ablation_order, "train_noise": noise_order, "eval_noise": noise_order}
     by = ["task", "agent", "ablation", *GRID[3:], "variant", "train_noise", "eval_noise"]
     rank = long[by].apply(lambda column: column.map(orders[column.name]) if column.name in orders else column)
     return long.loc[rank.sort_values(by).index].reset_index(drop=True)
@@ -63,12 +64,12 @@ def sheets(long: pd.DataFrame) -> list[Sheet]:
 
 def _grid(cells: list[Cell], random: list[Cell]) -> Iterator[Sheet]:
     """The sheets of one setting's cells, in reading order; beside them the random agent's of the task, each noise once."""
-    from results import style
     from results.scoring.cells import FLAGS
+    from results.scoring.noises import noise_order
     from results.tables import Sheet
 
     key = cells[0]
-    tested = sorted({cell["eval_noise"] for cell in cells}, key=style.noise_order)
+    tested = sorted({cell["eval_noise"] for cell in cells}, key=noise_order)
     title = " · ".join(str(key[name]) for name in ("task", "agent", "ablation"))
     head = ["trained with \\ tested with", *tested]
     rows, notes = _returns(cells, tested, random)
