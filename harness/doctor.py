@@ -126,7 +126,7 @@ def _disk(runs: Path) -> Finding:
 
 
 def _cluster(profile: Path | None) -> list[Finding]:
-    return [Finding(**finding) for finding in plugins.load("slurm", "check").findings(profile)]
+    return [Finding(**finding) for finding in plugins.load("slurm", "check").check_cluster(profile)]
 
 
 def _child(code: str, **environment: str) -> tuple[str, str | None]:

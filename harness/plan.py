@@ -216,8 +216,8 @@ def _sent(folder: Path, runs: Sequence[_Run], profile: Path | None) -> Any:
     """What `submit` would send now: its own plan."""
     submit, profiles = (plugins.load("slurm", name) for name in ("submit", "profile"))
     needs = {each.run.run_id: each.needs for each in runs}
-    anew = {each.run.run_id for each in runs if each.state == "queued" and (folder / each.run.run_id / "done").exists()}
-    return submit.plan(folder, needs, profiles.load(profile), anew=anew)
+    reopened = {each.run.run_id for each in runs if each.state == "queued" and (folder / each.run.run_id / "done").exists()}
+    return submit.plan_submission(folder, needs, profiles.load(profile), reopened=reopened)
 
 
 def _added(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:

@@ -14,24 +14,24 @@ from slurm import scheduler, state, submission
 
 
 def cancel(study: Path) -> tuple[int, int]:
-    """Cancel every job of a study, and a local pool's runs on this machine -> how many runs waited and how many ran."""
-    sent = submission.everything(study)
-    for folder in {each.folder for each in sent}:
-        (folder / "cancelled").touch()  # first: a job that is warned must know that it is not to come back
-    seen = state.overview(study)
-    if seen.warning:
-        raise RunFailed(f"Nothing was cancelled: {seen.warning}.")
-    active = [job for job in scheduler.jobs(each.name for each in sent) if job.active] if sent else []
+    """Cancel every job of a study and its local pool on this machine -> number of waiting runs, number of running runs."""
+    records = submission.read_records(study)
+    for folder in {record.folder for record in records}:
+        (folder / "cancelled").touch()  # first: a job that is warned reads this file and does not requeue itself
+    overview = state.overview(study)
+    if overview.warning:
+        raise RunFailed(f"Nothing was cancelled: {overview.warning}.")
+    active = [job for job in scheduler.query_queue(record.name for record in records) if job.active] if records else []
     scheduler.cancel(active)
-    running = [row for row in seen.rows if row.state == "running"]
-    waiting = [row for row in seen.rows if row.state == "queued" and row.job]
+    running = [row for row in overview.rows if row.state == "running"]
+    waiting = [row for row in overview.rows if row.state == "queued" and row.job]
     for row in waiting:
         RunDir(study / row.run).set_state(state="cancelled", message="cancelled before it ran; submit sends it again")
-    _end_pool(study)
+    _stop_local_pool(study)
     return len(waiting), len(running)
 
 
-def _end_pool(study: Path) -> None:
+def _stop_local_pool(study: Path) -> None:
     """Ask a pool of `submit --cluster local` to stop after a checkpoint."""
     path = study / submission.JOBS / "local"
     holder = claim.read_owner(path)

@@ -1,4 +1,4 @@
-"""What `dreamproof doctor` says of SLURM and of the cluster profile."""
+"""The checks of `dreamproof doctor` for SLURM and the cluster profile."""
 
 from __future__ import annotations
 
@@ -10,78 +10,80 @@ from slurm import profile as profiles
 from slurm import scheduler
 from slurm.profile import Profile
 
+EDIT = "mend the file"
 
-def findings(given: Path | None = None) -> list[dict[str, str]]:
-    """`what, state, found, mend` of each check."""
+
+def check_cluster(path: Path | None = None) -> list[dict[str, str]]:
+    """One dictionary per check, with keys `what, state, found, mend`. `path`: a cluster profile; default: the usual places."""
     if not scheduler.available():
-        slurm = [
-            _finding(
-                "SLURM", "missing", "no sbatch here", "use --cluster local, or log in to a cluster; see docs/operations.md"
-            )
-        ]
-        return slurm + _profile(given, None)
+        remedy = "use --cluster local, or log in to a cluster; see docs/operations.md"
+        return [_result("SLURM", "missing", "no sbatch here", remedy), *_check_profile(path, None)]
     try:
         partitions = _partitions()
         version = scheduler.call("sbatch", "--version").strip()
     except scheduler.Unreachable as error:
         state = "broken" if scheduler.configured() else "missing"
-        mend = "ask the cluster's administrators; a cluster of your own: dreamproof devcluster up"
-        return [_finding("SLURM", state, str(error), mend), *_profile(given, None)]
+        remedy = "ask the cluster's administrators; a cluster of your own: dreamproof devcluster up"
+        return [_result("SLURM", state, str(error), remedy), *_check_profile(path, None)]
     limit = scheduler.array_limit()
-    found = f"{version}; partitions {', '.join(partitions)}; arrays of at most {limit} tasks"
-    return [_finding("SLURM", "works", found), _accounting(), *_profile(given, partitions)]
+    evidence = f"{version}; partitions {', '.join(partitions)}; arrays of at most {limit} tasks"
+    return [_result("SLURM", "works", evidence), _check_accounting(), *_check_profile(path, partitions)]
 
 
-def _accounting() -> dict[str, str]:
+def _check_accounting() -> dict[str, str]:
     try:
         scheduler.call("sacct", "-n", "-X", "-S", "now-1hour")
     except scheduler.Unreachable:
-        return _finding(
-            "accounting", "missing", "no sacct: how old jobs ended is known from the run directories alone", "not needed"
-        )
-    return _finding("accounting", "works", "sacct answers")
+        evidence = "no sacct: only the run directories say how old jobs ended"
+        return _result("accounting", "missing", evidence, "not needed")
+    return _result("accounting", "works", "sacct answers")
 
 
-def _profile(given: Path | None, partitions: dict[str, str] | None) -> list[dict[str, str]]:
+def _check_profile(path: Path | None, partitions: dict[str, str] | None) -> list[dict[str, str]]:
+    """`partitions` of the cluster; None where no scheduler answers, so that only the file itself is checked."""
     try:
-        path = profiles.found(given)
-        profile = profiles.load(given)
+        source = profiles.locate(path)
+        profile = profiles.load(path)
     except BadInput as error:
-        return [_finding("cluster profile", "broken", str(error), "mend the file")]
-    if path is None:
-        return [_finding("cluster profile", "missing", "no cluster.yaml: sbatch's own defaults hold", "see docs/operations.md")]
-    problem = None if partitions is None else _problem(profile, partitions)
+        return [_result("cluster profile", "broken", str(error), EDIT)]
+    if source is None:
+        evidence = "no cluster.yaml: the defaults of sbatch apply"
+        return [_result("cluster profile", "missing", evidence, "see docs/operations.md")]
+    problem = None
+    if partitions is not None:
+        problem = _contradiction(profile, partitions) or _sbatch_objection(profile)
     if problem:
-        return [_finding("cluster profile", "broken", f"{path}: {problem}", "mend the file")]
-    tested = "" if partitions is None else _tested(profile)
-    return [_finding("cluster profile", "broken" if tested else "works", f"{path}{tested}", "mend the file")]
+        return [_result("cluster profile", "broken", f"{source}: {problem}", EDIT)]
+    return [_result("cluster profile", "works", str(source))]
 
 
-def _problem(profile: Profile, partitions: dict[str, str]) -> str | None:
-    lacking = [p for p in (profile.partition or "").split(",") if p and p not in partitions]
-    if lacking:
-        return f"no partition {', '.join(lacking)}; there are {', '.join(partitions)}"
+def _contradiction(profile: Profile, partitions: dict[str, str]) -> str | None:
+    """What the profile asks of a cluster that does not have it."""
+    unknown = [name for name in (profile.partition or "").split(",") if name and name not in partitions]
+    if unknown:
+        return f"no partition {', '.join(unknown)}; there are {', '.join(partitions)}"
     limit = scheduler.array_limit()
     if profile.limits.array and profile.limits.array > limit:
         return f"limits.array: {profile.limits.array} is more than the cluster's {limit}"
     return None
 
 
-def _tested(profile: Profile) -> str:
-    """What sbatch itself objects to; nothing where it would take a small job."""
+def _sbatch_objection(profile: Profile) -> str | None:
+    """Why sbatch would refuse a small job of this profile; None where it would take it."""
     options = {"partition": profile.partition, "account": profile.account, **profile.extra}
-    given = [f"--{key}={value}" for key, value in options.items() if value is not None]
+    arguments = [f"--{key}={value}" for key, value in options.items() if value is not None]
     try:
-        scheduler.call("sbatch", "--test-only", "--time=1", "--mem=100M", *given, "--wrap=true")
+        scheduler.call("sbatch", "--test-only", "--time=1", "--mem=100M", *arguments, "--wrap=true")
     except scheduler.Unreachable as error:
-        return f": {re.sub(r'^sbatch: ', '', str(error))}"
-    return ""
+        return re.sub(r"^sbatch: ", "", str(error))
+    return None
 
 
 def _partitions() -> dict[str, str]:
-    listed = scheduler.call("sinfo", "-h", "-o", "%R %l")
-    return dict(line.split(maxsplit=1) for line in listed.splitlines())
+    """Partition -> its time limit."""
+    lines = scheduler.call("sinfo", "-h", "-o", "%R %l").splitlines()
+    return {name: limit for name, limit in (line.split(maxsplit=1) for line in lines)}
 
 
-def _finding(what: str, state: str, found: str, mend: str = "") -> dict[str, str]:
-    return {"what": what, "state": state, "found": found, "mend": mend}
+def _result(subject: str, state: str, evidence: str, remedy: str = "") -> dict[str, str]:
+    return {"what": subject, "state": state, "found": evidence, "mend": remedy}

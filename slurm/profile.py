@@ -13,12 +13,12 @@ from harness.strict_yaml import read
 from harness.study import Option, Word
 
 PLACES = (Path("cluster.yaml"), Path.home() / ".config" / "dreamproof" / "cluster.yaml")
-OURS = ("array", "chdir", "error", "export", "job-name", "open-mode", "output", "requeue", "signal", "wrap", "comment")
+RESERVED = ("array", "chdir", "error", "export", "job-name", "open-mode", "output", "requeue", "signal", "wrap", "comment")
 
 
 class Limits(Model):
     array: int | None = Field(None, ge=1, description="tasks per array; default: the cluster's MaxArraySize")
-    submit: int | None = Field(None, ge=1, description="tasks of yours in the queue at a time; default: none known")
+    submit: int | None = Field(None, ge=1, description="tasks of yours in the queue at a time; default: no limit")
     hours: float | None = Field(None, gt=0, description="longest time limit of a job; a longer run goes on in the next job")
 
 
@@ -35,27 +35,27 @@ class Profile(Model):
     signal_seconds: int | None = Field(None, ge=5, description="warning before the time limit; default: a fifth of it, <= 120")
 
 
-def load(given: Path | None = None) -> Profile:
-    """The profile in `given`, in ./cluster.yaml or in ~/.config/dreamproof/cluster.yaml; without any, defaults."""
-    path = found(given)
-    return Profile() if path is None else checked(validated(Profile, read(path) or {}, str(path)), path)
-
-
-def found(given: Path | None = None) -> Path | None:
-    if given is not None and not given.is_file():
-        raise BadInput(f"No cluster profile {given}.")
-    return given or next((path for path in PLACES if path.is_file()), None)
-
-
-def checked(profile: Profile, where: Path) -> Profile:
-    refuse_ours(profile.extra, str(where))
+def load(path: Path | None = None) -> Profile:
+    """The profile in `path`, in ./cluster.yaml or in ~/.config/dreamproof/cluster.yaml. Defaults where there is no file."""
+    source = locate(path)
+    if source is None:
+        return Profile()
+    profile = validated(Profile, read(source) or {}, str(source))
+    refuse_reserved_options(profile.extra, str(source))
     if any("\n" in line for line in profile.setup):
-        raise BadInput(f"{where}: setup: one command per line, please.")
+        raise BadInput(f"{source}: setup: one command per line, please.")
     return profile
 
 
-def refuse_ours(extra: dict[str, str | int], where: str) -> None:
-    """BadInput for options of sbatch that the program itself sets: a grid would lose jobs or logs without a word."""
-    taken = sorted(set(extra) & set(OURS))
-    if taken:
-        raise BadInput(f"{where}: extra: {', '.join(taken)}: set by dreamproof itself (it sets {', '.join(OURS)}).")
+def locate(path: Path | None = None) -> Path | None:
+    """The file that `load` reads. BadInput where `path` names none."""
+    if path is not None and not path.is_file():
+        raise BadInput(f"No cluster profile {path}.")
+    return path or next((place for place in PLACES if place.is_file()), None)
+
+
+def refuse_reserved_options(extra: dict[str, str | int], where: str) -> None:
+    """BadInput for options of sbatch that dreamproof itself sets: changing them would lose jobs or logs without a word."""
+    reserved = sorted(set(extra) & set(RESERVED))
+    if reserved:
+        raise BadInput(f"{where}: extra: {', '.join(reserved)}: set by dreamproof itself (it sets {', '.join(RESERVED)}).")

@@ -1,4 +1,4 @@
-"""Another chance for runs that were left."""
+"""Another chance for runs that ended without a result."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from harness.errors import unknown
 from harness.rundir import RunDir
 from slurm import state
 
-LEFT = ("failed", "timeout", "diverged", "lost", "preempted", "cancelled")
+RETRYABLE = ("failed", "timeout", "diverged", "lost", "preempted", "cancelled")
 
 
 def retry(study: Path, states: Sequence[str], dry_run: bool = False) -> tuple[int, int]:
-    """Reset the failures of runs in these states; they go on from their checkpoint, diverged ones from nothing.
+    """Reset the failures of runs in these states. They go on from their checkpoint, diverged ones from the beginning.
 
-    -> how many, and how many more are left because their job is still in the queue: it runs others of its pack.
+    -> number of runs that were reset, number of runs whose job is still in the queue (it runs others of its pack).
     """
-    for each in states:
-        if each not in LEFT:
-            raise unknown("state to retry", each, LEFT)
-    seen = state.settled(study, lambda row: row.state in states)
-    named = [row for row in seen.rows if row.state in states]
-    chosen = [row for row in named if row.job is None]
-    for row in () if dry_run else chosen:
+    for name in states:
+        if name not in RETRYABLE:
+            raise unknown("state to retry", name, RETRYABLE)
+    overview = state.wait_until_settled(study, lambda row: row.state in states)
+    candidates = [row for row in overview.rows if row.state in states]
+    free = [row for row in candidates if row.job is None]
+    for row in () if dry_run else free:
         run = RunDir(study / row.run)
         if row.state == "diverged":
-            _clear(run)
+            _remove_results(run)
         failures.reset_failures(run)
-    return len(chosen), len(named) - len(chosen)
+    return len(free), len(candidates) - len(free)
 
 
-def _clear(run: RunDir) -> None:
-    """Remove what a diverged attempt left: its checkpoint holds the weights that are lost."""
+def _remove_results(run: RunDir) -> None:
+    """Remove the files of a diverged attempt: its checkpoint holds weights that are not finite."""
     shutil.rmtree(run.path / "checkpoint", ignore_errors=True)
     for name in ("episodes", "metrics"):
         (run.path / f"{name}.jsonl").unlink(missing_ok=True)

@@ -16,9 +16,10 @@ from slurm import devcluster
 ACTIVE = {"PENDING", "RUNNING", "COMPLETING", "CONFIGURING", "SUSPENDED", "REQUEUED", "REQUEUE_HOLD", "RESIZING", "SIGNALING",
           "STAGE_OUT", "STOPPED", "REQUEUE_FED", "SPECIAL_EXIT"}  # fmt: skip
 WAITING = {"PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT"}
-INHERITED = re.compile(r"SLURM_|SLURMD_|SBATCH_|SRUN_")
-ARRAY = 1001  # SLURM's default for MaxArraySize
-NAMES = 200  # job names in one call
+INHERITED = re.compile(r"SLURM_|SLURMD_|SBATCH_|SRUN_")  # variables of a job, which its children inherit
+DEFAULT_ARRAY_LIMIT = 1001  # SLURM's default for MaxArraySize
+NAMES_PER_CALL = 200
+JOBS_PER_CALL = 500  # so that the command line stays short enough
 
 
 class Unreachable(RunFailed):
@@ -27,7 +28,7 @@ class Unreachable(RunFailed):
 
 @dataclass(frozen=True)
 class Job:
-    """One task of an array, as the scheduler sees it."""
+    """One task of an array, as the scheduler reports it. `array`: the job number of the whole array."""
 
     name: str
     array: str
@@ -54,36 +55,36 @@ def configured() -> bool:
 
 
 def call(program: str, *arguments: str, timeout: float = 60) -> str:
-    """Output of a program of SLURM's. Raises Unreachable with what it said."""
+    """Output of a program of SLURM's. Raises Unreachable with the program's own message. `timeout` in seconds."""
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             [program, *arguments], capture_output=True, text=True, timeout=timeout, env=_environment(), stdin=subprocess.DEVNULL
         )
     except FileNotFoundError:
         raise Unreachable(f"No {program} on this machine.") from None
     except subprocess.TimeoutExpired:
         raise Unreachable(f"{program} did not answer within {timeout:.0f} seconds.") from None
-    if done.returncode:
-        raise Unreachable(f"{program}: {' '.join(done.stderr.split())[:400] or f'exit status {done.returncode}'}")
-    return done.stdout
+    if process.returncode:
+        raise Unreachable(f"{program}: {' '.join(process.stderr.split())[:400] or f'exit status {process.returncode}'}")
+    return process.stdout
 
 
-def jobs(names: Iterable[str]) -> list[Job]:
+def query_queue(names: Iterable[str]) -> list[Job]:
     """Every task of the arrays of these names that the scheduler still knows: waiting, running, or ended minutes ago."""
     return [
         job
-        for some in _chunks(sorted(set(names)))
-        for job in _jobs(call("squeue", "-h", "-r", "-t", "all", "-n", ",".join(some), "-o", "%F|%K|%T|%r|%j"))
+        for chunk in _chunks(sorted(set(names)))
+        for job in _parse_squeue(call("squeue", "-h", "-r", "-t", "all", "-n", ",".join(chunk), "-o", "%F|%K|%T|%r|%j"))
     ]
 
 
-def endings(names: Iterable[str]) -> list[Job]:
-    """How tasks ended, by the accounting database; empty where the cluster has none."""
+def query_accounting(names: Iterable[str]) -> list[Job]:
+    """The tasks of these arrays in the accounting database, with their last state. Empty where the cluster has none."""
     try:
         return [
-            _accounted(line)
-            for some in _chunks(sorted(set(names)))
-            for line in call("sacct", "-n", "-P", "-X", "-a", "-S", "now-30days", "--name", ",".join(some),
+            _parse_sacct_line(line)
+            for chunk in _chunks(sorted(set(names)))
+            for line in call("sacct", "-n", "-P", "-X", "-a", "-S", "now-30days", "--name", ",".join(chunk),
                              "-o", "JobID,State,JobName").splitlines()
             if re.match(r"\d+_\d+\|", line)
         ]  # fmt: skip
@@ -92,28 +93,27 @@ def endings(names: Iterable[str]) -> list[Job]:
 
 
 def submit(script: Path, *options: str) -> str:
-    """Hand a batch script to sbatch -> the job's number."""
+    """Pass a batch script to sbatch -> the job's number."""
     return call("sbatch", "--parsable", *options, str(script)).strip().split(";")[0]
 
 
 def cancel(jobs: Sequence[Job]) -> None:
-    """One scancel for whole arrays' worth of tasks, in chunks that fit a command line."""
     ids = [job.id for job in jobs]
-    for at in range(0, len(ids), 500):
-        call("scancel", *ids[at : at + 500])
+    for i in range(0, len(ids), JOBS_PER_CALL):
+        call("scancel", *ids[i : i + JOBS_PER_CALL])
 
 
 def array_limit() -> int:
-    """MaxArraySize, which caps a task's index; SLURM's default where it does not say."""
+    """MaxArraySize, which limits a task's index; SLURM's default where the cluster does not say."""
     try:
         match = re.search(r"^MaxArraySize\s*=\s*(\d+)", call("scontrol", "show", "config"), re.M)
     except Unreachable:
         match = None
-    return int(match[1]) if match else ARRAY
+    return int(match[1]) if match else DEFAULT_ARRAY_LIMIT
 
 
 def requeue(job: str) -> bool:
-    """Ask SLURM to put a running job back into the queue; False where it or its client programs will not."""
+    """Ask SLURM to put a running job back into the queue. False where SLURM refuses or there is no scontrol."""
     try:
         call("scontrol", "requeue", job)
     except Unreachable:
@@ -121,43 +121,46 @@ def requeue(job: str) -> bool:
     return True
 
 
-def described(job: str) -> dict[str, str]:
-    """Fields of `scontrol show job`, of squeue where there is no scontrol; empty where neither can be asked."""
+def describe_job(job: str) -> dict[str, str]:
+    """Fields of `scontrol show job`; three of them by squeue where there is no scontrol. Empty where neither answers."""
     try:
         return dict(field.partition("=")[::2] for field in call("scontrol", "-o", "show", "job", job).split())
     except Unreachable:
         pass
     try:
-        said = call("squeue", "-h", "-j", job, "-t", "all", "-O", "State:|,RestartCnt:|,PreemptTime:|").split("|")
+        values = call("squeue", "-h", "-j", job, "-t", "all", "-O", "State:|,RestartCnt:|,PreemptTime:|").split("|")
     except Unreachable:
         return {}
-    return dict(zip(("JobState", "Restarts", "PreemptTime"), map(str.strip, said), strict=False))
+    return dict(zip(("JobState", "Restarts", "PreemptTime"), map(str.strip, values), strict=False))
 
 
-def _jobs(text: str) -> Iterator[Job]:
+def _parse_squeue(text: str) -> Iterator[Job]:
     for line in text.splitlines():
         array, task, state, reason, name = line.split("|", 4)
-        if task.isdigit():
+        if task.isdigit():  # "N/A" for a job that is not an array
             yield Job(name, array, int(task), state.split()[0], reason)
 
 
-def _accounted(line: str) -> Job:
+def _parse_sacct_line(line: str) -> Job:
     job, state, name = line.split("|", 2)
     array, _, task = job.partition("_")
     return Job(name, array, int(task), state.split()[0])
 
 
 def _chunks(names: list[str]) -> Iterator[list[str]]:
-    for at in range(0, len(names), NAMES):
-        yield names[at : at + NAMES]
+    for i in range(0, len(names), NAMES_PER_CALL):
+        yield names[i : i + NAMES_PER_CALL]
 
 
 def _environment() -> dict[str, str]:
-    """This process's environment without what a job inherits (sbatch would take it for options), and SLURM's settings:
-    those that are set or installed, else the devcluster's."""
-    keep = {"SLURM_CONF", "SLURM_TIME_FORMAT"}
-    environment = {k: v for k, v in os.environ.items() if k in keep or not INHERITED.match(k)}
-    settings = devcluster.conf()
-    if settings and "SLURM_CONF" not in environment and not Path("/etc/slurm/slurm.conf").exists():
-        environment["SLURM_CONF"] = str(settings)
+    """This process's environment for SLURM's programs.
+
+    Without a job's own variables, which sbatch would read as options. With SLURM_CONF of the devcluster where neither a
+    variable nor an installed file names a cluster.
+    """
+    settings = {"SLURM_CONF", "SLURM_TIME_FORMAT"}
+    environment = {k: v for k, v in os.environ.items() if k in settings or not INHERITED.match(k)}
+    conf = devcluster.conf()
+    if conf and "SLURM_CONF" not in environment and not Path("/etc/slurm/slurm.conf").exists():
+        environment["SLURM_CONF"] = str(conf)
     return environment

@@ -13,12 +13,12 @@ from typing import Any
 from harness import provenance
 
 PACKAGES = ("agents", "harness", "ablations", "results", "slurm")
-KINDS = {".py", ".yaml", ".json"}
+SUFFIXES = {".py", ".yaml", ".json"}
 
 
-def take(folder: Path) -> Path:
-    """`folder/<hash>` with the packages as they are now; the same code is copied once."""
-    files = sorted(path for package in PACKAGES for path in (provenance.ROOT / package).rglob("*") if path.suffix in KINDS)
+def copy_code(folder: Path) -> Path:
+    """Copy the packages as they are now to `folder/<hash>`, which is returned. The same code is copied once."""
+    files = sorted(path for package in PACKAGES for path in (provenance.ROOT / package).rglob("*") if path.suffix in SUFFIXES)
     content = [(path.relative_to(provenance.ROOT), path.read_bytes()) for path in files]
     digest = hashlib.blake2b(digest_size=8)
     for name, data in content:
@@ -29,8 +29,8 @@ def take(folder: Path) -> Path:
     return place
 
 
-def described(place: Path) -> dict[str, Any]:
-    """Commit, difference to it and hash of a copy."""
+def read_provenance(place: Path) -> dict[str, Any]:
+    """Of a copy: its commit, the difference to that commit and its hash."""
     return json.loads((place / provenance.SNAPSHOT).read_text())
 
 
@@ -43,7 +43,7 @@ def _write(place: Path, content: list[tuple[Path, bytes]]) -> None:
     (temporary / provenance.SNAPSHOT).write_text(json.dumps(commit | {"snapshot": place.name}))
     try:
         os.rename(temporary, place)
-    except OSError:  # somebody else made the same copy meanwhile
+    except OSError:  # another submission wrote the same copy meanwhile
         shutil.rmtree(temporary)
         if not place.exists():
             raise

@@ -1,12 +1,13 @@
-"""One state per run, from the run directory, its claim's signs of life, the scheduler's queue and its memory, by stated rules.
+"""One state per run, resolved from the run directory, its claim, the scheduler's queue and its accounting.
 
-1. `done` is what the directory says; so are `failed` and `diverged` (nothing else ends a run for good).
-2. A claim that shows signs of life: `running`, whatever the scheduler thinks.
-3. A job in the queue: `queued`, with the scheduler's reason; a job that has begun: `running`.
+The first rule that applies decides:
+1. The directory says `done`, `failed` or `diverged`: that. Nothing else ends a run for good.
+2. The claim shows signs of life: `running`, whatever the scheduler says.
+3. A job is in the queue: `queued`, with the scheduler's reason. The job has started: `running`.
 4. No job, and the directory says `preempted`, `timeout` or `cancelled`: that.
 5. No job, and the directory says `running` or waits for a job that is gone: how the job ended, by the accounting database or
-   the queue's memory (time limit, memory, cancelled), and `lost` where they say nothing else.
-Where the scheduler does not answer, rules 1, 2 and 4 still hold, the rest is as the directory says, and nothing is called lost.
+   the queue (time limit, memory, cancelled); `lost` where they say nothing else.
+Where the scheduler does not answer, rules 1, 2 and 4 still hold. The rest is as the directory says, and no run is `lost`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,11 +27,11 @@ from slurm import scheduler, submission
 from slurm.scheduler import Job
 
 ORDER = ("done", "running", "queued", "preempted", "timeout", "lost", "cancelled", "diverged", "failed")
-ENDING = 30.0  # seconds to wait for jobs that are about to leave the queue
-OVER = ("done", "failed", "diverged")  # what a job leaves alone
-SENDABLE = ("queued", "preempted", "timeout", "lost", "cancelled")  # where no job is in the queue: what `submit` sends
-ENDED = {  # how the scheduler says that a task ended -> state, what it means
-    "TIMEOUT": ("timeout", "time limit reached before a checkpoint could be made"),
+SETTLE_SECONDS = 30.0  # the longest wait for jobs that are about to leave the queue
+FINAL = ("done", "failed", "diverged")  # a job leaves these runs alone
+SENDABLE = ("queued", "preempted", "timeout", "lost", "cancelled")  # `submit` sends these where no job is in the queue
+JOB_ENDINGS = {  # SLURM's state of a task that ended -> state of the run, message
+    "TIMEOUT": ("timeout", "time limit reached before a checkpoint could be written"),
     "DEADLINE": ("timeout", "its deadline passed"),
     "OUT_OF_MEMORY": ("lost", "out of memory (OUT_OF_MEMORY)"),
     "NODE_FAIL": ("lost", "node failure (NODE_FAIL)"),
@@ -41,8 +42,8 @@ ENDED = {  # how the scheduler says that a task ended -> state, what it means
 
 
 @dataclass(frozen=True)
-class Row:
-    """A run as it stands. `job`: it has one in the queue. `ending`: that job has nothing left to do."""
+class RunStatus:
+    """One run. `job`: its job in the queue. `ending`: that job has nothing left to do. `kind`: of its failure."""
 
     run: str
     state: str
@@ -62,8 +63,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Overview:
-    rows: list[Row]
-    warning: str | None  # why the scheduler could not be asked
+    """Every run of a study. `warning`: why the scheduler did not answer, where it did not."""
+
+    rows: list[RunStatus]
+    warning: str | None
 
     def count(self, state: str) -> int:
         return sum(row.state == state for row in self.rows)
@@ -73,99 +76,109 @@ def overview(study: Path) -> Overview:
     """Every run of a study: one listing of its folder, one small file per run, a few calls of the scheduler for all."""
     if not study.is_dir():
         raise BadInput(f"Nothing was submitted or run for {study.name}: no {study}.")
-    sent = submission.everything(study)
-    # The queue is read before the files: a job that ends in between has then left its word in them.
-    known, warning = _known(sent)
+    records = submission.read_records(study)
+    # The queue is read before the files: a job that ends in between has written its last state into them.
+    queue, warning = _query_queue(records)
     names = sorted(entry.name for entry in os.scandir(study) if not entry.name.startswith(".") and entry.is_dir())
-    found = {name: _read(study / name) for name in names}
-    open_names = {name for name, content in found.items() if content["state"] != "done"}
-    jobs = _newest(sent, known, open_names)
-    if warning is None and any(name not in jobs for name in open_names):
-        of_open = [each for each in sent if any(run in open_names for task in each.tasks for run in task)]
-        jobs = _newest(of_open, scheduler.endings(each.name for each in of_open), open_names) | jobs
-    submitted = {run for each in sent for task in each.tasks for run in task}
-    at_work = {job for name, job in jobs.items() if found[name]["state"] not in OVER and job.state != "COMPLETING"}
-    rows = [_row(study, name, found[name], jobs.get(name), name in submitted, warning) for name in names]
+    states = {name: _read_state(study / name) for name in names}
+    unfinished = {name for name, content in states.items() if content["state"] != "done"}
+    jobs = _newest_jobs(records, queue, unfinished)
+    if warning is None and any(name not in jobs for name in unfinished):
+        relevant = [record for record in records if not unfinished.isdisjoint(record.runs)]
+        accounting = scheduler.query_accounting(record.name for record in relevant)
+        jobs = _newest_jobs(relevant, accounting, unfinished) | jobs
+    submitted = {run for record in records for run in record.runs}
+    at_work = {job for name, job in jobs.items() if states[name]["state"] not in FINAL and job.state != "COMPLETING"}
+    rows = [_run_status(study, name, states[name], jobs.get(name), name in submitted, warning) for name in names]
     return Overview([replace(row, ending=bool(row.job) and jobs[row.run] not in at_work) for row in rows], warning)
 
 
-def settled(study: Path, waits: Callable[[Row], bool]) -> Overview:
-    """The overview once no job of the rows that `waits` names is just ending, or after `ENDING` seconds."""
-    limit, seen = time.monotonic() + ENDING, overview(study)
-    while any(row.ending and waits(row) for row in seen.rows) and time.monotonic() < limit:
+def wait_until_settled(study: Path, concerns: Callable[[RunStatus], bool]) -> Overview:
+    """The overview once none of the runs that `concerns` selects has a job that is just ending. Waits `SETTLE_SECONDS`."""
+    limit, current = time.monotonic() + SETTLE_SECONDS, overview(study)
+    while any(row.ending and concerns(row) for row in current.rows) and time.monotonic() < limit:
         time.sleep(1)
-        seen = overview(study)
-    return seen
+        current = overview(study)
+    return current
 
 
-def resolve(
+def resolve_state(
     state: dict[str, Any], alive: Callable[[], bool | None], job: Job | None, submitted: bool, reachable: bool
 ) -> tuple[str, str]:
-    """The rules -> (state, message). `alive`: whether the claim shows signs of life; None where there is no claim."""
-    said, message = state["state"], state.get("message") or ""
-    if said in OVER:
-        return said, message
+    """The rules -> (state, message). `state` is the run directory's.
+
+    `alive`: whether the claim shows signs of life; None where there is no claim. `reachable`: the scheduler answered.
+    """
+    recorded, message = state["state"], state.get("message") or ""
+    if recorded in FINAL:
+        return recorded, message
     if alive():
         return "running", message
     if job is not None and job.active:
         if job.state in scheduler.WAITING:
             return "queued", job.reason if job.reason != "None" else ""
         return "running", "starting" if job.state == "RUNNING" else job.state.lower()
-    if said in ("preempted", "timeout", "cancelled") or not reachable:
-        return said, message
-    if said == "running" or submitted:
-        what, means = ENDED.get(job.state, ("lost", f"its job ended ({job.state})")) if job else ("lost", "its job is gone")
+    if recorded in ("preempted", "timeout", "cancelled") or not reachable:
+        return recorded, message
+    if recorded == "running" or submitted:
+        ending, reason = ("lost", "its job is gone")
+        if job is not None:
+            ending, reason = JOB_ENDINGS.get(job.state, ("lost", f"its job ended ({job.state})"))
         again = " again" if state.get("step") else ""
-        return what, means if said == "running" else f"{means} before it began{again}"
+        return ending, reason if recorded == "running" else f"{reason} before it began{again}"
     return "queued", message or "not submitted"
 
 
-def _row(study: Path, name: str, state: dict[str, Any], job: Job | None, submitted: bool, warning: str | None) -> Row:
+def _run_status(
+    study: Path, name: str, state: dict[str, Any], job: Job | None, submitted: bool, warning: str | None
+) -> RunStatus:
     path = study / name / "claim"
 
     def alive() -> bool | None:
         holder = claim.read_owner(path) if path.exists() else None
         return None if holder is None else not claim.is_dead(holder, claim.beat_age(path))
 
-    now, message = resolve(state, alive, job, submitted, warning is None)
-    bad = now in ("failed", "lost", "diverged", "timeout")
-    kind = failures.classify(message, failures.read_tail(study / name / "log.txt", 30)) if bad else None
+    resolved, message = resolve_state(state, alive, job, submitted, warning is None)
+    in_trouble = resolved in ("failed", "lost", "diverged", "timeout")
+    kind = failures.classify(message, failures.read_tail(study / name / "log.txt", 30)) if in_trouble else None
     active = job.id if job is not None and job.active else None
-    return Row(
-        run=name, state=now, step=state.get("step", 0), steps=state.get("steps"), attempt=state.get("attempt", 0),
+    return RunStatus(
+        run=name, state=resolved, step=state.get("step", 0), steps=state.get("steps"), attempt=state.get("attempt", 0),
         message=message, job=active, host=state.get("host"), kind=kind,
     )  # fmt: skip
 
 
-def _known(sent: Iterable[submission.Sent]) -> tuple[list[Job], str | None]:
-    names = [each.name for each in sent]
-    if not names:
+def _query_queue(records: Sequence[submission.ArrayRecord]) -> tuple[list[Job], str | None]:
+    """Jobs of these arrays, and a warning where the scheduler does not answer."""
+    if not records:
         return [], None
     try:
-        return scheduler.jobs(names), None
+        return scheduler.query_queue(record.name for record in records), None
     except scheduler.Unreachable as error:
         return [], f"the scheduler could not be asked ({error}); states are as the run directories tell"
 
 
-def _newest(sent: Iterable[submission.Sent], jobs: Iterable[Job], wanted: set[str]) -> dict[str, Job]:
+def _newest_jobs(records: Iterable[submission.ArrayRecord], jobs: Iterable[Job], runs: set[str]) -> dict[str, Job]:
     """Run -> its task in the scheduler: an active one where there is one, else the newest."""
     by_task: dict[tuple[str, int], Job] = {}
     for job in jobs:
-        before = by_task.get((job.name, job.task))
-        if before is None or (job.active, int(job.array)) > (before.active, int(before.array)):
+        rival = by_task.get((job.name, job.task))
+        if rival is None or (job.active, int(job.array)) > (rival.active, int(rival.array)):
             by_task[job.name, job.task] = job
-    found: dict[str, Job] = {}
-    for each in sent:
-        for number, task in enumerate(each.tasks):
-            job = by_task.get((each.name, number))
-            for run in task if job else ():
-                if run in wanted and (run not in found or job.active or not found[run].active):
-                    found[run] = job
-    return found
+    newest: dict[str, Job] = {}
+    for record in records:  # oldest first: a later submission replaces an earlier one
+        for number, task in enumerate(record.tasks):
+            candidate = by_task.get((record.name, number))
+            if candidate is None:
+                continue
+            for run in task:
+                if run in runs and (run not in newest or candidate.active or not newest[run].active):
+                    newest[run] = candidate
+    return newest
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """state.json; what is done is done though a run was killed before it could write so."""
+def _read_state(path: Path) -> dict[str, Any]:
+    """state.json. The file `done` counts more: a run may be killed after it wrote `done` and before it wrote its state."""
     try:
         state = json.loads((path / "state.json").read_bytes())
     except (OSError, ValueError):

@@ -1,11 +1,11 @@
-"""What was handed to the scheduler: `runs/<study>/.jobs/<submission>/`, written before sbatch is called and read by everyone.
+"""The record of a submission: `runs/<study>/.jobs/<submission>/`, written before sbatch is called.
 
 submission.json     who, when, with what command, which code          array-0.sh     the exact batch script
 array-0.json        name, job, limits, and the runs of every task     A_T.log        what task T of array job A printed
-cancelled           present where `cancel` ended it: its jobs then do not put themselves back
+cancelled           present where `cancel` ended it: its jobs then do not requeue themselves
 
-A task is found in the scheduler by its array's name, which is known before sbatch answers: a submission that is killed in
-between loses nothing.
+The scheduler is asked for a task by its array's name, which is chosen before sbatch is called. So a submission that is killed
+before sbatch answers loses nothing.
 """
 
 from __future__ import annotations
@@ -27,8 +27,12 @@ JOBS = ".jobs"
 
 
 @dataclass(frozen=True)
-class Sent:
-    """One array of a submission. `tasks`: the names of the runs of each task; `warning`: seconds before the time limit."""
+class ArrayRecord:
+    """One array of a submission: the content of `array-<number>.json`.
+
+    `tasks`: the names of the runs of each task. `job`: its number, once sbatch has answered. `minutes`: the time limit.
+    `warning`: seconds before the time limit at which SLURM warns. `cpus`: of each run.
+    """
 
     folder: Path
     number: int
@@ -45,32 +49,45 @@ class Sent:
         return self.folder / f"array-{self.number}.sh"
 
     @property
+    def runs(self) -> tuple[str, ...]:
+        return tuple(run for task in self.tasks for run in task)
+
+    @property
     def cancelled(self) -> bool:
         return (self.folder / "cancelled").exists()
 
+    @property
+    def path(self) -> Path:
+        return self.folder / f"array-{self.number}.json"
+
     def write(self) -> None:
-        write_json(self.folder / f"array-{self.number}.json", {k: v for k, v in asdict(self).items() if k != "folder"})
+        write_json(self.path, {k: v for k, v in asdict(self).items() if k != "folder"})
+
+    def remove(self) -> None:
+        """For an array that sbatch refused."""
+        self.path.unlink()
 
 
-def new(study: Path, command: list[str], code: dict[str, Any]) -> Path:
-    """A folder for one submission."""
+def create_folder(study: Path, command: list[str], code: dict[str, Any]) -> Path:
+    """A new folder for one submission. `code`: the provenance of the copy that its jobs import."""
     folder = study.absolute() / JOBS / f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:8]}"
     folder.mkdir(parents=True)
-    who = {"user": getpass.getuser(), "host": socket.gethostname(), "submitted": round(time.time(), 3)}
-    write_json(folder / "submission.json", who | {"command": command, "code": code, "cwd": os.getcwd()})
+    origin = {"user": getpass.getuser(), "host": socket.gethostname(), "submitted": round(time.time(), 3)}
+    write_json(folder / "submission.json", origin | {"command": command, "code": code, "cwd": os.getcwd()})
     return folder
 
 
-def forget(folder: Path) -> None:
-    """Remove a submission that did not go out."""
+def remove_folder(folder: Path) -> None:
+    """Remove a submission of which sbatch took nothing."""
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def read(folder: Path, number: int) -> Sent:
+def read_record(folder: Path, number: int) -> ArrayRecord:
     content = json.loads((folder / f"array-{number}.json").read_text())
-    return Sent(folder, **content | {"tasks": tuple(map(tuple, content["tasks"]))})
+    return ArrayRecord(folder, **content | {"tasks": tuple(map(tuple, content["tasks"]))})
 
 
-def everything(study: Path) -> list[Sent]:
+def read_records(study: Path) -> list[ArrayRecord]:
     """Every array that was ever submitted for a study, oldest first."""
-    return [read(path.parent, int(path.stem.removeprefix("array-"))) for path in sorted((study / JOBS).glob("*/array-*.json"))]
+    paths = sorted((study / JOBS).glob("*/array-*.json"))
+    return [read_record(path.parent, int(path.stem.removeprefix("array-"))) for path in paths]

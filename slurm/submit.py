@@ -1,4 +1,4 @@
-"""A study -> job arrays: only what is missing, once, whoever asks and however often."""
+"""A study -> job arrays: every missing run is sent once, whoever submits and however often."""
 
 from __future__ import annotations
 
@@ -15,55 +15,56 @@ from harness.errors import BadInput, RunFailed
 from harness.rundir import RunDir
 from harness.study import Resources
 from slurm import arrays, scheduler, snapshot, state, submission
-from slurm.arrays import Array
+from slurm.arrays import JobArray
 from slurm.profile import Profile
 
 PATIENCE = 120.0  # seconds to wait for another submission of the same study
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What a submission would send, and why the rest stays."""
+class SubmissionPlan:
+    """The arrays that a submission sends, and the overview that says why the other runs stay.
 
-    arrays: list[Array]
+    `held_back`: tasks beyond what the profile lets into the queue at a time.
+    """
+
+    arrays: list[JobArray]
     overview: state.Overview
-    held_back: int  # tasks that exceed what the cluster takes at a time
+    held_back: int
 
     @property
     def runs(self) -> int:
         return sum(array.runs for array in self.arrays)
 
 
-def plan(
-    study: Path, needs: Mapping[str, Resources], profile: Profile, parallel: int | None = None, anew: Collection[str] = (),
-    seen: state.Overview | None = None,
-) -> Plan:  # fmt: skip
+def plan_submission(
+    study: Path, needs: Mapping[str, Resources], profile: Profile, parallel: int | None = None, reopened: Collection[str] = (),
+    overview: state.Overview | None = None,
+) -> SubmissionPlan:  # fmt: skip
     """The arrays for every run of `needs` (name -> resources) that is neither finished nor in the queue.
 
-    `anew`: runs whose directory says `done` of another evaluation, which a submission opens again.
+    `reopened`: runs whose directory says `done`, but of another evaluation: a submission sends them again.
+    `overview`: of the study; default: a new one.
     """
-    seen = seen or (state.overview(study) if study.is_dir() else state.Overview([], None))
-    rows = {row.run: row for row in seen.rows}
-    missing = [name for name in needs if name not in rows or name in anew or rows[name].sendable]
-    chosen = {name: _within(needs[name], profile, parallel) for name in missing}
-    made = arrays.arrays(chosen, profile.limits.array or scheduler.array_limit())
-    jobs = {row.job for row in seen.rows if row.job}
+    if overview is None:
+        overview = state.overview(study) if study.is_dir() else state.Overview([], None)
+    rows = {row.run: row for row in overview.rows}
+    missing = [name for name in needs if name not in rows or name in reopened or rows[name].sendable]
+    resources = {name: _limit_resources(needs[name], profile, parallel) for name in missing}
+    job_arrays = arrays.group_into_arrays(resources, profile.limits.array or scheduler.array_limit())
+    jobs = {row.job for row in overview.rows if row.job}
     free = None if profile.limits.submit is None else max(0, profile.limits.submit - len(jobs))
-    return Plan(*_fit(made, seen, free))
+    fitting = _fit_into_queue(job_arrays, free)
+    held_back = sum(len(array.tasks) for array in job_arrays) - sum(len(array.tasks) for array in fitting)
+    return SubmissionPlan(fitting, overview, held_back)
 
 
-def _within(need: Resources, profile: Profile, parallel: int | None) -> Resources:
-    """What a run may have: a job is no longer than the cluster allows, and the run goes on in the next one."""
-    hours = min(need.hours, profile.limits.hours or need.hours)
-    return need.model_copy(update={"parallel": parallel or need.parallel, "hours": hours})
-
-
-def texts(study: Path, made: Sequence[Array], profile: Profile) -> list[str]:
+def batch_scripts(study: Path, job_arrays: Sequence[JobArray], profile: Profile) -> list[str]:
     """The exact batch scripts of a plan, for --dry-run: names and folders are those of a submission called `dry-run`."""
     folder, code = study.absolute() / submission.JOBS / "dry-run", study.absolute().parent / ".code" / "dry-run"
     return [
-        arrays.script(array, name=f"{study.name}-dry-run-{k}", folder=folder, number=k, profile=profile, code=code)
-        for k, array in enumerate(made)
+        arrays.batch_script(array, name=f"{study.name}-dry-run-{k}", folder=folder, number=k, profile=profile, code=code)
+        for k, array in enumerate(job_arrays)
     ]
 
 
@@ -74,76 +75,97 @@ def submit(
     profile: Profile,
     parallel: int | None = None,
     say: Callable[[str], None] = print,
-) -> Plan:
-    """Send what is missing. `prepare` makes the run directories; one submission of a study at a time does all this.
+) -> SubmissionPlan:
+    """Send what is missing. `prepare` creates the run directories. Only one submission of a study at a time does all this.
 
-    RunFailed where sbatch refuses: what went out before stays out, and the same command sends the rest.
+    RunFailed where sbatch refuses: what sbatch took before stays in the queue, and the same command sends the rest.
     """
     if not scheduler.available():
         raise BadInput("No sbatch on this machine: submit from a login node, or use --cluster local.")
     (study / submission.JOBS).mkdir(parents=True, exist_ok=True)
-    with _alone(study / submission.JOBS / "claim"):
+    with _exclusive(study / submission.JOBS / "claim"):
         prepare()
-        seen = state.settled(study, lambda row: row.state not in state.OVER)
-        made = plan(study, needs, profile, parallel, seen=seen)
-        if made.overview.warning:
-            raise RunFailed(f"Nothing was submitted: {made.overview.warning}.")
-        made = _without_hopeless(study, made, needs, profile, parallel)
-        if made.arrays:
-            _send(study, made, profile, say)
-    return made
+        overview = state.wait_until_settled(study, lambda row: row.state not in state.FINAL)
+        plan = plan_submission(study, needs, profile, parallel, overview=overview)
+        if overview.warning:
+            raise RunFailed(f"Nothing was submitted: {overview.warning}.")
+        if _record_losses(study, plan):
+            plan = plan_submission(study, needs, profile, parallel)
+        if plan.arrays:
+            _send(study, plan, profile, say)
+    return plan
 
 
-def _send(study: Path, made: Plan, profile: Profile, say: Callable[[str], None]) -> None:
-    code = snapshot.take(study.absolute().parent / ".code")
-    folder = submission.new(study, sys.argv, snapshot.described(code))
+def _limit_resources(resources: Resources, profile: Profile, parallel: int | None) -> Resources:
+    """A job is no longer than the cluster allows; a longer run goes on in the next job."""
+    hours = min(resources.hours, profile.limits.hours or resources.hours)
+    return resources.model_copy(update={"parallel": parallel or resources.parallel, "hours": hours})
+
+
+def _fit_into_queue(job_arrays: Sequence[JobArray], free: int | None) -> list[JobArray]:
+    """The arrays cut so that at most `free` tasks remain; None is no limit."""
+    if free is None:
+        return list(job_arrays)
+    fitting = []
+    for array in job_arrays:
+        tasks = array.tasks[:free]
+        free -= len(tasks)
+        if tasks:
+            fitting.append(replace(array, tasks=tasks, at_once=min(array.at_once, len(tasks))))
+    return fitting
+
+
+def _record_losses(study: Path, plan: SubmissionPlan) -> bool:
+    """Write into the run directories how the plan's runs ended before -> whether one of them is now `failed` for good.
+
+    That is a run that was lost the same way three times.
+    """
+    planned = {name for array in plan.arrays for task in array.tasks for name in task}
+    failed_for_good = False
+    for row in plan.overview.rows:
+        if row.run not in planned or row.state not in ("lost", "timeout", "cancelled"):
+            continue
+        run = RunDir(study / row.run)
+        if row.state != "lost":
+            run.set_state(state="queued", message="")
+        elif row.attempt and not failures.record_failure(run, f"{row.message} {failures.progress_phrase(run)}"):
+            failed_for_good = True
+    return failed_for_good
+
+
+def _send(study: Path, plan: SubmissionPlan, profile: Profile, say: Callable[[str], None]) -> None:
+    code = snapshot.copy_code(study.absolute().parent / ".code")
+    folder = submission.create_folder(study, sys.argv, snapshot.read_provenance(code))
     tag = folder.name.rsplit("-", 1)[1]
-    for number, array in enumerate(made.arrays):
-        sent = submission.Sent(
+    for number, array in enumerate(plan.arrays):
+        record = submission.ArrayRecord(
             folder, number, f"{study.name}-{tag}-{number}", None, array.minutes,
             arrays.warning_seconds(array.minutes, profile), array.resources.cpus, array.tasks, array.resources.env_workers,
         )  # fmt: skip
-        sent.script.write_text(arrays.script(array, name=sent.name, folder=folder, number=number, profile=profile, code=code))
-        sent.write()
+        script = arrays.batch_script(array, name=record.name, folder=folder, number=number, profile=profile, code=code)
+        record.script.write_text(script)
+        record.write()
         try:
-            job = scheduler.submit(sent.script)
+            job = scheduler.submit(record.script)
         except scheduler.Unreachable as error:
-            (folder / f"array-{number}.json").unlink()
+            record.remove()
             if number == 0:
-                submission.forget(folder)
-            gone = sum(before.runs for before in made.arrays[:number])
+                submission.remove_folder(folder)
+            submitted = sum(earlier.runs for earlier in plan.arrays[:number])
             raise RunFailed(
-                f"{gone} of {made.runs} runs were submitted, then {error} The same command sends the rest."
+                f"{submitted} of {plan.runs} runs were submitted, then {error} The same command sends the rest."
             ) from None
-        replace(sent, job=job).write()
+        replace(record, job=job).write()
         say(f"job {job}: {array.runs} runs in {array}")
 
 
-def _without_hopeless(study: Path, made: Plan, needs: Mapping[str, Resources], profile: Profile, parallel: int | None) -> Plan:
-    """Write down what became of lost runs; those that were lost the same way three times are `failed` and stay."""
-    sent = {name for array in made.arrays for task in array.tasks for name in task}
-    lost = [row for row in made.overview.rows if row.run in sent and row.state in ("lost", "timeout", "cancelled")]
-    given_up = False
-    for row in lost:
-        run = RunDir(study / row.run)
-        if (
-            row.state == "lost"
-            and row.attempt
-            and not failures.record_failure(run, f"{row.message} {failures.progress_phrase(run)}")
-        ):
-            given_up = True
-        elif row.state != "lost":
-            run.set_state(state="queued", message="")
-    return plan(study, needs, profile, parallel) if given_up else made
-
-
 @contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """The right to submit; waits for another submission of the same study, which leaves nothing to send."""
+def _exclusive(path: Path) -> Iterator[None]:
+    """The right to submit. Waits for another submission of the same study, after which often nothing is left to send."""
     limit = time.monotonic() + PATIENCE
     while True:
         try:
-            right = Claim(path).__enter__()
+            claim = Claim(path).__enter__()
             break
         except RunBusy:
             if time.monotonic() > limit:
@@ -152,15 +174,4 @@ def _alone(path: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        right.__exit__()
-
-
-def _fit(made: list[Array], seen: state.Overview, free: int | None) -> tuple[list[Array], state.Overview, int]:
-    kept, back = [], 0
-    for array in made:
-        room = len(array.tasks) if free is None else min(free, len(array.tasks))
-        free = None if free is None else free - room
-        back += len(array.tasks) - room
-        if room:
-            kept.append(replace(array, tasks=array.tasks[:room], at_once=min(array.at_once, room)))
-    return kept, seen, back
+        claim.__exit__()

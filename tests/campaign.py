@@ -83,7 +83,7 @@ def requeue_storm(cwd, draw):
     for _ in range(3):
         cluster.requeue()
         time.sleep(0.5)
-        cluster.now()
+        cluster.start_requeued_jobs()
 
 
 def full_disk(cwd, draw):
@@ -151,7 +151,7 @@ def run(cwd, seconds, learners, quick=2, steps=600, minutes=1, seed=0, say=print
                     hit[fault.__name__] += 1
                     say(f"{time.monotonic() - begun:6.1f} s  {fault.__name__}")
             time.sleep(draw.uniform(0.5, 3))
-            cluster.now()
+            cluster.start_requeued_jobs()
             _submit(told, study)
             assert time.monotonic() - begun < 10 * seconds + 600, dreamproof("status", "grid", cwd=told)
         return _figures(twin, told, hit, undisturbed, time.monotonic() - begun)

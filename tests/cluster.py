@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 PARTITIONS = ("low", "cancel", "high")
 
 
-def needed():
+def skip_without_slurm():
     """SLURM's daemons: there in CI, and elsewhere a reason to skip."""
     if not all(shutil.which(program, path=devcluster.PATH) for program in devcluster.PACKAGES):
         assert not os.environ.get("CI"), "SLURM's packages are needed in CI (.ci/run installs them)"
@@ -28,7 +28,7 @@ def needed():
 @contextmanager
 def running(folder, **options):
     """A devcluster in a folder of its own, taken down whatever happens."""
-    needed()
+    skip_without_slurm()
     os.environ["DREAMPROOF_DEVCLUSTER"] = str(folder)
     devcluster.up(**options)
     os.environ["SLURM_CONF"] = f"{folder}/slurm.conf"
@@ -82,9 +82,9 @@ def rows(cwd, name="grid"):
     return {row["run"]: row for row in json.loads(done.stdout)["runs"]}
 
 
-def until(ready, seconds=120.0, every=0.3, what="it"):
+def until(condition, seconds=120.0, every=0.3, what="it"):
     limit = time.monotonic() + seconds
-    while not (value := ready()):
+    while not (value := condition()):
         assert time.monotonic() < limit, f"{what} did not happen within {seconds:.0f} seconds"
         time.sleep(every)
     return value
@@ -103,14 +103,14 @@ def idle():
 _WAITING: dict[str, float] = {}  # job -> since when it has been seen waiting for its begin time
 
 
-def now(*_):
+def start_requeued_jobs():
     """Requeued jobs wait two minutes by SLURM's rule; let those of the devcluster start after two seconds.
 
     Not at once: a node that has ended a job within the same second takes its next start for a replay of the old one
     ("Job credential revoked"), and the controller then ends the job for good.
     """
-    listed = subprocess.run(["squeue", "-h", "-r", "-t", "PD", "-o", "%i %r"], capture_output=True, text=True).stdout
-    waiting = {job for job, _, reason in (line.partition(" ") for line in listed.splitlines()) if reason == "BeginTime"}
+    pending = subprocess.run(["squeue", "-h", "-r", "-t", "PD", "-o", "%i %r"], capture_output=True, text=True).stdout
+    waiting = {job for job, _, reason in (line.partition(" ") for line in pending.splitlines()) if reason == "BeginTime"}
     for job in _WAITING.keys() - waiting:
         del _WAITING[job]
     for job in waiting:
@@ -120,6 +120,6 @@ def now(*_):
 
 def requeue():
     """Put every running job back into the queue."""
-    listed = subprocess.run(["squeue", "-h", "-r", "-t", "R", "-o", "%A"], capture_output=True, text=True).stdout
-    for job in listed.split():
+    running = subprocess.run(["squeue", "-h", "-r", "-t", "R", "-o", "%A"], capture_output=True, text=True).stdout
+    for job in running.split():
         subprocess.run(["scontrol", "requeue", job], capture_output=True)

@@ -33,8 +33,8 @@ def jobs(state="all"):
 def test_up_twice_is_up_once_and_down_leaves_nothing(slurm):
     assert "up already" in devcluster.up()
     assert {line.split()[0] for line in devcluster.status().splitlines()[1:]} == {"n1", "n2"}
-    shown = subprocess.run(["scontrol", "show", "partition"], capture_output=True, text=True).stdout
-    assert all(f"PartitionName={name}" in shown for name in cluster.PARTITIONS)
+    partitions = subprocess.run(["scontrol", "show", "partition"], capture_output=True, text=True).stdout
+    assert all(f"PartitionName={name}" in partitions for name in cluster.PARTITIONS)
 
 
 def test_a_grid_runs_once_and_a_second_submission_says_so(slurm, tmp_path):
@@ -58,9 +58,9 @@ def test_a_grid_runs_once_and_a_second_submission_says_so(slurm, tmp_path):
 def test_two_people_who_submit_at_the_same_moment_send_a_cell_once(slurm, tmp_path):
     study = cluster.study(tmp_path, seeds=6)
     with ThreadPoolExecutor(3) as pool:
-        said = list(pool.map(lambda _: dreamproof("submit", study, cwd=tmp_path), range(3)))
-    assert sum("6 of 6 runs submitted" in text for text in said) == 1
-    assert sum("Nothing to submit" in text for text in said) == 2
+        outputs = list(pool.map(lambda _: dreamproof("submit", study, cwd=tmp_path), range(3)))
+    assert sum("6 of 6 runs submitted" in text for text in outputs) == 1
+    assert sum("Nothing to submit" in text for text in outputs) == 2
     until(lambda: cluster.finished(tmp_path, 6))
     assert [run.state["attempt"] for run in rundir.find_runs([tmp_path / "runs"])] == [1] * 6
 
@@ -68,9 +68,9 @@ def test_two_people_who_submit_at_the_same_moment_send_a_cell_once(slurm, tmp_pa
 def test_a_dry_run_is_the_text_that_sbatch_accepts(slurm, tmp_path):
     extra = {"nice": 10, "mail-user": "a.b@example.org"}
     study = cluster.study(tmp_path, seeds=3, resources={"memory": "1G", "cpus": 2, "hours": 1.5, "parallel": 2, "extra": extra})
-    said = subprocess.run([sys.executable, "-m", "harness", "submit", study, "--dry-run"], cwd=tmp_path, text=True,
+    done = subprocess.run([sys.executable, "-m", "harness", "submit", study, "--dry-run"], cwd=tmp_path, text=True,
                           env={**os.environ, "PYTHONPATH": str(cluster.ROOT)}, capture_output=True, check=True)  # fmt: skip
-    text = said.stdout
+    text = done.stdout
     for line in ("--array=0-2%2", "--cpus-per-task=2", "--mem=1G", "--time=90", "--nice=10", "--mail-user=a.b@example.org"):
         assert f"#SBATCH {line}\n" in text
     assert not (tmp_path / "runs").exists()
@@ -135,12 +135,9 @@ def test_an_array_of_two_hundred_runs_loses_nothing(slurm, tmp_path):
 
 def test_doctor_checks_slurm_and_the_profile(slurm, tmp_path):
     (tmp_path / "cluster.yaml").write_text("partition: low\nlimits: {array: 500}\n")
-    said = dreamproof("doctor", "--json", cwd=tmp_path)
-    found = {finding["what"]: finding for finding in json.loads(said)}
-    assert (
-        found["SLURM"]["state"] == found["cluster profile"]["state"] == "works"
-        and "low, cancel, high" in found["SLURM"]["found"]
-    )
-    assert found["torch"]["state"] == found["suite counter"]["state"] == found["rendering"]["state"] == "works"
+    findings = {finding["what"]: finding for finding in json.loads(dreamproof("doctor", "--json", cwd=tmp_path))}
+    for name in ("SLURM", "cluster profile", "torch", "suite counter", "rendering"):
+        assert findings[name]["state"] == "works", findings[name]
+    assert "low, cancel, high" in findings["SLURM"]["found"]
     (tmp_path / "cluster.yaml").write_text("partition: lo\nlimits: {array: 500}\n")
     assert "no partition lo" in dreamproof("doctor", cwd=tmp_path, status=1)

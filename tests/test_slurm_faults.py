@@ -8,7 +8,7 @@ import subprocess
 import cluster
 import numpy as np
 import pytest
-from cluster import dreamproof, now, until
+from cluster import dreamproof, until
 
 from harness import checkpoint, rundir
 
@@ -47,8 +47,9 @@ def timeless(rows):
 def same(a, b):
     for name in ("episodes", "metrics"):
         assert timeless(a.rows(name)) == timeless(b.rows(name)), name
-    left, right = (checkpoint.load(run.path / "checkpoint").arrays["agent"] for run in (a, b))
-    assert all(np.array_equal(left[k], right[k], equal_nan=left[k].dtype.kind == "f") for k in left)
+    lhs, rhs = (checkpoint.load(run.path / "checkpoint").arrays["agent"] for run in (a, b))
+    assert lhs.keys() == rhs.keys()
+    assert all(np.array_equal(lhs[k], rhs[k], equal_nan=lhs[k].dtype.kind == "f") for k in lhs)
 
 
 def saved(cwd):
@@ -64,6 +65,11 @@ def the_run(cwd):
     return rundir.find_runs([cwd / "runs"])[0]
 
 
+def until_requeued(condition, **options):
+    """As `until`; meanwhile requeued jobs do not wait for their begin time."""
+    until(lambda: cluster.start_requeued_jobs() is None and condition(), **options)
+
+
 def test_preempted_runs_come_back_and_end_like_undisturbed_ones(slurm, whole, tmp_path):
     """`low` is requeued by SLURM itself; in `cancel` that is not so, and the job submits itself again."""
     folders = {name: tmp_path / name for name in ("low", "cancel")}
@@ -72,7 +78,7 @@ def test_preempted_runs_come_back_and_end_like_undisturbed_ones(slurm, whole, tm
         dreamproof("submit", cluster.study(folder, **LEARNER, **resources(partition=name)), cwd=folder)
     until(lambda: all(map(training, folders.values())), what="training of both")
     subprocess.run([*HIGH, "--wrap", "sleep 1"], check=True, cwd=tmp_path)
-    until(lambda: now() is None and all(the_run(f).state["attempt"] == 2 for f in folders.values()), what="second attempts")
+    until_requeued(lambda: all(the_run(f).state["attempt"] == 2 for f in folders.values()), what="second attempts")
     until(lambda: all(cluster.finished(folder, 1) for folder in folders.values()))
     logs = {name: "".join(p.read_text() for p in folder.glob("runs/grid/.jobs/*/*.log")) for name, folder in folders.items()}
     assert "SLURM has requeued this task" in logs["low"] and "restart 1" in logs["low"]
@@ -86,7 +92,7 @@ def test_preempted_runs_come_back_and_end_like_undisturbed_ones(slurm, whole, tm
 def test_a_time_limit_is_met_with_a_checkpoint_and_the_run_goes_on(slurm, tmp_path):
     study = cluster.study(tmp_path, **LEARNER | {"steps": 10_000_000}, **resources(hours=1 / 60))
     dreamproof("submit", study, cwd=tmp_path)
-    until(lambda: now() is None and the_run(tmp_path).state["attempt"] == 2, what="a second attempt", seconds=600)
+    until_requeued(lambda: the_run(tmp_path).state["attempt"] == 2, what="a second attempt", seconds=600)
     state = the_run(tmp_path).state
     assert [failure["kind"] for failure in state["failures"]] == ["time"] and "time limit of 1 minutes after step-" in str(
         state
@@ -108,8 +114,8 @@ def test_a_run_that_fails_the_same_way_three_times_is_left_with_its_reason(slurm
     row = next(iter(cluster.rows(tmp_path).values()))
     assert row["attempt"] == 3 and "IsADirectoryError" in row["message"] and "3 times in a row" in row["message"]
     assert "Nothing to submit" in dreamproof("submit", study, cwd=tmp_path)
-    said = dreamproof("status", study, cwd=tmp_path, status=1)
-    assert "dreamproof retry" in said and "1 failed (bug)" in said
+    output = dreamproof("status", study, cwd=tmp_path, status=1)
+    assert "dreamproof retry" in output and "1 failed (bug)" in output
     (run.path / "episodes.jsonl").rmdir()
     dreamproof("retry", study, cwd=tmp_path)
     until(lambda: cluster.finished(tmp_path, 1))
@@ -126,8 +132,8 @@ def without_scontrol(folder):
     place = folder / "bin"
     place.mkdir()
     for program in ("sbatch", "squeue", "bash", "git", "uname", "hostname"):
-        if found := shutil.which(program):
-            (place / program).symlink_to(found)
+        if path := shutil.which(program):
+            (place / program).symlink_to(path)
     (folder / "cluster.yaml").write_text(json.dumps({"setup": [f"export PATH={place}"], "partition": "cancel"}))
 
 
@@ -166,9 +172,9 @@ def test_a_requeued_storm_costs_attempts_but_no_result(slurm, whole, tmp_path):
     study = cluster.study(tmp_path, **LEARNER, **resources())
     dreamproof("submit", study, cwd=tmp_path)
     for attempt in (1, 2):
-        until(lambda n=attempt: now() is None and the_run(tmp_path).state["attempt"] == n and training(tmp_path))
+        until_requeued(lambda n=attempt: the_run(tmp_path).state["attempt"] == n and training(tmp_path))
         cluster.requeue()
-    until(lambda: now() is None and cluster.finished(tmp_path, 1))
+    until_requeued(lambda: cluster.finished(tmp_path, 1))
     same(whole, the_run(tmp_path))
 
 

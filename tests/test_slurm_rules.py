@@ -29,36 +29,36 @@ def needs(count, **changes):
 
 
 def test_arrays_are_cut_at_the_limit_and_packed_and_share_the_throttle():
-    made = arrays.arrays(needs(10, pack=2, parallel=8), limit=3)
-    assert [len(array.tasks) for array in made] == [3, 2]
-    assert [name for array in made for task in array.tasks for name in task] == [f"run{i}" for i in range(10)]
-    assert [array.at_once for array in made] == [2, 2]  # 8 runs at a time are 4 tasks, shared out as 3:2
+    groups = arrays.group_into_arrays(needs(10, pack=2, parallel=8), limit=3)
+    assert [len(array.tasks) for array in groups] == [3, 2]
+    assert [name for array in groups for task in array.tasks for name in task] == [f"run{i}" for i in range(10)]
+    assert [array.at_once for array in groups] == [2, 2]  # 8 runs at a time are 4 tasks, shared out as 3:2
 
 
 def test_runs_that_need_different_things_stand_in_different_arrays():
     where = {"counter/image": {"memory": "32G", "hours": 24}, "random": {"gpus": 0}}
     tree = {"name": "x", "tasks": ["counter/vector", "counter/image"], "size": "nano", "references": ["random"]}
     tree |= {"resources": {"memory": "8G", "gpus": 1, "where": where}}
-    made = config.validated(study.Study, tree, "test")
-    wanted = {run.run_id: study.resources(made, run) for run in study.runs(made)}
-    described = {(a.resources.memory, a.resources.hours, a.resources.gpus): len(a.tasks) for a in arrays.arrays(wanted, 1000)}
-    assert described == {("8G", 12, 1): 1, ("8G", 12, 0): 1, ("32G", 24, 1): 1, ("32G", 24, 0): 1}
+    loaded = config.validated(study.Study, tree, "test")
+    groups = arrays.group_into_arrays({run.run_id: study.resources(loaded, run) for run in study.runs(loaded)}, 1000)
+    tasks = {(a.resources.memory, a.resources.hours, a.resources.gpus): len(a.tasks) for a in groups}
+    assert tasks == {("8G", 12, 1): 1, ("8G", 12, 0): 1, ("32G", 24, 1): 1, ("32G", 24, 0): 1}
 
 
-def script(folder, resources, **chosen):
-    array = arrays.arrays({"run0": study.Resources(**resources)}, 10)[0]
-    return arrays.script(array, name="n", folder=folder, number=0, profile=profile.Profile(**chosen), code=Path("/code"))
+def script(folder, resources, **options):
+    array = arrays.group_into_arrays({"run0": study.Resources(**resources)}, 10)[0]
+    return arrays.batch_script(array, name="n", folder=folder, number=0, profile=profile.Profile(**options), code=Path("/code"))
 
 
 def test_a_script_holds_the_profile_the_resources_and_what_they_add(tmp_path):
-    chosen = {
+    options = {
         "partition": "gpu",
         "account": "lab",
         "modules": ["cuda/12.4"],
         "setup": ["ulimit -c 0"],
         "extra": {"qos": "long"},
     }
-    text = script(tmp_path, {"gpus": 1, "cpus": 3, "memory": "900M", "pack": 1, "hours": 0.1, "partition": "big"}, **chosen)
+    text = script(tmp_path, {"gpus": 1, "cpus": 3, "memory": "900M", "pack": 1, "hours": 0.1, "partition": "big"}, **options)
     lines = text.splitlines()
     for line in ("partition=big", "account=lab", "qos=long", "gpus-per-node=1", "cpus-per-task=3", "mem=900M", "time=6"):
         assert f"#SBATCH --{line}" in lines
@@ -93,7 +93,7 @@ def test_a_profile_with_a_typing_error_is_refused_with_the_nearest_key(tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("said", "alive", "job", "submitted", "reachable", "now"),
+    ("recorded", "alive", "job", "submitted", "reachable", "resolved"),
     [
         ("done", None, "RUNNING", True, True, "done"),
         ("failed", None, "RUNNING", True, True, "failed"),
@@ -114,15 +114,15 @@ def test_a_profile_with_a_typing_error_is_refused_with_the_nearest_key(tmp_path)
         ("queued", None, None, False, True, "queued"),
     ],
 )
-def test_sources_that_disagree_are_resolved_by_the_rules(said, alive, job, submitted, reachable, now):
+def test_sources_that_disagree_are_resolved_by_the_rules(recorded, alive, job, submitted, reachable, resolved):
     task = Job("n", "1", 0, job) if job else None
-    assert state.resolve({"state": said}, lambda: alive, task, submitted, reachable)[0] == now
+    assert state.resolve_state({"state": recorded}, lambda: alive, task, submitted, reachable)[0] == resolved
 
 
 def test_a_run_that_waits_again_is_not_said_to_have_never_begun():
     ended = Job("7", "n", 0, "COMPLETED", "None")
     for step, words in ((0, "before it began"), (40, "before it began again")):
-        _, message = state.resolve({"state": "queued", "step": step}, lambda: False, ended, True, True)
+        _, message = state.resolve_state({"state": "queued", "step": step}, lambda: False, ended, True, True)
         assert message.endswith(words), message
 
 
@@ -146,8 +146,8 @@ def test_failures_are_classified(reason, log, kind):
 
 def test_the_third_same_failure_in_a_row_is_the_last(tmp_path):
     run = RunDir.create(tmp_path / "r", {"version": 1})
-    again = [failures.record_failure(run, reason) for reason in ("a", "a", "b", "a", "a", "a")]
-    assert again == [True, True, True, True, True, False]
+    another_attempt = [failures.record_failure(run, reason) for reason in ("a", "a", "b", "a", "a", "a")]
+    assert another_attempt == [True, True, True, True, True, False]
     assert run.state["state"] == "failed" and run.state["message"] == "a (3 times in a row)"
     failures.reset_failures(run)
     assert failures.record_failure(run, "a") and [f["reason"] for f in run.state["failures"]] == ["a"]
@@ -158,7 +158,7 @@ def test_the_third_same_failure_in_a_row_is_the_last(tmp_path):
 HOLD = """
 import sys, time
 from pathlib import Path
-from harness.claim import RunBusy, Claim
+from harness.claim import Claim, RunBusy
 try:
     with Claim(Path(sys.argv[1])):
         print("mine", flush=True)
@@ -181,14 +181,14 @@ def end(*processes):
 
 def test_of_many_who_find_a_dead_claim_one_gets_it(tmp_path):
     path = tmp_path / "claim"
-    first, said = holder(path)
-    assert said == "mine"
+    first, answer = holder(path)
+    assert answer == "mine"
     first.kill()
     first.wait()
     many = [subprocess.Popen([sys.executable, "-c", HOLD, str(path)], cwd=cluster.ROOT, stdin=subprocess.PIPE, text=True,
                              stdout=subprocess.PIPE) for _ in range(12)]  # fmt: skip
-    said = [process.stdout.readline().strip() for process in many]
-    assert sorted(said) == ["busy"] * 11 + ["mine"]
+    answers = [process.stdout.readline().strip() for process in many]
+    assert sorted(answers) == ["busy"] * 11 + ["mine"]
     end(*many)
     assert os.listdir(tmp_path) == []
 
@@ -232,15 +232,15 @@ def test_who_was_taken_for_dead_writes_nothing_more(tmp_path):
     with run.claim():
         log = run.log("episodes")
         log.add({"step": 1})
-        at = log.offset
+        offset = log.offset
         log.add({"step": 2})
         (run.path / "claim").unlink()
         other = RunDir(run.path)
         with other.claim():
-            taken = other.log("episodes")
-            taken.cut(at)
+            successor = other.log("episodes")
+            successor.cut(offset)
             log.add({"step": 3})  # the zombie's row goes into the file that was replaced
-            taken.add({"step": 4})
+            successor.add({"step": 4})
             with pytest.raises(claim.ClaimLost):
                 run.set_state(state="running")
             other.set_state(state="running", step=4)
@@ -269,17 +269,17 @@ RECORDERS = {
 def recorded(tmp_path, monkeypatch):
     folder = tmp_path / "bin"
     folder.mkdir()
-    for name, does in RECORDERS.items():
+    for name, command in RECORDERS.items():
         path = folder / name
-        path.write_text(f'#!/bin/sh\nHERE={tmp_path}\necho {name} "$@" >> "$HERE/calls"\n{does}\nexit 0\n')
+        path.write_text(f'#!/bin/sh\nHERE={tmp_path}\necho {name} "$@" >> "$HERE/calls"\n{command}\nexit 0\n')
         path.chmod(path.stat().st_mode | stat.S_IEXEC)
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
     return tmp_path
 
 
 def queue(cwd):
-    sent = submission.everything(cwd / "runs" / "grid")
-    lines = [f"{one.job}|{task}|PENDING|Priority|{one.name}" for one in sent for task in range(len(one.tasks))]
+    records = submission.read_records(cwd / "runs" / "grid")
+    lines = [f"{one.job}|{task}|PENDING|Priority|{one.name}" for one in records for task in range(len(one.tasks))]
     (cwd / "queue").write_text("\n".join(lines) + "\n")
 
 
@@ -304,8 +304,8 @@ def test_a_thousand_runs_cost_a_call_per_array_and_one_per_look(recorded):
 
 def test_what_sbatch_refuses_is_sent_by_the_next_call(recorded):
     study_file = cluster.study(recorded, seeds=700)
-    said = dreamproof("submit", study_file, cwd=recorded, status=1, environment={"LIMIT": "2"})
-    assert "602 of 700 runs were submitted" in said and "QOSMaxSubmitJobPerUserLimit" in said
+    output = dreamproof("submit", study_file, cwd=recorded, status=1, environment={"LIMIT": "2"})
+    assert "602 of 700 runs were submitted" in output and "QOSMaxSubmitJobPerUserLimit" in output
     queue(recorded)
     assert "98 of 700 runs submitted in 1 arrays; 602 in the queue" in dreamproof("submit", study_file, cwd=recorded)
 
@@ -313,13 +313,13 @@ def test_what_sbatch_refuses_is_sent_by_the_next_call(recorded):
 def test_a_submit_limit_holds_tasks_back(recorded):
     (recorded / "cluster.yaml").write_text("limits: {submit: 50, array: 40}\n")
     study_file = cluster.study(recorded, seeds=70)
-    said = dreamproof("submit", study_file, cwd=recorded)
-    assert "50 of 70 runs submitted in 2 arrays; 20 tasks held back" in said
+    output = dreamproof("submit", study_file, cwd=recorded)
+    assert "50 of 70 runs submitted in 2 arrays; 20 tasks held back" in output
 
 
-def sent(cwd):
+def array_sizes(cwd):
     """The arrays of the submissions that went out -> tasks, runs of each, oldest first."""
-    return [(len(one.tasks), sum(map(len, one.tasks))) for one in submission.everything(cwd / "runs" / "grid")]
+    return [(len(one.tasks), sum(map(len, one.tasks))) for one in submission.read_records(cwd / "runs" / "grid")]
 
 
 def test_a_plan_and_a_dry_run_are_what_submit_sends_under_the_limits_of_the_cluster(recorded):
@@ -336,7 +336,7 @@ def test_a_plan_and_a_dry_run_are_what_submit_sends_under_the_limits_of_the_clus
         assert f"#SBATCH {line}\n" in text
     assert not (recorded / "runs").exists()
     dreamproof("submit", study_file, cwd=recorded)
-    assert sent(recorded) == [(5, 15), (4, 12)]
+    assert array_sizes(recorded) == [(5, 15), (4, 12)]
     queue(recorded)
     assert "array:" not in (page := dreamproof("plan", study_file, cwd=recorded)) and "1 task" in page
 
@@ -354,8 +354,8 @@ def test_a_scheduler_that_does_not_answer_makes_nothing_lost(recorded):
     study_file = cluster.study(recorded, seeds=3)
     dreamproof("submit", study_file, cwd=recorded)
     (recorded / "bin" / "squeue").write_text("#!/bin/sh\necho 'Unable to contact slurm controller' >&2\nexit 1\n")
-    said = dreamproof("status", study_file, cwd=recorded)
-    assert "3 queued" in said and "Unable to contact" in said
+    output = dreamproof("status", study_file, cwd=recorded)
+    assert "3 queued" in output and "Unable to contact" in output
     assert "Nothing was submitted" in dreamproof("submit", study_file, cwd=recorded, status=1)
 
 
@@ -368,5 +368,5 @@ def test_the_local_queue_has_the_same_states(tmp_path):
 
 @pytest.mark.parametrize("arguments", [("status", "nothing"), ("cancel", "nothing"), ("retry", "nothing"), ("logs", "nothing")])
 def test_what_is_not_there_is_refused_in_one_paragraph(arguments, tmp_path):
-    said = dreamproof(*arguments, cwd=tmp_path, status=2)
-    assert "nothing" in said and "Traceback" not in said
+    output = dreamproof(*arguments, cwd=tmp_path, status=2)
+    assert "nothing" in output and "Traceback" not in output

@@ -18,11 +18,11 @@ def on_a_terminal(*arguments, cwd):
     process = subprocess.Popen([sys.executable, "-m", "harness", *arguments], cwd=cwd, stdin=theirs, stdout=theirs,
                                stderr=theirs, env=environment)  # fmt: skip
     os.close(theirs)
-    shown = b""
+    output = b""
     while chunk := _read(ours):
-        shown += chunk
+        output += chunk
     os.close(ours)
-    return process.wait(timeout=60), shown.decode()
+    return process.wait(timeout=60), output.decode()
 
 
 def _read(file):
@@ -38,10 +38,10 @@ def test_watch_clears_the_screen_shows_the_states_and_ends_when_nothing_is_left_
     run = rundir.find_runs([tmp_path / "runs"])[0]
     (run.path / "done").unlink()
     run.set_state(state="failed", message="MemoryError: no room (3 times in a row)")
-    status, shown = on_a_terminal("status", study, "--watch", cwd=tmp_path)
-    assert status == 1 and "\x1b[2J" in shown
-    assert "1 done, 1 failed" in shown and "[memory]" in shown
-    assert "1 failed (memory): raise resources.memory" in shown and f"then: dreamproof retry {study}" in shown
+    status, screen = on_a_terminal("status", study, "--watch", cwd=tmp_path)
+    assert status == 1 and "\x1b[2J" in screen
+    assert "1 done, 1 failed" in screen and "[memory]" in screen
+    assert "1 failed (memory): raise resources.memory" in screen and f"then: dreamproof retry {study}" in screen
 
 
 def test_a_local_queue_runs_its_threads_and_leaves_files_of_the_users_mask(tmp_path):

@@ -87,8 +87,8 @@ def test_what_is_unchanged_is_not_made_again(tmp_path):
     from results.reading import changes
 
     run = write_run(tmp_path / "runs", {"clean": [1.0]}, done=False)
-    made = []
-    look = watch.fresh(lambda: changes.signs([tmp_path / "runs"]), lambda: made.append(1) or len(made))
+    calls = []
+    look = watch.fresh(lambda: changes.signs([tmp_path / "runs"]), lambda: calls.append(1) or len(calls))
     assert (look(), look()) == (1, 1)
     add(run, 2.0)
     assert (look(), look()) == (2, 2)
@@ -132,6 +132,6 @@ def test_bad_input_ends_a_watch_before_it_begins(tmp_path, watching, arguments, 
 
 
 def test_seconds_are_seconds_and_not_too_few():
-    for given in ("0.1", "runs"):
-        done = CliRunner().invoke(cli, ["table", "runs", "runs", "--watch", given])
-        assert done.exit_code == 2 and "--watch" in done.output and given in done.output
+    for seconds in ("0.1", "runs"):
+        done = CliRunner().invoke(cli, ["table", "runs", "runs", "--watch", seconds])
+        assert done.exit_code == 2 and "--watch" in done.output and seconds in done.output

@@ -6,13 +6,16 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from harness import watch as watching
 from harness.cli import _drive, _options
 from harness.errors import BadInput, RunFailed
+
+if TYPE_CHECKING:
+    from slurm.submit import SubmissionPlan
 
 _cluster = click.option("--cluster", type=click.Choice(["slurm", "local"]), default="slurm", show_default=True)
 _parallel = click.option("--parallel", type=click.IntRange(1), help="Runs at a time.  [default: the study's]")
@@ -55,21 +58,24 @@ def status(study: str, scale: str | None, watch: float | None, as_json: bool, ru
 
     root = _root(study, scale, runs)
 
-    def show(seen: state.Overview) -> None:
+    def show(overview: state.Overview) -> None:
         if as_json:
-            click.echo(
-                json.dumps({"runs": pages.rows(seen), "advice": pages.advice(seen, study), "warning": seen.warning}, indent=1)
-            )
+            tree = {
+                "runs": pages.overview_to_rows(overview),
+                "advice": pages.advice(overview, study),
+                "warning": overview.warning,
+            }
+            click.echo(json.dumps(tree, indent=1))
         else:
             if watch:
                 click.clear()
-            click.echo(pages.text(root, seen, study))
+            click.echo(pages.format_overview(root, overview, study))
 
-    def over(seen: state.Overview) -> bool:
-        return not any(row.job or row.state == "running" for row in seen.rows)
+    def is_over(overview: state.Overview) -> bool:
+        return not any(row.job or row.state == "running" for row in overview.rows)
 
-    seen = watching.watch(lambda: state.overview(root), show, watch, over)
-    return int(seen is not None and any(row.state in ("failed", "diverged") for row in seen.rows))
+    overview = watching.watch(lambda: state.overview(root), show, watch, is_over)
+    return int(overview is not None and any(row.state in ("failed", "diverged") for row in overview.rows))
 
 
 @click.command()
@@ -81,9 +87,9 @@ def logs(run: Path, lines: int, follow: bool, runs: Path) -> None:
     """The last lines that RUN (a run directory, or its name) and its jobs printed, and why its attempts failed."""
     from slurm import logs
 
-    folder = logs.find(run, runs)
-    click.echo(logs.text(folder, lines))
-    for line in logs.following(folder) if follow else ():
+    folder = logs.find_run(run, runs)
+    click.echo(logs.format_logs(folder, lines))
+    for line in logs.follow_log(folder) if follow else ():
         click.echo(line, nl=False)
 
 
@@ -112,11 +118,11 @@ def retry(study: str, scale: str | None, states: str, runs: Path, **options: Any
     """Give runs of STUDY that were left another three attempts, from their last checkpoint, and submit them."""
     from slurm import retry
 
-    wanted = [s.strip() for s in states.split(",") if s.strip()]
-    chosen, held = retry.retry(_root(study, scale, runs), wanted, options["dry_run"])
-    later = f" {held} more share a job that is still at work: call again when it has ended." if held else ""
-    click.echo(f"{chosen} runs to try again.{later}")
-    if chosen:
+    names = [name.strip() for name in states.split(",") if name.strip()]
+    reset, busy = retry.retry(_root(study, scale, runs), names, options["dry_run"])
+    later = f" {busy} more share a job that is still at work: call again when it has ended." if busy else ""
+    click.echo(f"{reset} runs to try again.{later}")
+    if reset:
         click.get_current_context().invoke(submit, study=study, scale=scale, runs=runs, **options)
 
 
@@ -142,34 +148,33 @@ def _slurm(
 
     cluster = profiles.load(profile)
     if dry_run:
-        over = [name for name in cells if (root / name / "done").exists()]
-        anew = {name for name in over if not RunDir(root / name).has_config(cells[name].dump())}
-        made = submit.plan(root, needs, cluster, parallel, anew)
-        click.echo("\n".join(submit.texts(root, made.arrays, cluster)), nl=False)
+        finished = [name for name in cells if (root / name / "done").exists()]
+        reopened = {name for name in finished if not RunDir(root / name).has_config(cells[name].dump())}
+        plan = submit.plan_submission(root, needs, cluster, parallel, reopened)
+        click.echo("\n".join(submit.batch_scripts(root, plan.arrays, cluster)), nl=False)
     else:
 
         def prepare() -> None:
             for name, cell in cells.items():
                 RunDir.create(root / name, cell.dump(), sync=False)
 
-        made = submit.submit(root, prepare, needs, cluster, parallel, click.echo)
-    click.echo(_outcome(made, len(cells), dry_run), err=True)
+        plan = submit.submit(root, prepare, needs, cluster, parallel, click.echo)
+    click.echo(_summarize(plan, len(cells), dry_run), err=True)
 
 
-def _outcome(made: Any, cells: int, dry_run: bool) -> str:
-    seen = made.overview
-    stays = [f"{seen.count('done')} done"] if seen.count("done") else []
-    queued = sum(row.job is not None and row.state != "done" for row in seen.rows)
+def _summarize(plan: SubmissionPlan, cells: int, dry_run: bool) -> str:
+    overview = plan.overview
+    stays = [f"{overview.count('done')} done"] if overview.count("done") else []
+    queued = sum(row.job is not None and row.state != "done" for row in overview.rows)
     stays += [f"{queued} in the queue or running"] if queued else []
-    left = sum(seen.count(state) for state in ("failed", "diverged"))
-    stays += [f"{left} failed (dreamproof retry)"] if left else []
-    stays += (
-        [f"{made.held_back} tasks held back by the submit limit: the same command sends them later"] if made.held_back else []
-    )
-    what = "would be submitted" if dry_run else "submitted"
-    if not made.runs:
+    failed = sum(overview.count(state) for state in ("failed", "diverged"))
+    stays += [f"{failed} failed (dreamproof retry)"] if failed else []
+    if plan.held_back:
+        stays.append(f"{plan.held_back} tasks held back by the submit limit: the same command sends them later")
+    verb = "would be submitted" if dry_run else "submitted"
+    if not plan.runs:
         return f"Nothing to submit: of {cells} runs {', '.join(stays) or 'none is missing'}."
-    return f"{made.runs} of {cells} runs {what} in {len(made.arrays)} arrays" + (f"; {', '.join(stays)}." if stays else ".")
+    return f"{plan.runs} of {cells} runs {verb} in {len(plan.arrays)} arrays" + (f"; {', '.join(stays)}." if stays else ".")
 
 
 def _local(root: Path, cells: Sequence[Any], needs: dict[str, Any], parallel: int | None, dry_run: bool) -> None:

@@ -91,11 +91,15 @@ innodb_lock_wait_timeout=900
 
 
 def write(root: Path, *, port: int, host: str, user: str, accounting: bool, cpus: int, memory: int, array: int) -> None:
-    """slurm.conf, and for accounting slurmdbd.conf and my.cnf. `memory` in MB per node; daemons take ports from `port` on."""
-    values = {name: port + i for i, name in enumerate(PORTS)}
-    values |= {"root": root, "host": host, "user": user, "cpus": cpus, "memory": memory, "array": array}
-    kind = ACCOUNTING.format(**values) if accounting else "AccountingStorageType=accounting_storage/none"
-    (root / "slurm.conf").write_text(SLURM.format(**values, accounting=kind))
+    """Write slurm.conf, and for accounting slurmdbd.conf and my.cnf.
+
+    `memory` in MB per node. The daemons take the ports from `port` on. `array`: MaxArraySize.
+    """
+    ports = {name: port + i for i, name in enumerate(PORTS)}
+    settings = {"root": root, "host": host, "user": user, "cpus": cpus, "memory": memory, "array": array}
+    values: dict[str, object] = {**ports, **settings}
+    storage = ACCOUNTING.format(**values) if accounting else "AccountingStorageType=accounting_storage/none"
+    (root / "slurm.conf").write_text(SLURM.format(**values, accounting=storage))
     if accounting:
         (root / "slurmdbd.conf").write_text(DBD.format(**values))
         (root / "slurmdbd.conf").chmod(0o600)
