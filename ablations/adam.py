@@ -4,4 +4,4 @@ Source: Hafner et al., arXiv:2301.04104, first version (2023).
 """
 
 CHANGES = {"agent.optimizer": {"kind": "adam", "eps": 1e-08, "clip": {"kind": "global_norm"}}}
-KEEPS = ("act", "loss/*", "grad/*")
+INVARIANT = ("act", "loss/*", "grad/*")

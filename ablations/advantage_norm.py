@@ -5,4 +5,4 @@ running averages at rate 0.01, debiased. Source: Hafner et al., Nature 2025, Fig
 """
 
 CHANGES = {"agent.return_scale": {"kind": "none"}, "agent.advantage": {"kind": "meanstd"}}
-KEEPS = ("act", "loss/dyn", "loss/rep", "loss/recon_*", "loss/reward", "loss/cont", "loss/value", "loss/replay_value")
+INVARIANT = ("act", "loss/dyn", "loss/rep", "loss/recon_*", "loss/reward", "loss/cont", "loss/value", "loss/replay_value")

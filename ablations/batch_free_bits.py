@@ -4,7 +4,7 @@ Source: Hafner et al., arXiv:2010.02193 (DreamerV2).
 """
 
 CHANGES = {"agent.kl.stage": "batch"}
-KEEPS = (
+INVARIANT = (
     "act",
     "loss/recon_*",
     "loss/reward",

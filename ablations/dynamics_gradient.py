@@ -4,4 +4,4 @@ Source: Hafner et al., arXiv:1912.01603; Hafner et al., arXiv:2301.04104 (2023, 
 """
 
 CHANGES = {"agent.actor_grad": {"kind": "dynamics"}}
-KEEPS = ("act", "loss/[!pt]*", "grad/value")
+INVARIANT = ("act", "loss/[!pt]*", "grad/value")

@@ -4,4 +4,4 @@ Source: Hafner et al., arXiv:2301.04104, first version (2023).
 """
 
 CHANGES = {"agent.discount": {"kind": "explicit"}}
-KEEPS = ("act", "loss/dyn", "loss/rep", "loss/recon_*", "loss/reward")
+INVARIANT = ("act", "loss/dyn", "loss/rep", "loss/recon_*", "loss/reward")

@@ -11,4 +11,4 @@ CHANGES = {
     "agent.repval_grad": {"kind": "stop"},
     "agent.weights.cont": 0.0,
 }
-KEEPS = ("act", "loss/recon_*", "loss/reward", "loss/cont", "loss/policy", "loss/value", "loss/replay_value")
+INVARIANT = ("act", "loss/recon_*", "loss/reward", "loss/cont", "loss/policy", "loss/value", "loss/replay_value")

@@ -5,4 +5,4 @@ The original configuration was never published; this is a reconstruction from th
 """
 
 CHANGES = {"agent.reward": {"kind": "huber"}, "agent.value": {"kind": "huber"}}
-KEEPS = ("act", "loss/dyn", "loss/rep", "loss/recon_*", "loss/cont")
+INVARIANT = ("act", "loss/dyn", "loss/rep", "loss/recon_*", "loss/cont")

@@ -4,7 +4,7 @@ The floor is then as many nats as there are latents: a pitfall of several ports.
 """
 
 CHANGES = {"agent.kl.stage": "latent"}
-KEEPS = (
+INVARIANT = (
     "act",
     "loss/recon_*",
     "loss/reward",

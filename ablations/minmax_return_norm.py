@@ -4,4 +4,4 @@ Source: Hafner et al., arXiv:2301.04104, appendix.
 """
 
 CHANGES = {"agent.return_scale.low": 0.0, "agent.return_scale.high": 100.0}
-KEEPS = ("act", "loss/dyn", "loss/rep", "loss/recon_*", "loss/reward", "loss/cont", "loss/value", "loss/replay_value")
+INVARIANT = ("act", "loss/dyn", "loss/rep", "loss/recon_*", "loss/reward", "loss/cont", "loss/value", "loss/replay_value")

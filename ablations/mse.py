@@ -1,4 +1,4 @@
 """Reward and value as single numbers, squared error on the raw scale. Source: Hafner et al., arXiv:2010.02193 (DreamerV2)."""
 
 CHANGES = {"agent.reward": {"kind": "mse"}, "agent.value": {"kind": "mse"}}
-KEEPS = ("act", "loss/dyn", "loss/rep", "loss/recon_*", "loss/cont")
+INVARIANT = ("act", "loss/dyn", "loss/rep", "loss/recon_*", "loss/cont")

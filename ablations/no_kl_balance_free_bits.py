@@ -5,4 +5,4 @@ is the gradient of the unbalanced KL; see also no_kl_balance_free_bits_half.
 """
 
 CHANGES = {"agent.kl.free_nats": 0.0, "agent.kl.dyn": 1.0, "agent.kl.rep": 1.0}
-KEEPS = ("act", "loss/recon_*", "loss/reward", "loss/cont", "loss/policy", "loss/value", "loss/replay_value")
+INVARIANT = ("act", "loss/recon_*", "loss/reward", "loss/cont", "loss/policy", "loss/value", "loss/replay_value")

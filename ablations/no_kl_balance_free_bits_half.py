@@ -5,4 +5,4 @@ no_kl_balance_free_bits. Source: Hafner et al., Nature 2025, Fig. 6.
 """
 
 CHANGES = {"agent.kl.free_nats": 0.0, "agent.kl.dyn": 0.55, "agent.kl.rep": 0.55}
-KEEPS = ("act", "loss/recon_*", "loss/reward", "loss/cont", "loss/policy", "loss/value", "loss/replay_value")
+INVARIANT = ("act", "loss/recon_*", "loss/reward", "loss/cont", "loss/policy", "loss/value", "loss/replay_value")

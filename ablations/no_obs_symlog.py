@@ -5,4 +5,4 @@ then on the raw scale. Rewards and values keep their own scale. Source: Hafner e
 """
 
 CHANGES = {"agent.squash": {"kind": "identity"}}
-ACTS = "vectors"
+SCOPE = "vectors"

@@ -5,4 +5,14 @@ The original configuration was never published; this is a reconstruction from th
 """
 
 CHANGES = {"agent.recon_grad": {"kind": "stop"}}
-KEEPS = ("act", "loss/*", "grad/dyn", "grad/rep", "grad/reward", "grad/cont", "grad/policy", "grad/value", "grad/replay_value")
+INVARIANT = (
+    "act",
+    "loss/*",
+    "grad/dyn",
+    "grad/rep",
+    "grad/reward",
+    "grad/cont",
+    "grad/policy",
+    "grad/value",
+    "grad/replay_value",
+)

@@ -4,4 +4,4 @@ Source: Hafner et al., Nature 2025, Fig. 6 (half of an arm).
 """
 
 CHANGES = {"agent.repval_grad": {"kind": "stop"}}
-KEEPS = ("act", "loss/*", "grad/dyn", "grad/rep", "grad/recon_*", "grad/reward", "grad/cont", "grad/policy", "grad/value")
+INVARIANT = ("act", "loss/*", "grad/dyn", "grad/rep", "grad/recon_*", "grad/reward", "grad/cont", "grad/policy", "grad/value")

@@ -4,4 +4,4 @@ The paper's own arm normalises advantages instead: advantage_norm.
 """
 
 CHANGES = {"agent.return_scale": {"kind": "none"}}
-KEEPS = ("act", "loss/dyn", "loss/rep", "loss/recon_*", "loss/reward", "loss/cont", "loss/value", "loss/replay_value")
+INVARIANT = ("act", "loss/dyn", "loss/rep", "loss/recon_*", "loss/reward", "loss/cont", "loss/value", "loss/replay_value")

@@ -4,4 +4,14 @@ Source: Hafner et al., Nature 2025, Fig. 6 (half of an arm).
 """
 
 CHANGES = {"agent.reward_grad": {"kind": "stop"}}
-KEEPS = ("act", "loss/*", "grad/dyn", "grad/rep", "grad/recon_*", "grad/cont", "grad/policy", "grad/value", "grad/replay_value")
+INVARIANT = (
+    "act",
+    "loss/*",
+    "grad/dyn",
+    "grad/rep",
+    "grad/recon_*",
+    "grad/cont",
+    "grad/policy",
+    "grad/value",
+    "grad/replay_value",
+)

@@ -5,4 +5,4 @@ gradient, as in the code. Source: Hafner et al., Nature 2025, Fig. 6.
 """
 
 COMPONENTS = ("no_reward_gradient", "no_replay_value_gradient")
-KEEPS = ("act", "loss/*", "grad/dyn", "grad/rep", "grad/recon_*", "grad/cont", "grad/policy", "grad/value")
+INVARIANT = ("act", "loss/*", "grad/dyn", "grad/rep", "grad/recon_*", "grad/cont", "grad/policy", "grad/value")

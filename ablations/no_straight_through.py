@@ -4,4 +4,4 @@ Source: Hafner et al., arXiv:2010.02193 (ablation).
 """
 
 CHANGES = {"agent.latent.estimator": {"kind": "none"}}
-KEEPS = ("act", "loss/*", "grad/policy", "grad/value")
+INVARIANT = ("act", "loss/*", "grad/policy", "grad/value")

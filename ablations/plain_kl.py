@@ -4,7 +4,7 @@ Source: Hafner et al., arXiv:1912.01603 (DreamerV1).
 """
 
 CHANGES = {"agent.kl": {"kind": "plain"}}
-KEEPS = (
+INVARIANT = (
     "act",
     "loss/recon_*",
     "loss/reward",

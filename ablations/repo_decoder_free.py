@@ -8,4 +8,4 @@ CHANGES = {
     "agent.reconstruction": {"kind": "none"},
     "agent.repval_grad": {"kind": "stop"},
 }
-KEEPS = ("act", "loss/reward", "loss/cont", "loss/policy", "loss/value", "loss/replay_value")
+INVARIANT = ("act", "loss/reward", "loss/cont", "loss/policy", "loss/value", "loss/replay_value")

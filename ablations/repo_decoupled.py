@@ -8,4 +8,4 @@ CHANGES = {
     "agent.recon_grad": {"kind": "stop"},
     "agent.repval_grad": {"kind": "stop"},
 }
-KEEPS = ("act", "loss/recon_*", "loss/reward", "loss/cont", "loss/policy", "loss/value", "loss/replay_value")
+INVARIANT = ("act", "loss/recon_*", "loss/reward", "loss/cont", "loss/policy", "loss/value", "loss/replay_value")

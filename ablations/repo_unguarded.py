@@ -16,4 +16,4 @@ CHANGES = {
         "dual": {"kind": "adam", "e_folds": 60.0},
     },
 }
-KEEPS = ("act", "loss/recon_*", "loss/reward", "loss/cont", "loss/policy", "loss/value", "loss/replay_value")
+INVARIANT = ("act", "loss/recon_*", "loss/reward", "loss/cont", "loss/policy", "loss/value", "loss/replay_value")

@@ -4,4 +4,4 @@ Source: agents/dreamer/behavior.py, docs/repo.md.
 """
 
 CHANGES = {"agent.kl": {"kind": "repo"}, "agent.recon_grad": {"kind": "stop"}}
-KEEPS = ("act", "loss/recon_*", "loss/reward", "loss/cont", "loss/policy", "loss/value", "loss/replay_value")
+INVARIANT = ("act", "loss/recon_*", "loss/reward", "loss/cont", "loss/policy", "loss/value", "loss/replay_value")

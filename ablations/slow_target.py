@@ -4,4 +4,4 @@ Source: Hafner et al., arXiv:2010.02193 (DreamerV2).
 """
 
 CHANGES = {"agent.slow_critic": {"kind": "target"}}
-KEEPS = ("act", "loss/dyn", "loss/rep", "loss/recon_*", "loss/reward", "loss/cont")
+INVARIANT = ("act", "loss/dyn", "loss/rep", "loss/recon_*", "loss/reward", "loss/cont")

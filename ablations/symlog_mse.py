@@ -1,4 +1,4 @@
 """Reward and value as single numbers, squared error in symlog space. Source: Hafner et al., arXiv:2301.04104, eq. 2."""
 
 CHANGES = {"agent.reward": {"kind": "symlog_mse"}, "agent.value": {"kind": "symlog_mse"}}
-KEEPS = ("act", "loss/dyn", "loss/rep", "loss/recon_*", "loss/cont")
+INVARIANT = ("act", "loss/dyn", "loss/rep", "loss/recon_*", "loss/cont")

@@ -4,4 +4,4 @@ Source: Hafner et al., arXiv:2301.04104, first version (2023).
 """
 
 CHANGES = {"agent.reward": {"kind": "symlog_twohot"}, "agent.value": {"kind": "symlog_twohot"}}
-KEEPS = ("act", "loss/dyn", "loss/rep", "loss/recon_*", "loss/cont")
+INVARIANT = ("act", "loss/dyn", "loss/rep", "loss/recon_*", "loss/cont")

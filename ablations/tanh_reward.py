@@ -4,4 +4,4 @@ Source: Hafner et al., arXiv:2010.02193 (DreamerV2, Atari).
 """
 
 CHANGES = {"agent.reward_transform": {"kind": "tanh"}}
-KEEPS = ("act", "loss/dyn", "loss/rep", "loss/recon_*", "loss/cont", "loss/policy", "loss/value")
+INVARIANT = ("act", "loss/dyn", "loss/rep", "loss/recon_*", "loss/cont", "loss/policy", "loss/value")

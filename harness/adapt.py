@@ -44,10 +44,12 @@ def adapted(
         "evaluate.noise": [str(n) for n in noises],
         "evaluate.episodes": episodes or before.evaluate.episodes,
     }
-    run = ablate.apply(config.change(before, told, where), ABLATION, where)
-    run = config.change(run, {**(changes or {})}, f"{where}, set")
-    study.check(run, where)
-    return config.change(run, {"ablation": ABLATION if before.ablation == "none" else f"{before.ablation}+{ABLATION}"}, where)
+    run = ablate.apply(config.apply_changes(before, told, where), ablate.parse(ABLATION), where)
+    run = config.apply_changes(run, {**(changes or {})}, f"{where}, set")
+    study.check_run(run, where)
+    return config.apply_changes(
+        run, {"ablation": ABLATION if before.ablation == "none" else f"{before.ablation}+{ABLATION}"}, where
+    )
 
 
 def load_source_weights(agent: Agent, source: Path) -> None:

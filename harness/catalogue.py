@@ -1,200 +1,236 @@
-"""What exists and what it means: the rows of `list`, the pages of `explain`. Read from the plugs themselves."""
+"""What exists and what it means: the rows of `list`, the pages of `explain`. Read from the plugins themselves."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import yaml
 
 from harness import ablate, config, envs, noise, plugins, study
-from harness.errors import unknown
+from harness.ablate import Ablation
+from harness.errors import BadInput, unknown
+from harness.noise import Noise
 
-Row = dict[str, str]
+Captions = Iterable[tuple[str, str]]  # name, caption
+Page = dict[str, Any]  # title -> text, number or mapping
 EXAMPLE = "dmc/cartpole_swingup"  # the task that diffs are shown for
 _SINGULAR = {"studies": "study"}
 
 
-def rows(kind: str) -> list[Row]:
+def list_rows(kind: str) -> list[dict[str, str]]:
     """`{kind, name, caption}` of everything of a kind."""
     return [{"kind": kind, "name": name, "caption": caption} for name, caption in _LISTS[kind]()]
 
 
-def explain(name: str, task: str | None = None) -> dict[str, Any]:
-    """Everything known about a name, as plain data. BadInput with the nearest match where nothing has it."""
+def explain(name: str, task: str | None = None) -> Page:
+    """Everything that is declared of a name, as plain data. BadInput with the nearest match where nothing has the name."""
     for kind, describe in _PAGES.items():
-        try:
-            known = name in {row["name"] for row in rows(kind)} or _spelled(kind, name)
-        except Exception:
-            known = False
-        if known:
+        if _exists(kind, name):
             return {"kind": _SINGULAR.get(kind, kind.rstrip("s")), "name": name, **describe(name, task)}
-    raise unknown("thing to explain", name, [row["name"] for kind in _PAGES for row in rows(kind)])
+    raise unknown("thing to explain", name, [row["name"] for kind in _PAGES for row in list_rows(kind)])
 
 
-def text(described: dict[str, Any]) -> str:
+def page_to_text(page: Page) -> str:
     """An explanation as a page of text."""
-    head = f"{described['name']} ({described['kind']})\n{described.get('text', '').strip()}"
-    blocks = [head]
-    for key, value in described.items():
-        if key in ("kind", "name", "text"):
+    blocks = [f"{page['name']} ({page['kind']})\n{page.get('text', '').strip()}"]
+    for title, value in page.items():
+        if title in ("kind", "name", "text"):
             continue
         if isinstance(value, dict):
             width = max((len(str(k)) for k in value), default=0)
             lines = [f"  {k!s:<{width}}  {v}" for k, v in value.items()] or ["  (none)"]
-            blocks.append("\n".join([f"{key}:", *lines]))
+            blocks.append("\n".join([f"{title}:", *lines]))
         else:
-            blocks.append(f"{key}: {value}")
+            blocks.append(f"{title}: {value}")
     return "\n\n".join(blocks)
 
 
-def _suites() -> Iterable[tuple[str, str]]:
-    return ((name, plugins.caption(plugins.load("harness.envs", name))) for name in plugins.names("harness.envs"))
+# ---- Lists
 
 
-def _noises() -> Iterable[tuple[str, str]]:
+def _noises() -> Captions:
     yield from ((name, plugins.caption(plugins.load("harness.noise", name))) for name in noise.noise_types())
-    yield from ((name, f"= {described}") for name, described in noise.aliases().items())
+    yield from ((alias, f"= {aliased}") for alias, aliased in noise.aliases().items())
 
 
-def _agents() -> Iterable[tuple[str, str]]:
-    return ((name, plugins.caption(config.agent_module(name))) for name in config.agents())
+def _agents() -> Captions:
+    return ((name, plugins.caption(config.agent_module(name))) for name in sorted(config.agent_names()))
 
 
-def _changes(attribute: str) -> Callable[[], Iterable[tuple[str, str]]]:
-    def listing() -> Iterable[tuple[str, str]]:
-        for agent in config.agents():
-            if agent == "dreamer":
-                for name, changes in getattr(config.agent_module(agent), attribute).items():
-                    yield name, ", ".join(f"{path}={value}" for path, value in changes.items()) or "the base"
+def _named_changes(attribute: str) -> Callable[[], Captions]:
+    """A listing of the presets or sizes of all agents. A name that several agents have is listed once, for the first."""
+
+    def listing() -> Captions:
+        for name, agent in _owners(attribute).items():
+            changes = getattr(config.agent_module(agent), attribute)[name]
+            yield name, ", ".join(f"{path}={value}" for path, value in changes.items()) or "the base"
 
     return listing
 
 
-def _plots(package: str) -> Callable[[], Iterable[tuple[str, str]]]:
+def _owners(attribute: str) -> dict[str, str]:
+    """Name of a preset or size -> the first agent that has it; the default agent comes first."""
+    owners: dict[str, str] = {}
+    for agent in config.agent_names():
+        for name in getattr(config.agent_module(agent), attribute):
+            owners.setdefault(name, agent)
+    return owners
+
+
+def _modules(package: str) -> Callable[[], Captions]:
     return lambda: ((name, plugins.caption(plugins.load(package, name))) for name in plugins.names(package))
 
 
-def _importers() -> Iterable[tuple[str, str]]:
-    return ((name.replace("_", "-"), caption) for name, caption in _plots("results.importers")())
+def _importers() -> Captions:
+    return ((name.replace("_", "-"), caption) for name, caption in _modules("results.importers")())
 
 
-def _study_rows() -> Iterable[tuple[str, str]]:
-    return ((name, study.load(name).description) for name in study.names())
-
-
-_LISTS: dict[str, Callable[[], Iterable[tuple[str, str]]]] = {
-    "suites": _suites,
+_LISTS: dict[str, Callable[[], Captions]] = {
+    "suites": _modules("harness.envs"),
     "tasks": lambda: ((name, "") for name in envs.tasks()),
     "noises": _noises,
-    "ablations": lambda: ((name, ablate.caption(name)) for name in ablate.names()),
+    "ablations": lambda: ((name, ablate.caption(ablate.parse(name))) for name in ablate.names()),
     "agents": _agents,
-    "presets": _changes("PRESETS"),
-    "sizes": _changes("SIZES"),
-    "studies": _study_rows,
-    "tables": _plots("results.tables"),
-    "plots": _plots("results.plots"),
+    "presets": _named_changes("PRESETS"),
+    "sizes": _named_changes("SIZES"),
+    "studies": lambda: ((name, study.load(name).description) for name in study.names()),
+    "tables": _modules("results.tables"),
+    "plots": _modules("results.plots"),
     "importers": _importers,
-    "exporters": _plots("results.exporters"),
+    "exporters": _modules("results.exporters"),
 }
+KINDS = tuple(_LISTS)
 
 
-def _base(task: str | None, **options: Any) -> config.RunConfig:
-    return study.single(task or EXAMPLE, **options)
+# ---- Pages
 
 
 def _diff(base: config.RunConfig, other: config.RunConfig) -> dict[str, str]:
     return {path: f"{old} -> {new}" for path, (old, new) in config.diff(base, other).items()}
 
 
-def _ablation(name: str, task: str | None) -> dict[str, Any]:
-    changed = _diff(_base(task), _base(task, ablation=name))
-    changed.pop("ablation", None)
-    several = {part: ablate.caption(part) for part in ablate.parts(name) if part != name}
-    spelled = ablate.canonical(name)
-    said = ({"canonical spelling": spelled} if spelled != name else {}) | ({"is together": several} if several else {})
-    said |= {
-        "acts on": ablate.where(name)[0],
-        "leaves alone, to the last bit": ", ".join(ablate.keeps(name)) or "(says nothing)",
+def _ablation_page(name: str, task: str | None) -> Page:
+    ablation = ablate.parse(name)
+    base, ablated = _base_and_ablated(ablation, task or EXAMPLE)
+    changes = _diff(base, ablated)
+    changes.pop("ablation", None)
+    components = {part: ablate.caption(ablate.parse(part)) for part in ablation.components if part != name}
+    spelling = {"canonical spelling": str(ablation)} if str(ablation) != name else {}
+    return {
+        "text": ablate.documentation(ablation),
+        **spelling,
+        **({"is together": components} if components else {}),
+        "acts on": ablate.scope(ablation).description,
+        "leaves alone, to the last bit": ", ".join(ablate.invariant(ablation)) or "(says nothing)",
+        "changes to the base": changes,
     }
-    return {"text": ablate.text(name), **said, "changes to the base": changed}
 
 
-def _noise(name: str, _: str | None) -> dict[str, Any]:
-    parsed = noise.aliases().get(name) or (noise.parse(name) if name not in noise.noise_types() else None)
-    kinds = [type(part) for part in parsed.parts] if parsed else [noise.noise_types()[name]]
-    described: dict[str, Any] = {"text": "\n\n".join(plugins.load("harness.noise", k.kind).__doc__ for k in kinds)}
-    if parsed:
-        described["canonical spelling"] = str(parsed)
-    for kind in kinds:
-        described[f"parameters of {kind.kind}"] = {n: noise.describe_parameter(kind, n) for n in noise.parameter_names(kind)}
-        if kind.SEVERITY:
-            described[f"severities of {kind.kind} (64-pixel frames or vectors)"] = _severities(kind.SEVERITY)
-        if kind.NATIVE_SEVERITY:
-            described[f"severities of {kind.kind} (native frames)"] = _severities(kind.NATIVE_SEVERITY)
-    return described
+def _base_and_ablated(ablation: Ablation, task: str) -> tuple[config.RunConfig, config.RunConfig]:
+    """A run and the same run ablated, of the first agent that has the settings which the ablation changes."""
+    errors = []
+    for agent in config.agent_names():
+        base = study.single(task, agent=agent)
+        try:
+            return base, study.single(task, agent=agent, ablation=ablation)
+        except BadInput as error:
+            errors.append(error)
+    raise errors[0]
 
 
-def _severities(table: dict[int, dict[str, Any]]) -> dict[str, str]:
+def _noise_page(name: str, _: str | None) -> Page:
+    types = noise.noise_types()
+    parsed = None if name in types else noise.parse(name)
+    described = [types[name]] if parsed is None else [type(part) for part in parsed.parts]
+    documentation = [plugins.load("harness.noise", noise_type.kind).__doc__ or "" for noise_type in described]
+    page: Page = {"text": "\n\n".join(documentation)}
+    if parsed is not None:
+        page["canonical spelling"] = str(parsed)
+    for noise_type in described:
+        page |= _noise_type_blocks(noise_type)
+    return page
+
+
+def _noise_type_blocks(noise_type: type[Noise]) -> Iterator[tuple[str, dict[str, str]]]:
+    parameters = noise.parameter_names(noise_type)
+    yield f"parameters of {noise_type.kind}", {n: noise.describe_parameter(noise_type, n) for n in parameters}
+    if noise_type.SEVERITY:
+        yield f"severities of {noise_type.kind} (64-pixel frames or vectors)", _severities(noise_type.SEVERITY)
+    if noise_type.NATIVE_SEVERITY:
+        yield f"severities of {noise_type.kind} (native frames)", _severities(noise_type.NATIVE_SEVERITY)
+
+
+def _severities(table: Mapping[int, Mapping[str, Any]]) -> dict[str, str]:
     return {f"@{level}": ", ".join(f"{k}={v:.6g}" for k, v in values.items()) for level, values in table.items()}
 
 
-def _preset(name: str, task: str | None) -> dict[str, Any]:
-    changed = _diff(_base(task), _base(task, preset=name))
-    changed.pop("preset", None)
-    note = getattr(config.agent_module("dreamer"), "NOTES", {}).get(name, "A named base configuration.")
-    return {"text": note, "changes to the base (v3)": changed}
+def _preset_page(name: str, task: str | None) -> Page:
+    agent = _owners("PRESETS")[name]
+    base = config.base_preset(agent)
+    changes = _diff(*(study.single(task or EXAMPLE, agent=agent, preset=preset) for preset in (base, name)))
+    changes.pop("preset", None)
+    note = getattr(config.agent_module(agent), "NOTES", {}).get(name, "A named base configuration.")
+    return {"text": note, f"changes to the base ({base})": changes}
 
 
-def _size(name: str, task: str | None) -> dict[str, Any]:
-    return {"text": "A size of the agent.", "sets": config.agent_module("dreamer").SIZES[name]}
+def _size_page(name: str, _: str | None) -> Page:
+    return {"text": "A size of the agent.", "sets": config.agent_module(_owners("SIZES")[name]).SIZES[name]}
 
 
-def _suite(name: str, _: str | None) -> dict[str, Any]:
+def _suite_page(name: str, _: str | None) -> Page:
     module = plugins.load("harness.envs", name)
-    data = {key: value for key, value in vars(module.SUITE).items() if key != "modules"}
-    return {"text": module.__doc__, "protocol": data, "tasks": ", ".join(module.TASKS) or "any id its library knows"}
+    protocol = {key: value for key, value in vars(module.SUITE).items() if key != "modules"}
+    return {"text": module.__doc__, "protocol": protocol, "tasks": ", ".join(module.TASKS) or "any id its library knows"}
 
 
-def _task(name: str, _: str | None) -> dict[str, Any]:
+def _task_page(name: str, _: str | None) -> Page:
     envs.check(name)
-    data = {key: value for key, value in vars(envs.suite(name)).items() if key != "modules"}
-    return {"text": "A task.", "protocol": data}
+    protocol = {key: value for key, value in vars(envs.suite(name)).items() if key != "modules"}
+    return {"text": "A task.", "protocol": protocol}
 
 
-def _study(name: str, _: str | None) -> dict[str, Any]:
-    loaded = study.load(name)
-    cells = study.runs(loaded, name)
-    grid = {"runs": len(cells), "noise cells": sum(len(cell.evaluate.noise) for cell in cells)}
+def _study_page(name: str, _: str | None) -> Page:
+    loaded, runs = study.load_runs(name)
+    grid = {"runs": len(runs), "noise cells": sum(len(run.evaluate.noise) for run in runs)}
     content = yaml.safe_load((study.STUDIES / f"{name}.yaml").read_text())
     return {"text": loaded.description, "grid": grid, "file": content}
 
 
-def _agent(name: str, _: str | None) -> dict[str, Any]:
-    module = config.agent_module(name)
-    base = config.flat(_base(None, agent=name))
-    return {"text": module.__doc__, "settings": {k: v for k, v in base.items() if k.startswith("agent.")}}
+def _agent_page(name: str, _: str | None) -> Page:
+    settings = config.flatten(study.single(EXAMPLE, agent=name))
+    return {
+        "text": config.agent_module(name).__doc__,
+        "settings": {path: value for path, value in settings.items() if path.startswith("agent.")},
+    }
 
 
-_PAGES: dict[str, Callable[[str, str | None], dict[str, Any]]] = {
-    "ablations": _ablation,
-    "noises": _noise,
-    "presets": _preset,
-    "suites": _suite,
-    "tasks": _task,
-    "agents": _agent,
-    "sizes": _size,
-    "studies": _study,
+_PAGES: dict[str, Callable[[str, str | None], Page]] = {
+    "ablations": _ablation_page,
+    "noises": _noise_page,
+    "presets": _preset_page,
+    "suites": _suite_page,
+    "tasks": _task_page,
+    "agents": _agent_page,
+    "sizes": _size_page,
+    "studies": _study_page,
 }
 
 
-def _spelled(kind: str, name: str) -> bool:
-    """Whether a name that is not listed is still one: ablations put together, a noise with parameters, a gym task."""
+def _exists(kind: str, name: str) -> bool:
+    """Whether a kind of thing has this name, listed or not: a combination, a noise with parameters, a gym task."""
+    try:
+        return name in {row["name"] for row in list_rows(kind)} or _is_unlisted(kind, name)
+    except (BadInput, ImportError):
+        return False
+
+
+def _is_unlisted(kind: str, name: str) -> bool:
     if kind == "ablations":
         return bool(set(re.split("[+-]", name)) & set(ablate.names()))
     if kind == "noises":
-        return noise.parse(name) is not None
+        return bool(noise.parse(name).kind)
     if kind == "tasks" and "/" in name:
         envs.check(name)
         return True

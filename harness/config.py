@@ -7,31 +7,34 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
+from types import ModuleType
 from typing import Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, field_validator
 
 from agents.protocol import AgentConfig
-from harness import noise, plugins
+from harness import defaults, noise, plugins
 from harness.errors import BadInput, unknown
 from harness.noise import Noise, NoiseField
 from harness.rundir import VERSION
 
 M = TypeVar("M", bound=BaseModel)
+Tree = dict[str, Any]  # a configuration as JSON holds it
+Changes = Mapping[str, Any]  # dotted path -> value
 
 
-class Model(BaseModel):
+class FrozenModel(BaseModel):
     """Frozen; unknown keys and values that are not finite are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class EnvConfig(Model):
+class EnvConfig(FrozenModel):
     envs: int = Field(1, ge=1, le=1024, description="environments that are stepped together")
-    options: dict[str, Any] = Field(default_factory=dict, description="keyword options of the suite's make()")
+    options: Tree = Field(default_factory=dict, description="keyword options of the suite's make()")
 
 
-class TrainConfig(Model):
+class TrainConfig(FrozenModel):
     ratio: float = Field(256, ge=0, description="replayed time steps per policy step")
     batch_size: int = Field(16, ge=1, description="sequences per update")
     batch_length: int = Field(64, ge=2, description="trained time steps per sequence")
@@ -39,12 +42,12 @@ class TrainConfig(Model):
     log_every: int = Field(1000, ge=1, description="policy steps between rows of metrics.jsonl")
 
 
-class ReplayConfig(Model):
-    capacity: int = Field(5_000_000, ge=1, description="start indices that are kept, oldest dropped first")
+class ReplayConfig(FrozenModel):
+    capacity: int = Field(5_000_000, ge=1, description="start indices in the replay; the oldest is dropped first")
     online: bool = Field(True, description="serve every new sequence once before sampling uniformly")
 
 
-class EvaluateConfig(Model):
+class EvaluateConfig(FrozenModel):
     """What is measured after training. Not part of a run's identity: a grown grid is added to the same runs."""
 
     noise: tuple[NoiseField, ...] = Field((noise.parse("clean"),), min_length=1, description="evaluation noises")
@@ -53,15 +56,15 @@ class EvaluateConfig(Model):
     policy: Literal["sample", "mode"] = Field("sample", description="how actions are taken; recorded in every row")
 
 
-class RunConfig(Model):
+class RunConfig(FrozenModel):
     """Everything that changes a run's result, and its evaluation grid."""
 
     version: int = VERSION
     study: str
     task: str
-    preset: str = "v3"
+    preset: str = defaults.PRESET
     size: str
-    ablation: str = "none"
+    ablation: str = "none"  # its canonical spelling: a study's own ablations are known to that study alone
     train_noise: NoiseField = noise.parse("clean")
     seed: int = Field(0, ge=0, lt=2**31)
     steps: int = Field(ge=1, description="policy steps over all environments")
@@ -69,9 +72,9 @@ class RunConfig(Model):
     compile: bool | Literal["auto"] = Field(
         "auto",
         description="compile the model's inner steps: faster, and rounded differently; auto: on a CPU from size 1m on, where "
-        "there is a C++ compiler. state.json says what it came to",
+        "there is a C++ compiler. state.json records the choice",
     )
-    source: str | None = Field(None, description="run whose trained weights this one begins with: study/run_id")
+    source: str | None = Field(None, description="run whose trained weights this one starts from: study/run_id")
     agent: SerializeAsAny[AgentConfig]
     env: EnvConfig = EnvConfig()
     train: TrainConfig = TrainConfig()
@@ -80,12 +83,12 @@ class RunConfig(Model):
 
     @field_validator("agent", mode="before")
     @classmethod
-    def _typed(cls, value: Any) -> Any:
+    def _parse_agent(cls, value: object) -> object:
         if isinstance(value, Mapping):
             return agent_module(value.get("kind", "")).Config.model_validate(value)
         return value
 
-    def dump(self) -> dict[str, Any]:
+    def dump(self) -> Tree:
         """As stored in config.json; `parse` of it is equal and hashes alike."""
         return self.model_dump(mode="json")
 
@@ -97,26 +100,27 @@ class RunConfig(Model):
 
     @property
     def run_id(self) -> str:
-        """`asterix.no_free_bits.gaussian-sigma10.s3-1a2b3c4d`."""
-        what = self.ablation if self.agent.kind == "dreamer" else self.agent.kind
-        parts = (self.task.split("/", 1)[-1], what, str(self.train_noise), f"s{self.seed}")
-        return ".".join(_slug(part) for part in parts) + "-" + self.digest
+        """`asterix.no_free_bits.gaussian-sigma10.s3-1a2b3c4d`. Agents other than the default are named too."""
+        agent = [] if self.agent.kind == defaults.AGENT else [self.agent.kind]
+        ablation = [] if agent and self.ablation == "none" else [self.ablation]
+        labels = (self.task.split("/", 1)[-1], *agent, *ablation, str(self.train_noise), f"s{self.seed}")
+        return ".".join(_slug(label) for label in labels) + "-" + self.digest
 
 
 def parse(value: Mapping[str, Any], where: str = "run configuration") -> RunConfig:
     """A validated RunConfig; BadInput with one line per mistake."""
-    return validated(RunConfig, value, where)
+    return validate(RunConfig, value, where)
 
 
-def validated(model: type[M], value: Any, where: str) -> M:
-    """`model.model_validate` whose errors are for people: dotted path, what was given, what is allowed."""
+def validate(model: type[M], value: object, where: str) -> M:
+    """`model.model_validate` with errors for people: dotted path, the value given, what is allowed."""
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        raise BadInput(f"{where}: " + "; ".join(_explain(model, item) for item in error.errors())) from None
+        raise BadInput(f"{where}: " + "; ".join(_explain(model, detail) for detail in error.errors())) from None
 
 
-def change(config: RunConfig, changes: Mapping[str, Any], where: str) -> RunConfig:
+def apply_changes(config: RunConfig, changes: Changes, where: str) -> RunConfig:
     """The config with dotted paths replaced. BadInput for a path that does not exist or a value it does not take.
 
     A part that becomes another kind (`path: {"kind": ...}`, or `path.kind`) keeps the settings that both kinds have.
@@ -125,83 +129,94 @@ def change(config: RunConfig, changes: Mapping[str, Any], where: str) -> RunConf
     for path, value in changes.items():
         if path.count(".") > 1 and path.endswith(".kind"):
             path, value = path.removesuffix(".kind"), {"kind": value}
-        _put(config, tree, path, value, where)
+        _set_path(config, tree, path, value, where)
     return parse(tree, where)
 
 
-def flat(config: RunConfig) -> dict[str, Any]:
+def flatten(config: RunConfig) -> Tree:
     """Dotted path -> value of every leaf, for diffs."""
     return dict(_leaves("", config.dump()))
 
 
 def diff(base: RunConfig, other: RunConfig) -> dict[str, tuple[Any, Any]]:
     """Dotted path -> (base value, other value) where they differ; None where a path exists on one side only."""
-    left, right = flat(base), flat(other)
+    left, right = flatten(base), flatten(other)
     paths = list(left) + [path for path in right if path not in left]
     return {p: (left.get(p), right.get(p)) for p in paths if left.get(p) != right.get(p)}
 
 
-def agent_module(kind: str) -> Any:
-    """`agents/<kind>/config.py`: its Config, SIZES and PRESETS."""
-    allowed = agents()
-    if kind not in allowed:
-        raise unknown("agent", kind, allowed)
+def agent_names() -> list[str]:
+    """Every package below `agents/` that has a `config.py`; the default agent first."""
+    packages = [name for name in plugins.packages("agents") if "config" in plugins.names(f"agents.{name}")]
+    return sorted(packages, key=lambda name: name != defaults.AGENT)
+
+
+def agent_module(kind: str) -> ModuleType:
+    """`agents/<kind>/config.py`: its Config, SIZES and PRESETS, and optionally NOTES on the presets."""
+    if kind not in agent_names():
+        raise unknown("agent", kind, agent_names())
     return plugins.load(f"agents.{kind}", "config")
 
 
-def agents() -> list[str]:
-    """Every package below `agents/` that has a `config.py`."""
-    return [name for name in plugins.packages("agents") if "config" in plugins.names(f"agents.{name}")]
+def base_preset(kind: str) -> str:
+    """The preset of an agent that the others are diffs to: its first."""
+    return next(iter(agent_module(kind).PRESETS))
 
 
-def _put(config: RunConfig, tree: dict[str, Any], path: str, value: Any, where: str) -> None:
-    node: Any = config
+def _set_path(config: RunConfig, tree: Tree, path: str, value: object, where: str) -> None:
+    """Replace one dotted path of `tree`, the dump of `config`."""
+    node: object = config
+    parent: object = config
     *parents, last = path.split(".")
     for depth, name in enumerate([*parents, last]):
-        holder = node
-        # A noise is one value: its text is set as a whole.
-        fields = list(type(node).model_fields) if isinstance(node, BaseModel) and not isinstance(node, Noise) else []
+        parent = node
         if isinstance(node, Mapping):
             break  # free-form options: checked by the suite that takes them
-        if name not in fields:
-            raise _no_path(path, node, name, fields, where)
+        if name not in _field_names(node):
+            raise _unknown_path(path, node, name, where)
         node = getattr(node, name)
         tree = tree if depth == len(parents) else tree[name]
-    tree[last] = value.model_dump(mode="json") if isinstance(value, BaseModel) else _kept(holder, last, value)
+    tree[last] = value.model_dump(mode="json") if isinstance(value, BaseModel) else _complete_part(parent, last, value)
 
 
-def _kept(holder: Any, name: str, value: Any) -> Any:
-    """`value`; where it is a part, `{kind: ...}`, what it does not say is taken from the part that it replaces.
+def _field_names(node: object) -> list[str]:
+    """The paths that go on below a node. A noise is one value: its text is replaced as a whole."""
+    return list(type(node).model_fields) if isinstance(node, BaseModel) and not isinstance(node, Noise) else []
+
+
+def _complete_part(parent: object, name: str, value: object) -> object:
+    """`value`; a part, `{kind: ...}`, takes the settings that it does not mention from the part that it replaces.
 
     Only settings that both kinds have are taken over, so that another kind at the same size is one change, not several.
     """
-    if not isinstance(holder, BaseModel) or not isinstance(value, Mapping) or "kind" not in value:
+    if not isinstance(parent, BaseModel) or not isinstance(value, Mapping) or "kind" not in value:
         return value
-    old = getattr(holder, name)
-    kinds = get_args(type(holder).model_fields[name].annotation) or (type(old),)
+    old = getattr(parent, name)
+    kinds = get_args(type(parent).model_fields[name].annotation) or (type(old),)
     fields = {field for kind in kinds if kind.model_fields["kind"].default == value["kind"] for field in kind.model_fields}
     return {field: x for field, x in old.model_dump(mode="json").items() if field in fields} | dict(value)
 
 
-def _no_path(path: str, node: Any, name: str, fields: list[str], where: str) -> BadInput:
+def _unknown_path(path: str, node: object, name: str, where: str) -> BadInput:
+    fields = _field_names(node)
     near = difflib.get_close_matches(name, fields, n=1)
     value = str(node) if isinstance(node, Noise) else node
-    holder = f"{type(node).__name__} has {', '.join(fields)}" if fields else f"{value!r} has no parts"
-    return BadInput(f"{where}: no '{path}': {holder}." + (f" Did you mean {near[0]}?" if near else ""))
+    allowed = f"{type(node).__name__} has {', '.join(fields)}" if fields else f"{value!r} has no parts"
+    return BadInput(f"{where}: no '{path}': {allowed}." + (f" Did you mean {near[0]}?" if near else ""))
 
 
-def _explain(model: type[BaseModel], item: Any) -> str:
-    path = ".".join(str(part) for part in item["loc"])
-    given = "" if item["type"] == "missing" else f" (got {str(item['input'])[:60]!r})"
-    if item["type"] == "extra_forbidden":
+def _explain(model: type[BaseModel], detail: Mapping[str, Any]) -> str:
+    path = ".".join(str(part) for part in detail["loc"])
+    value = "" if detail["type"] == "missing" else f" (got {str(detail['input'])[:60]!r})"
+    if detail["type"] == "extra_forbidden":
         fields = list(model.model_fields)
-        near = difflib.get_close_matches(str(item["loc"][-1]), fields, n=1)
+        near = difflib.get_close_matches(str(detail["loc"][-1]), fields, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         return f"unknown key '{path}'; allowed: {', '.join(fields)}{hint}"
-    return f"{path}: {item['msg']}{given}"
+    return f"{path}: {detail['msg']}{value}"
 
 
-def _leaves(prefix: str, node: Any) -> Iterator[tuple[str, Any]]:
+def _leaves(prefix: str, node: object) -> Iterator[tuple[str, Any]]:
     if isinstance(node, dict) and node:
         for name, value in node.items():
             yield from _leaves(f"{prefix}.{name}" if prefix else name, value)

@@ -108,12 +108,12 @@ def plan(what: str | Path, scale: str | None, root: Path, profile: Path | None =
 
     BadInput where the study, the profile, or a run's directory, is unreadable.
     """
-    loaded, cells = study.planned(what, scale)
+    loaded, cells = study.load_runs(what, scale)
     runs = [_look(root, cell, study.resources(loaded, cell, str(what))) for cell in cells]
     paces = _paces(root, {_work(each.run, each.needs) for each in runs})
     estimates = {_place(each): _estimate(each, paces) for each in runs}
     todo = [each for each in runs if each.state not in OVER]
-    bases = {task: study.base(loaded, task) for task in loaded.tasks}
+    bases = {task: study.base_run(loaded, task) for task in loaded.tasks}
     sent = _sent(root / loaded.name, runs, profile)
     return Plan(
         name=loaded.name,

@@ -1,130 +1,168 @@
-"""Proof that every switch acts: each ablation's one step of learning beside the base's, on the same weights and batch.
+"""Proof that every switch acts: one step of learning with each ablation beside the base's, on the same weights and batch.
 
-For each file in `ablations/`: does anything differ where it says it acts, is nothing different where it says it does not,
-and is everything bit-identical that it says it keeps?
+For each file in `ablations/`: does anything differ on the tasks of its scope, is nothing different elsewhere, and is
+everything bit-identical that it declares invariant?
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from functools import cache
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
 from agents.protocol import Arrays, Space, Spec
 from harness import ablate, build, plugins, study
+from harness.ablate import Ablation
+from harness.replay import Replay
 
 TASKS = {
     "images, discrete": Spec({"image": Space((16, 16, 3), "uint8")}, Space((), "int32", 5)),
     "vectors, continuous": Spec({"state": Space((3,), "float32"), "mode": Space((), "int32", 3)}, Space((2,), "float32")),
 }
-Measured = dict[str, tuple[Arrays, dict[str, float]]]  # {occasion: (arrays, metrics)}
+Measures = dict[str, tuple[Arrays, dict[str, float]]]  # {occasion: (arrays, metrics)}
 
 
-def verify(names: Iterable[str] | None = None) -> list[dict[str, Any]]:
-    """One row per ablation: verdict, what differs from the base on each task and occasion, probes of both."""
-    chosen = [name for name in ablate.names() if name != "none"] if names is None else list(names)
-    return [_row(name) for name in chosen]
+class Pair(TypedDict):
+    """Sizes (root mean square) of one measure, of the base and ablated. None where absent.
+
+    difference: how far the two are apart, as a share of the base's size. same: whether they are bit-identical.
+    """
+
+    base: float | None
+    ablated: float | None
+    difference: float | None
+    same: bool
 
 
-def _row(name: str) -> dict[str, Any]:
-    acts_on, acts = ablate.where(name)
-    tasks = {task: contrast(base(task), measure(name, task)) for task in TASKS}
-    different = {task: any(not c["same"] for _, c in _contrasts(found)) for task, found in tasks.items()}
-    touched = {m for found in tasks.values() for m, c in _contrasts(found) if not c["same"]}
+class Contrast(TypedDict):
+    """The two agents on one task and occasion. probes: metric -> (base, ablated)."""
+
+    measures: dict[str, Pair]
+    probes: dict[str, list[float | None]]
+
+
+class Verdict(TypedDict):
+    """One ablation, as `verify-switches --json` prints it.
+
+    inert: tasks of its scope where nothing differs. leaks: tasks outside where something does. touched: measures that
+    differ though it declares them invariant. tasks: task -> occasion -> contrast.
+    """
+
+    ablation: str
+    caption: str
+    changes: dict[str, Any]
+    acts_on: str
+    inert: list[str]
+    leaks: list[str]
+    touched: list[str]
+    tasks: dict[str, dict[str, Contrast]]
+
+
+def verify_ablation(name: str) -> Verdict:
+    """What differs from the base on each task and occasion, and whether that is what the ablation declares."""
+    ablation = ablate.parse(name)
+    scope, invariant = ablate.scope(ablation), ablate.invariant(ablation)
+    tasks = {task: contrast(_base_measures(task), measure_step(ablation, task)) for task in TASKS}
+    differences = {task: {name for name, pair in _pairs(contrasts) if not pair["same"]} for task, contrasts in tasks.items()}
+    touched = {name for measures in differences.values() for name in measures}
     return {
         "ablation": name,
-        "caption": ablate.caption(name),
-        "changes": dict(ablate.changes(name)),
-        "acts_on": acts_on,
-        "inert": [task for task, spec in TASKS.items() if acts(spec) and not different[task]],
-        "leaks": [task for task, spec in TASKS.items() if not acts(spec) and different[task]],
-        "touched": sorted(m for m in touched if any(fnmatchcase(m, pattern) for pattern in ablate.keeps(name))),
+        "caption": ablate.caption(ablation),
+        "changes": ablation.changes,
+        "acts_on": scope.description,
+        "inert": [task for task, spec in TASKS.items() if scope.covers(spec) and not differences[task]],
+        "leaks": [task for task, spec in TASKS.items() if not scope.covers(spec) and differences[task]],
+        "touched": sorted(name for name in touched if any(fnmatchcase(name, pattern) for pattern in invariant)),
         "tasks": tasks,
     }
 
 
-def ok(row: Mapping[str, Any]) -> bool:
-    return not (row["inert"] or row["leaks"] or row["touched"])
+def passes(verdict: Verdict) -> bool:
+    """Whether the ablation acts as it declares."""
+    return not (verdict["inert"] or verdict["leaks"] or verdict["touched"])
 
 
-def measure(name: str, task: str) -> Measured:
-    """What one step of the ablated agent is like."""
-    run, spec = _run(name), TASKS[task]
+def measure_step(ablation: Ablation, task: str) -> Measures:
+    """Arrays and metrics of one step of the ablated agent."""
+    spec = TASKS[task]
+    run = study.single("counter/vector", size="nano", ablation=ablation, changes={"env.envs": 1})  # the task lends its defaults
     agent = build.agent(run, spec, device="cpu", threads=1)
-    measured = plugins.load(f"agents.{run.agent.kind}", "probe").measure(agent, spec)
-    drawn = {"replay": _drawn(build.replay(run, spec, agent))}
-    return {occasion: (arrays | drawn, metrics) for occasion, (arrays, metrics) in measured.items()}
-
-
-def _run(name: str) -> Any:
-    """A small agent with an ablation; the task only lends its defaults."""
-    return study.single("counter/vector", size="nano", ablation=name, changes={"env.envs": 1})
+    measures = plugins.load(f"agents.{run.agent.kind}", "probe").measure(agent, spec)
+    sampled = {"replay": _sampled_items(build.replay(run, spec, agent))}
+    return {occasion: (arrays | sampled, metrics) for occasion, (arrays, metrics) in measures.items()}
 
 
 @cache
-def base(task: str) -> Measured:
-    return measure("none", task)
+def _base_measures(task: str) -> Measures:
+    return measure_step(ablate.UNCHANGED, task)
 
 
-def _drawn(replay: Any) -> np.ndarray:
-    """The items that a replay hands out after 200 steps."""
+def _sampled_items(replay: Replay) -> np.ndarray:
+    """The items that a replay samples after 200 steps."""
     for _ in range(200):
         replay.add({key: np.zeros((1, *space.shape), space.dtype) for key, space in replay.spaces.items()})
     return replay.sample(8, np.random.default_rng(0))[1]
 
 
-def contrast(one: Measured, other: Measured) -> dict[str, Any]:
-    """Sizes (root mean square) and probes side by side; None where absent.
-
-    {occasion: {"measures": {name: {base, ablated, difference, same}}, "probes": {metric: [base, ablated]}}}
-    """
-    return {occasion: _side_by_side(*one[occasion], *other[occasion]) for occasion in one}
+def contrast(base: Measures, ablated: Measures) -> dict[str, Contrast]:
+    """Occasion -> the measures and probes of both, side by side."""
+    return {occasion: _side_by_side(base[occasion], ablated[occasion]) for occasion in base}
 
 
-def _side_by_side(arrays: Arrays, metrics: dict[str, float], others: Arrays, probes: dict[str, float]) -> dict[str, Any]:
+def _side_by_side(base: tuple[Arrays, dict[str, float]], ablated: tuple[Arrays, dict[str, float]]) -> Contrast:
+    (arrays, metrics), (ablated_arrays, ablated_metrics) = base, ablated
     return {
-        "measures": {name: _pair(arrays.get(name), others.get(name)) for name in {**arrays, **others}},
-        "probes": {name: [metrics.get(name), probes.get(name)] for name in {**metrics, **probes}},
+        "measures": {name: _pair(arrays.get(name), ablated_arrays.get(name)) for name in {**arrays, **ablated_arrays}},
+        "probes": {name: [metrics.get(name), ablated_metrics.get(name)] for name in {**metrics, **ablated_metrics}},
     }
 
 
-def _pair(one: np.ndarray | None, other: np.ndarray | None) -> dict[str, Any]:
-    same = one is not None and other is not None and np.array_equal(one, other)
-    comparable = one is not None and other is not None and one.shape == other.shape
-    apart = _size(one.astype(np.float64) - other) / max(_size(one), 1e-300) if comparable else None
-    return {"base": _size(one), "ablated": _size(other), "difference": apart, "same": same}
+def _pair(base: np.ndarray | None, ablated: np.ndarray | None) -> Pair:
+    base_size, ablated_size = (None if x is None else _root_mean_square(x) for x in (base, ablated))
+    pair: Pair = {"base": base_size, "ablated": ablated_size, "difference": None, "same": False}
+    if base is not None and ablated is not None:
+        pair["same"] = bool(np.array_equal(base, ablated))
+        pair["difference"] = _relative_distance(base, ablated) if base.shape == ablated.shape else None
+    return pair
 
 
-def _size(x: np.ndarray | None) -> float | None:
-    """Root mean square."""
-    return None if x is None else float(np.sqrt(np.mean(np.square(x.astype(np.float64)))))
+def _relative_distance(base: np.ndarray, ablated: np.ndarray) -> float:
+    distance, size = _root_mean_square(base.astype(np.float64) - ablated), _root_mean_square(base)
+    return distance / max(size, 1e-300)
 
 
-def _contrasts(found: Mapping[str, Any]) -> Iterable[tuple[str, dict[str, Any]]]:
-    return ((name, pair) for sides in found.values() for name, pair in sides["measures"].items())
+def _root_mean_square(x: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(np.square(x.astype(np.float64)))))
 
 
-def text(row: Mapping[str, Any]) -> str:
-    """A row as a few lines: verdict, then per task what differs most, base -> ablated."""
-    problems = [f"INERT on {task}" for task in row["inert"]] + [f"ACTS on {task}" for task in row["leaks"]]
-    problems += [f"CHANGES {name}, which it says it keeps" for name in row["touched"]]
-    lines = [f"{row['ablation']}: {'; '.join(problems) or 'acts on ' + row['acts_on']}"]
-    for task, occasions in row["tasks"].items():
-        for occasion, sides in occasions.items():
-            lines.append(f"  {task}, {occasion}: {_differences(sides['measures'])}")
+def _pairs(contrasts: Mapping[str, Contrast]) -> Iterator[tuple[str, Pair]]:
+    for sides in contrasts.values():
+        yield from sides["measures"].items()
+
+
+def verdict_to_text(verdict: Verdict) -> str:
+    """A verdict as a few lines: what is wrong, then per task what differs most, base -> ablated."""
+    problems = [f"INERT on {task}" for task in verdict["inert"]] + [f"ACTS on {task}" for task in verdict["leaks"]]
+    problems += [f"CHANGES {name}, which it declares invariant" for name in verdict["touched"]]
+    lines = [f"{verdict['ablation']}: {'; '.join(problems) or 'acts on ' + verdict['acts_on']}"]
+    for task, contrasts in verdict["tasks"].items():
+        for occasion, sides in contrasts.items():
+            lines.append(f"  {task}, {occasion}: {_differences_to_text(sides['measures'])}")
     return "\n".join(lines)
 
 
-def _differences(pairs: Mapping[str, Mapping[str, Any]], most: int = 5) -> str:
+def _differences_to_text(pairs: Mapping[str, Pair], most: int = 5) -> str:
     different = [(name, pair) for name, pair in pairs.items() if not pair["same"]]
-    shown = [f"{name} {_number(pair['base'])} -> {_number(pair['ablated'])}{_apart(pair)}" for name, pair in different[:most]]
-    return ", ".join(shown) + (f" and {len(different) - most} more" if len(different) > most else "") or "the same"
+    listing = [
+        f"{name} {_number(pair['base'])} -> {_number(pair['ablated'])}{_distance(pair)}" for name, pair in different[:most]
+    ]
+    return ", ".join(listing) + (f" and {len(different) - most} more" if len(different) > most else "") or "the same"
 
 
-def _apart(pair: Mapping[str, Any]) -> str:
+def _distance(pair: Pair) -> str:
     """Where the sizes look alike: how far the arrays are from each other, as a share of the base's size."""
     alike = pair["difference"] is not None and _number(pair["base"]) == _number(pair["ablated"])
     return f" (apart by {_number(pair['difference'])})" if alike else ""

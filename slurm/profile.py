@@ -7,31 +7,31 @@ from typing import Annotated
 
 from pydantic import Field
 
-from harness.config import Model, validated
+from harness.config import FrozenModel, validate
 from harness.errors import BadInput
 from harness.strict_yaml import read
-from harness.study import Option, Word
+from harness.study import SbatchOption, ShellWord
 
 PLACES = (Path("cluster.yaml"), Path.home() / ".config" / "dreamproof" / "cluster.yaml")
 RESERVED = ("array", "chdir", "error", "export", "job-name", "open-mode", "output", "requeue", "signal", "wrap", "comment")
 
 
-class Limits(Model):
+class Limits(FrozenModel):
     array: int | None = Field(None, ge=1, description="tasks per array; default: the cluster's MaxArraySize")
     submit: int | None = Field(None, ge=1, description="tasks of yours in the queue at a time; default: no limit")
     hours: float | None = Field(None, gt=0, description="longest time limit of a job; a longer run goes on in the next job")
 
 
-class Profile(Model):
+class Profile(FrozenModel):
     """`setup` is shell, run before each job: it is yours, as a start-up file of your shell is."""
 
-    partition: Word | None = None
-    account: Word | None = None
+    partition: ShellWord | None = None
+    account: ShellWord | None = None
     limits: Limits = Limits()
     modules: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_./+-]*$")], ...] = ()
     setup: tuple[str, ...] = ()
     python: str | None = Field(None, description="the interpreter on the nodes; default: the one that submits")
-    extra: dict[Option, Word | int] = Field(default_factory=dict, description="further options of sbatch")
+    extra: dict[SbatchOption, ShellWord | int] = Field(default_factory=dict, description="further options of sbatch")
     signal_seconds: int | None = Field(None, ge=5, description="warning before the time limit; default: a fifth of it, <= 120")
 
 
@@ -40,7 +40,7 @@ def load(path: Path | None = None) -> Profile:
     source = locate(path)
     if source is None:
         return Profile()
-    profile = validated(Profile, read(source) or {}, str(source))
+    profile = validate(Profile, read(source) or {}, str(source))
     refuse_reserved_options(profile.extra, str(source))
     if any("\n" in line for line in profile.setup):
         raise BadInput(f"{source}: setup: one command per line, please.")

@@ -21,8 +21,8 @@ OURS = {
             f"harness.{m}"
             for m in ("rundir", "claim", "failures", "pool", "stop", "study", "strict_yaml", "errors", "plugins", "provenance")
         ),
-        "harness.config.Model",
-        "harness.config.validated",
+        "harness.config.FrozenModel",
+        "harness.config.validate",
     ),
 }
 THIRD = {
@@ -128,7 +128,7 @@ def test_the_branching_test_sees_a_planted_branch():
     "code",
     [
         "import results, slurm, results.tables, results.plots, results.reading.load, results.plots.robustness",
-        "import harness.cli, harness.study, harness.catalogue, harness.envs, harness.noise; harness.catalogue.rows('studies')",
+        "import harness.cli, harness.envs, harness.noise; from harness import catalogue; catalogue.list_rows('studies')",
         "from harness import study; study.single('dmc/cartpole_swingup', ablation='no_free_bits', size='nano')",
         "import pathlib; from harness import plan, plan_page; plan_page.text(plan.plan('learning', None, pathlib.Path('no')))",
         "import slurm.submit, slurm.state, slurm.worker, slurm.show, slurm.retry, slurm.cancel, slurm.devcluster, submitit",

@@ -30,7 +30,7 @@ def file(tmp_path):
 
 
 def runs(file, **axes):
-    made = study.planned(file)[1]
+    made = study.load_runs(file)[1]
     return [r for r in made if all(getattr(r, axis) == value for axis, value in axes.items()) and r.agent.kind == "dreamer"]
 
 
@@ -82,15 +82,15 @@ def test_a_training_noise_is_a_difference(tmp_path):
 
 @pytest.mark.parametrize("name", study.names())
 def test_every_difference_turns_the_base_into_the_cell(name, tmp_path):
-    loaded, all_runs = study.planned(name)
+    loaded, all_runs = study.load_runs(name)
     cells = {(c.task, c.ablation, c.train_noise): c for c in plan.plan(name, None, tmp_path).cells if c.agent == loaded.agent}
     for run in all_runs:
         if run.agent.kind == loaded.agent:
-            leaves = config.flat(study.base(loaded, run.task))
+            leaves = config.flatten(study.base_run(loaded, run.task))
             for path, (old, new) in cells[run.task, run.ablation, str(run.train_noise)].changes.items():
                 assert leaves.get(path) == old
                 leaves[path] = new
-            wanted = config.flat(run)
+            wanted = config.flatten(run)
             assert {p: x for p, x in leaves.items() if x is not None and p not in ("ablation", "seed")} == {
                 p: x for p, x in wanted.items() if x is not None and p not in ("ablation", "seed")
             }
@@ -155,7 +155,7 @@ def test_a_grown_evaluation_grid_opens_a_finished_run_again(file, tmp_path):
 def test_everything_done_leaves_nothing(tmp_path):
     path = tmp_path / "s.yaml"
     path.write_text("name: s\ntasks: [counter/vector]\nsize: nano\nsteps: 10\n")
-    for run in study.planned(path)[1]:
+    for run in study.load_runs(path)[1]:
         begin(tmp_path, run, "done", step=10, seconds=5)
     made = plan.plan(path, None, tmp_path)
     assert made.states == {"done": 1} and not made.arrays and not made.estimates and made.left.runs == 0

@@ -111,7 +111,7 @@ OURS = {"agent.actor.unimix": 0.01}  # as in the paper; the official code does n
 
 
 def leaves(preset, task="dmc_vision/cartpole_swingup", size="200m"):
-    return config.flat(study.single(task, preset=preset, size=size))
+    return config.flatten(study.single(task, preset=preset, size=size))
 
 
 def test_v3_is_the_official_code():

@@ -39,8 +39,8 @@ def test_runs_that_need_different_things_stand_in_different_arrays():
     where = {"counter/image": {"memory": "32G", "hours": 24}, "random": {"gpus": 0}}
     tree = {"name": "x", "tasks": ["counter/vector", "counter/image"], "size": "nano", "references": ["random"]}
     tree |= {"resources": {"memory": "8G", "gpus": 1, "where": where}}
-    loaded = config.validated(study.Study, tree, "test")
-    groups = arrays.group_into_arrays({run.run_id: study.resources(loaded, run) for run in study.runs(loaded)}, 1000)
+    loaded = config.validate(study.Study, tree, "test")
+    groups = arrays.group_into_arrays({run.run_id: study.resources(loaded, run) for run in study.expand(loaded)}, 1000)
     tasks = {(a.resources.memory, a.resources.hours, a.resources.gpus): len(a.tasks) for a in groups}
     assert tasks == {("8G", 12, 1): 1, ("8G", 12, 0): 1, ("32G", 24, 1): 1, ("32G", 24, 0): 1}
 
@@ -75,10 +75,10 @@ def test_names_cannot_leave_the_folder_or_become_commands(tmp_path):
     assert f"{evil}".replace("%", "%%") in text.replace("'\"'\"'", "'")
     for bad in ({"partition": "a b"}, {"extra": {"qos": "x\n#SBATCH --wrap=evil"}}, {"extra": {"a b": 1}}):
         with pytest.raises(BadInput):
-            config.validated(study.Resources, bad, "test")
+            config.validate(study.Resources, bad, "test")
     for name in ("../up", "a/b", "$(x)", ".jobs", "-n"):
         with pytest.raises(BadInput):
-            config.validated(study.Study, {"name": name, "tasks": ["counter/vector"]}, "test")
+            config.validate(study.Study, {"name": name, "tasks": ["counter/vector"]}, "test")
     with pytest.raises(BadInput, match="array"):
         script(tmp_path, {"extra": {"array": "0-5"}})
 

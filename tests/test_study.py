@@ -18,12 +18,12 @@ GRID = {
 }
 
 
-def made(**changes):
-    return config.validated(study.Study, GRID | changes, "test")
+def grid(**changes):
+    return config.validate(study.Study, GRID | changes, "test")
 
 
 def test_a_factorial_grid_has_every_cell_once_seeds_outermost():
-    runs = study.runs(made())
+    runs = study.expand(grid())
     assert len(runs) == 2 * 2 * 2 * 2 and len({r.run_id for r in runs}) == 16
     assert [r.seed for r in runs] == [0] * 8 + [1] * 8
     noises = {(r.task, str(r.train_noise)) for r in runs}
@@ -34,7 +34,7 @@ def test_a_factorial_grid_has_every_cell_once_seeds_outermost():
 
 
 def test_one_at_a_time_varies_around_the_first_value_of_every_axis():
-    runs = study.runs(made(design="one-at-a-time", seeds=1, tasks=["counter/image"]))
+    runs = study.expand(grid(design="one-at-a-time", seeds=1, tasks=["counter/image"]))
     assert [(r.ablation, str(r.train_noise)) for r in runs] == [
         ("none", "clean"),
         ("none", "gaussian:sigma=10"),
@@ -43,7 +43,7 @@ def test_one_at_a_time_varies_around_the_first_value_of_every_axis():
 
 
 def test_references_are_one_unablated_clean_run_per_task_and_seed():
-    runs = [r for r in study.runs(made(references=["random"])) if r.agent.kind == "random"]
+    runs = [r for r in study.expand(grid(references=["random"])) if r.agent.kind == "random"]
     assert {(r.task, r.ablation, str(r.train_noise), r.seed) for r in runs} == {
         (t, "none", "clean", s) for t in GRID["tasks"] for s in (0, 1)
     }
@@ -57,12 +57,12 @@ def test_the_suite_gives_the_defaults():
 
 
 def test_places_in_set_reach_their_tasks_only():
-    runs = study.runs(made(set={"train.ratio": 8, "counter/image": {"train.ratio": 16}}))
+    runs = study.expand(grid(set={"train.ratio": 8, "counter/image": {"train.ratio": 16}}))
     assert {(r.task, r.train.ratio) for r in runs} == {("counter/vector", 8), ("counter/image", 16)}
 
 
 def test_stored_configs_come_back_equal_and_hash_alike():
-    for run in study.runs(made()):
+    for run in study.expand(grid()):
         again = config.parse(json.loads(json.dumps(run.dump())))
         assert again == run and again.run_id == run.run_id
 
@@ -96,8 +96,8 @@ def test_an_ablation_changes_exactly_what_it_declares():
 
     for name in ablate.names():
         base = study.single("counter/vector", size="nano")
-        touched = set(config.diff(base, ablate.apply(base, name, "test")))
-        declared = set(ablate.changes(name))
+        touched = set(config.diff(base, ablate.apply(base, ablate.parse(name), "test")))
+        declared = set(ablate.parse(name).changes)
         assert touched - {"ablation"} <= {p for p in touched if any(p == d or p.startswith(d + ".") for d in declared)} | {
             "ablation"
         }
@@ -116,14 +116,14 @@ def test_shipped_studies_are_valid_at_every_scale(name, scaled):
     for scale in loaded.scales if scaled else ():
         small = study.load(name, scale)
         assert small.name == f"{name}-{scale}"
-        shape = {(r.task, r.ablation, str(r.train_noise), r.agent.kind) for r in study.runs(small)}
-        assert shape == {(r.task, r.ablation, str(r.train_noise), r.agent.kind) for r in study.runs(loaded)}
+        shape = {(r.task, r.ablation, str(r.train_noise), r.agent.kind) for r in study.expand(small)}
+        assert shape == {(r.task, r.ablation, str(r.train_noise), r.agent.kind) for r in study.expand(loaded)}
     assert loaded.description
 
 
 def test_the_founding_study_is_all_there():
     loaded = study.load("asterix-noise")
-    runs = [r for r in study.runs(loaded) if r.agent.kind == "dreamer"]
+    runs = [r for r in study.expand(loaded) if r.agent.kind == "dreamer"]
     assert {r.seed for r in runs} == set(range(5)) and {r.steps for r in runs} == {100_000}
     sigmas = {"clean", "gaussian:sigma=10", "gaussian:sigma=20"}
     assert sigmas <= {str(r.train_noise) for r in runs} and sigmas <= set(map(str, runs[0].evaluate.noise))
@@ -135,8 +135,8 @@ def test_the_founding_study_is_all_there():
 
 def test_an_arm_is_an_ablation_of_the_study_s_own():
     arms = {"short": {"agent.horizon": 5}, "soft": {"agent.kl": {"kind": "repo", "target": 10}}}
-    runs = study.runs(
-        made(arms=arms, ablations=["none", "short", "soft"], seeds=1, tasks=["counter/image"], train_noise=["clean"])
+    runs = study.expand(
+        grid(arms=arms, ablations=["none", "short", "soft"], seeds=1, tasks=["counter/image"], train_noise=["clean"])
     )
     none, short, soft = runs
     assert config.diff(none, short) == {"ablation": ("none", "short"), "agent.horizon": (15, 5)}
@@ -145,16 +145,16 @@ def test_an_arm_is_an_ablation_of_the_study_s_own():
 
 
 @pytest.mark.parametrize(
-    ("arms", "ablations", "said"),
+    ("arms", "ablations", "message"),
     [
-        ({"no_unimix": {"agent.horizon": 5}}, ["none", "no_unimix"], "no ablation's name"),
-        ({"a b": {"agent.horizon": 5}}, ["a b"], "must be a word"),
+        ({"no_unimix": {"agent.horizon": 5}}, ["none", "no_unimix"], "take no ablation's name"),
+        ({"a b": {"agent.horizon": 5}}, ["a b"], "Use letters, digits and _"),
         ({"short": {"agent.horizon": 5}}, ["none"], "would not run"),
         ({"short": {"agent.horizons": 5}}, ["short"], "Did you mean horizon"),
         ({"short": {"agent.horizon": 15}}, ["short"], "changes nothing here"),
         ({"short": {"agent.horizon": 5}}, ["short", "shrot"], "Did you mean 'short'"),
     ],
 )
-def test_an_arm_that_cannot_be_is_an_error(arms, ablations, said):
-    with pytest.raises(BadInput, match=said):
-        study.runs(made(arms=arms, ablations=ablations))
+def test_an_arm_that_cannot_be_is_an_error(arms, ablations, message):
+    with pytest.raises(BadInput, match=message):
+        study.expand(grid(arms=arms, ablations=ablations))

@@ -18,7 +18,7 @@ from harness import ablate, build, catalogue, config, plugins, study, verify
 
 NAMES = [name for name in ablate.names() if name != "none"]
 # The other halves of what `verify.TASKS` crosses.
-MORE = {
+OTHER_TASKS = {
     "vectors, discrete": Spec({"state": Space((3,), "float32")}, Space((), "int32", 4)),
     "both, continuous": Spec({"image": Space((16, 16, 1), "uint8"), "state": Space((), "float32")}, Space((2,), "float32")),
 }
@@ -35,12 +35,12 @@ PAPER = {
 
 
 @cache
-def row(name):
-    return verify.verify([name])[0]
+def verdict_of(name):
+    return verify.verify_ablation(name)
 
 
-def sides(found):
-    return [pair for occasions in found["tasks"].values() for pair in occasions.values()]
+def contrasts_of(verdict):
+    return [contrast for occasions in verdict["tasks"].values() for contrast in occasions.values()]
 
 
 # Every file.
@@ -48,22 +48,23 @@ def sides(found):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_switch_acts_and_keeps_what_it_keeps(name):
-    found = row(name)
-    assert verify.ok(found), verify.text(found)
+    verdict = verdict_of(name)
+    assert verify.passes(verdict), verify.verdict_to_text(verdict)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_both_branches_stay_finite(name):
-    for pair in sides(row(name)):
-        assert all(x is None or np.isfinite(x) for values in pair["probes"].values() for x in values), pair["probes"]
-        assert all(x in (None, 0.0) for x in pair["probes"]["optimizer/skipped"])
-        assert all(np.isfinite(x) for measure in pair["measures"].values() for x in measure.values() if x is not None)
+    for contrast in contrasts_of(verdict_of(name)):
+        probes = contrast["probes"]
+        assert all(x is None or np.isfinite(x) for pair in probes.values() for x in pair), probes
+        assert all(x in (None, 0.0) for x in probes["optimizer/skipped"])
+        assert all(np.isfinite(x) for pair in contrast["measures"].values() for x in pair.values() if x is not None)
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("task", MORE)
+@pytest.mark.parametrize("task", OTHER_TASKS)
 def test_an_ablated_agent_acts_learns_and_refreshes(name, task):
-    run, spec = study.single("counter/vector", size="nano", ablation=name), MORE[task]
+    run, spec = study.single("counter/vector", size="nano", ablation=name), OTHER_TASKS[task]
     agent = build.agent(run, spec, device="cpu", threads=1)
     obs = {k: np.zeros((2, *s.shape), s.dtype) for k, s in spec.obs.items()} | {"is_first": np.zeros(2, bool)}
     _, action, stored = agent.act(agent.initial(2), obs, np.random.default_rng(0).random((2, agent.num_uniforms)))
@@ -80,22 +81,23 @@ def test_an_ablated_agent_acts_learns_and_refreshes(name, task):
 @pytest.mark.parametrize("name", NAMES)
 def test_the_difference_to_the_base_is_what_is_declared(name):
     base = study.single("counter/vector", size="nano")
-    changed, declared = study.single("counter/vector", size="nano", ablation=name), ablate.changes(name)
+    changed, declared = study.single("counter/vector", size="nano", ablation=name), ablate.parse(name).changes
     touched = set(config.diff(base, changed)) - {"ablation"}
     assert touched and all(any(path == d or path.startswith(d + ".") for d in declared) for path in touched)
-    leaves = config.flat(changed)
+    leaves = config.flatten(changed)
     for path, value in declared.items():
-        wanted = value.items() if isinstance(value, dict) else [(None, value)]
-        for key, want in wanted:
-            if not isinstance(want, dict):
-                assert leaves[f"{path}.{key}" if key else path] == want
+        settings = value.items() if isinstance(value, dict) else [(None, value)]
+        for key, setting in settings:
+            if not isinstance(setting, dict):
+                assert leaves[f"{path}.{key}" if key else path] == setting
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_file_says_what_it_is_and_where_it_comes_from(name):
     text = plugins.load("ablations", name).__doc__
-    assert "Source:" in text and len(ablate.caption(name)) > 20
-    assert ("(reconstructed arm)" in ablate.caption(name)) == (name in PAPER)
+    caption = ablate.caption(ablate.parse(name))
+    assert "Source:" in text and len(caption) > 20
+    assert ("(reconstructed arm)" in caption) == (name in PAPER)
 
 
 def test_all_the_paper_s_arms_and_the_card_s_are_there():
@@ -108,25 +110,27 @@ def test_all_the_paper_s_arms_and_the_card_s_are_there():
 def test_a_planted_inert_switch_is_seen(monkeypatch):
     step = kl.STAGES["step"]
     monkeypatch.setitem(kl.STAGES, "step", lambda post, prior, free: step(post, prior, 1.0))  # the setting is not read
-    found = verify.verify(["no_free_bits"])[0]
-    assert found["inert"] == list(verify.TASKS) and not verify.ok(found) and "INERT" in verify.text(found)
+    verdict = verify.verify_ablation("no_free_bits")
+    assert verdict["inert"] == list(verify.TASKS) and not verify.passes(verdict)
+    assert "INERT" in verify.verdict_to_text(verdict)
 
 
 def test_a_switch_that_acts_where_it_should_not_is_seen(monkeypatch):
     module = plugins.load("ablations", "no_obs_symlog")
-    monkeypatch.setattr(module, "ACTS", "discrete")
-    found = verify.verify(["no_obs_symlog"])[0]
-    assert found["leaks"] == ["vectors, continuous"] and found["inert"] == ["images, discrete"] and not verify.ok(found)
+    monkeypatch.setattr(module, "SCOPE", "discrete")
+    verdict = verify.verify_ablation("no_obs_symlog")
+    assert verdict["leaks"] == ["vectors, continuous"] and verdict["inert"] == ["images, discrete"]
+    assert not verify.passes(verdict)
 
 
 def test_a_switch_that_touches_what_it_keeps_is_seen(monkeypatch):
-    monkeypatch.setattr(plugins.load("ablations", "no_free_bits"), "KEEPS", ("act", "loss/dyn"))
-    found = verify.verify(["no_free_bits"])[0]
-    assert found["touched"] == ["loss/dyn"] and not verify.ok(found)
+    monkeypatch.setattr(plugins.load("ablations", "no_free_bits"), "INVARIANT", ("act", "loss/dyn"))
+    verdict = verify.verify_ablation("no_free_bits")
+    assert verdict["touched"] == ["loss/dyn"] and not verify.passes(verdict)
 
 
 def test_the_unchanged_agent_is_the_same_as_itself():
-    assert row("none")["inert"] == list(verify.TASKS)
+    assert verdict_of("none")["inert"] == list(verify.TASKS)
 
 
 def test_where_a_switch_acts_is_explained():

@@ -25,7 +25,7 @@ def make(root: Path, runs: int, rows: int) -> int:
 
     100 tasks of several suites x 5 ablations x 2 training noises x as many seeds as it takes: ten methods.
     """
-    tasks = [row["name"] for row in catalogue.rows("tasks") if row["name"].split("/")[0] in SUITES][:TASKS]
+    tasks = [row["name"] for row in catalogue.list_rows("tasks") if row["name"].split("/")[0] in SUITES][:TASKS]
     base = study.single(tasks[0], size="12m", steps=STEPS, evaluate={"noise": list(NOISES), "episodes": rows // len(NOISES)})
     made, size = provenance.collect(command=["dreamproof", "run", "grid"]), 0
     seeds = -(-runs // (len(tasks) * len(ABLATIONS) * 2))

@@ -33,7 +33,7 @@ def submit(study: str, scale: str | None, runs: Path, dry_run: bool, cluster: st
     """Send what is missing of STUDY to a cluster as job arrays. A second call sends nothing twice."""
     from harness import study as studies
 
-    loaded, cells = studies.planned(study, scale)
+    loaded, cells = studies.load_runs(study, scale)
     root, named = runs / loaded.name, {cell.run_id: cell for cell in cells}
     needs = {name: studies.resources(loaded, cell, study) for name, cell in named.items()}
     if cluster == "local":
@@ -199,7 +199,7 @@ def _root(study: str, scale: str | None, runs: Path) -> Path:
         if folder.is_dir() and scale is None:
             return folder
     try:
-        root = runs / studies.read_only(study, scale)[0].name
+        root = runs / studies.read(study, scale)[0].name
     except BadInput as error:
         raise BadInput(f"{error} Or give a folder of runs; {runs}/{study} is none.") from None
     if not root.is_dir():

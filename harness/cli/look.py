@@ -12,9 +12,6 @@ import click
 from harness.cli import _options
 from harness.errors import BadInput, unknown
 
-KINDS = ("suites", "tasks", "noises", "ablations", "agents", "presets", "sizes", "studies", "tables", "plots")
-KINDS += ("importers", "exporters")
-
 
 @click.command("list")
 @click.argument("kind", required=False)
@@ -23,9 +20,9 @@ def list_(kind: str | None, as_json: bool) -> None:
     """What exists, one line each: suites, tasks, noises, ablations, ..., tables, plots, importers, exporters."""
     from harness import catalogue
 
-    if kind is not None and kind not in KINDS:
-        raise unknown("kind of thing", kind, KINDS)
-    rows = [row for each in ([kind] if kind else KINDS) for row in catalogue.rows(each)]
+    if kind is not None and kind not in catalogue.KINDS:
+        raise unknown("kind of thing", kind, catalogue.KINDS)
+    rows = [row for listed in ([kind] if kind else catalogue.KINDS) for row in catalogue.list_rows(listed)]
     if as_json:
         click.echo(json.dumps(rows, indent=1))
         return
@@ -43,8 +40,8 @@ def explain(name: str, task: str | None, as_json: bool) -> None:
     """An ablation, noise, preset, size, suite, task or study: caption, source, parameters with units, diff to the base."""
     from harness import catalogue
 
-    described = catalogue.explain(name, task)
-    click.echo(json.dumps(described, indent=1) if as_json else catalogue.text(described))
+    page = catalogue.explain(name, task)
+    click.echo(json.dumps(page, indent=1) if as_json else catalogue.page_to_text(page))
 
 
 @click.command()
@@ -75,16 +72,17 @@ def verify_switches(names: Sequence[str], as_json: bool) -> int:
     """Prove every switch on this machine: one step of learning with each ablation beside the base. 1 if one is inert."""
     from harness import ablate, verify
 
-    rows = []
-    for name in names or [n for n in ablate.names() if n != "none"]:
-        rows += verify.verify([name])
+    verdicts = []
+    for name in names or [n for n in ablate.names() if n != ablate.NONE]:
+        verdicts.append(verify.verify_ablation(name))
         if not as_json:
-            click.echo(verify.text(rows[-1]))
-    bad = [row["ablation"] for row in rows if not verify.ok(row)]
+            click.echo(verify.verdict_to_text(verdicts[-1]))
+    bad = [verdict["ablation"] for verdict in verdicts if not verify.passes(verdict)]
     if as_json:
-        click.echo(json.dumps(rows, indent=1))
+        click.echo(json.dumps(verdicts, indent=1))
     else:
-        click.echo(f"{len(rows) - len(bad)} of {len(rows)} switches act as they say" + "".join(f"; not {n}" for n in bad))
+        good = f"{len(verdicts) - len(bad)} of {len(verdicts)} switches act as they declare"
+        click.echo(good + "".join(f"; not {name}" for name in bad))
     return int(bool(bad))
 
 

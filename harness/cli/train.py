@@ -48,7 +48,7 @@ def run(study: str | None, scale: str | None, task: str | None, runs: Path, chan
         given = [f"--{k.replace('_', '-')}" for k, v in options.items() if v not in (None, ())] + ["--set"] * bool(changes)
         if given:
             raise BadInput(f"{', '.join(given)}: only with --task; a study's file says these things.")
-        loaded, cells = studies.planned(study, scale)
+        loaded, cells = studies.load_runs(study, scale)
         resources = loaded.resources
     else:
         grid = {"noise": list(options.pop("eval_noise")), "episodes": options.pop("episodes")}
