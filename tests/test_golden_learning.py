@@ -207,7 +207,7 @@ def test_a_fresh_agent_predicts_zero_and_costs_ln_255():
     outcome = agent.judge(*sequence(agent), ModeSampler())
     assert outcome.metrics["loss/reward"].item() == pytest.approx(5.541264, abs=1e-5)
     assert outcome.metrics["behavior/return"] == 0 and outcome.metrics["behavior/advantage"] == 0
-    weight = agent.behavior._horizon.weight
+    weight = agent.behavior._horizon.trajectory_weight
     feat, _ = agent.behavior.imagine(agent.world, outcome.latents, ModeSampler())
     mean = weight(agent.world.cont(feat).mean)[:-1].mean().item()
     assert outcome.metrics["loss/value"].item() == pytest.approx(2 * 5.541264 * mean, rel=1e-5)

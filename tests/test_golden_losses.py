@@ -90,12 +90,12 @@ def test_replay_return_stops_at_the_last_step(terminal, want):
 
 
 def test_weights_of_a_perfect_continue_head():
-    weight = ContinuationDiscount().weight(torch.full((16, 1), G))
+    weight = ContinuationDiscount().trajectory_weight(torch.full((16, 1), G))
     assert torch.allclose(weight[:, 0], G ** torch.arange(1.0, 17.0))
 
 
 def test_continue_target_and_its_least_cross_entropy():
-    target = ContinuationDiscount().target(torch.tensor([False, True]))
+    target = ContinuationDiscount().continue_target(torch.tensor([False, True]))
     assert target.tolist() == pytest.approx([0.996997, 0.0], abs=1e-6)
     logit = torch.log(target[0] / (1 - target[0]))
     assert Bernoulli(logit.view(1, 1)).nll(target[:1]).item() == pytest.approx(0.0204404, abs=1e-6)
@@ -125,8 +125,8 @@ def test_small_returns_are_not_scaled_up():
 def test_slow_critic_forgets_geometrically():
     slow, part = [torch.zeros(3, dtype=torch.float64)], SlowRegularizer()
     for _ in range(50):
-        part.follow(slow, [torch.ones(3, dtype=torch.float64)], torch.tensor(True))
+        part.update_slow_weights(slow, [torch.ones(3, dtype=torch.float64)], torch.tensor(True))
     assert slow[0].tolist() == pytest.approx([1 - 0.98**50] * 3, rel=1e-5)
     before = slow[0].clone()
-    part.follow(slow, [torch.ones(3, dtype=torch.float64)], torch.tensor(False))
+    part.update_slow_weights(slow, [torch.ones(3, dtype=torch.float64)], torch.tensor(False))
     assert torch.equal(slow[0], before)

@@ -26,7 +26,7 @@ def optimise(grads, *, start=1.0, warmup=0, **options):
 
 @pytest.mark.parametrize(("norm", "grad", "factor"), [(2.0, 10.0, 0.06), (0.0, 1.0, 3e-4), (2.0, 0.5, 1.0), (1e-5, 6e-4, 0.5)])
 def test_clip_is_a_share_of_the_weights_norm(norm, grad, factor):
-    assert AdaptiveClip().factors(torch.tensor([grad]), torch.tensor([norm])).item() == pytest.approx(factor, rel=1e-5)
+    assert AdaptiveClip().gradient_factors(torch.tensor([grad]), torch.tensor([norm])).item() == pytest.approx(factor, rel=1e-5)
 
 
 @pytest.mark.parametrize("grad", [3.0, -0.2, 1e-12])

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from agents.dreamer import probe
 from agents.dreamer.build import modules
 from agents.dreamer.config import Config
-from agents.dreamer.encoder import Squash
+from agents.dreamer.encoder import TransformedVector
 from agents.dreamer.parts.actor import DynamicsBackprop, MixedGradient, Reinforce
 from agents.dreamer.parts.critic import SlowRegularizer, SlowTarget
 from agents.dreamer.parts.discount import ContinuationDiscount, ExplicitDiscount
@@ -53,7 +53,7 @@ class Fake:
     def detach(self):
         return self
 
-    def kls(self, other):
+    def kl_per_latent(self, other):
         return self._kls
 
     def kl(self, other):
@@ -99,8 +99,8 @@ def test_plain_kl_is_one_term_with_both_gradients():
 
 def test_an_unsquashed_vector_arrives_as_it_is():
     x = torch.full((1, 1, 2), 1e6)
-    assert Squash(IdentityTransform())(x).tolist() == [[[1e6, 1e6]]]
-    assert Squash(SymlogTransform())(x)[0, 0, 0].item() == pytest.approx(log(1 + 1e6))
+    assert TransformedVector(IdentityTransform())(x).tolist() == [[[1e6, 1e6]]]
+    assert TransformedVector(SymlogTransform())(x)[0, 0, 0].item() == pytest.approx(log(1 + 1e6))
     prediction = torch.tensor([[[3.0, 0.0]]])
     assert SquaredVector(prediction, IdentityTransform()).nll(torch.tensor([[[1.0, -2.0]]])).item() == 8.0  # 2^2 + 2^2
     squared_error = SquaredVector(prediction, SymlogTransform()).nll(torch.tensor([[[e - 1, 0.0]]]))  # (3 - 1)^2
@@ -183,11 +183,11 @@ def test_moments_are_debiased():
     """At rate .5: averages of 0 and then 2 with weights .25 and .5 of .75 seen: mean 4/3, square 8/3, std .942809."""
     part = MeanStdNormalizer(rate=0.5)
     state = part.update(part.update(part.state(), torch.zeros(3)), torch.full((3,), 2.0))
-    mean, std = part.moments(state)
+    mean, std = part.mean_and_std(state)
     assert (mean.item(), std.item()) == pytest.approx((4 / 3, 0.942809), abs=1e-6)
-    assert part.apply(state, torch.tensor(2.0)).item() == pytest.approx((2 - 4 / 3) / 0.942809, abs=1e-5)
-    assert part.invert(state, part.apply(state, torch.tensor(7.0))).item() == pytest.approx(7.0, abs=1e-5)
-    assert IdentityNormalizer().apply({}, torch.tensor(7.0)).item() == 7.0
+    assert part.normalize(state, torch.tensor(2.0)).item() == pytest.approx((2 - 4 / 3) / 0.942809, abs=1e-5)
+    assert part.denormalize(state, part.normalize(state, torch.tensor(7.0))).item() == pytest.approx(7.0, abs=1e-5)
+    assert IdentityNormalizer().normalize({}, torch.tensor(7.0)).item() == 7.0
 
 
 # Critic and horizon.
@@ -207,10 +207,12 @@ def test_what_the_slow_critic_is_for():
 
 def test_an_explicit_discount_is_multiplied_on_and_missing_in_the_first_weight():
     part, perfect = ExplicitDiscount(steps=10), torch.ones(4, 1)
-    assert part.target(torch.tensor([False, True])).tolist() == [1.0, 0.0]
-    assert part.live(perfect)[0].item() == pytest.approx(0.9)
-    assert part.weight(perfect)[:, 0].tolist() == pytest.approx([1, 0.9, 0.81, 0.729])
-    assert ContinuationDiscount(steps=10).weight(perfect * 0.9)[:, 0].tolist() == pytest.approx([0.9, 0.81, 0.729, 0.6561])
+    assert part.continue_target(torch.tensor([False, True])).tolist() == [1.0, 0.0]
+    assert part.step_discount(perfect)[0].item() == pytest.approx(0.9)
+    assert part.trajectory_weight(perfect)[:, 0].tolist() == pytest.approx([1, 0.9, 0.81, 0.729])
+    assert ContinuationDiscount(steps=10).trajectory_weight(perfect * 0.9)[:, 0].tolist() == pytest.approx(
+        [0.9, 0.81, 0.729, 0.6561]
+    )
 
 
 # Layers and cores.
@@ -270,7 +272,7 @@ def test_a_gaussian_latent():
     part = GaussianLatent(latents=2)
     one, other = part.distribution(torch.zeros(1, 4)), part.distribution(torch.tensor([[1.0, 0, 0, 0]]))
     assert one.std.flatten().tolist() == pytest.approx([1.1, 1.1])  # 2 sigmoid(0) + .1
-    assert one.kl(other).item() == pytest.approx(1 / (2 * 1.1**2)) and one.kls(other)[0].tolist()[1] == 0
+    assert one.kl(other).item() == pytest.approx(1 / (2 * 1.1**2)) and one.kl_per_latent(other)[0].tolist()[1] == 0
     assert one.entropy().item() == pytest.approx(2 * (1.418939 + log(1.1)), abs=1e-5)
     reference = torch.distributions.Normal(torch.tensor(0.3), torch.tensor(0.5))
     raw = torch.tensor([[0.3, 0.3, -2.7725887, -2.7725887]])  # 2 sigmoid(-2.77.. / 2) = .4
@@ -280,7 +282,7 @@ def test_a_gaussian_latent():
 
 def test_a_gaussian_latent_travels_as_bfloat16_and_passes_gradients():
     part, raw = GaussianLatent(latents=3), torch.randn(5, 6, requires_grad=True)
-    sample = part.sample(part.distribution(raw), ModeSampler())
+    sample = part.sample(raw, ModeSampler())
     assert sample.shape == (5, 3, 1) and torch.autograd.grad(sample.sum(), raw)[0].abs().min() > 0
     assert torch.equal(part.unpack(part.pack(sample)), sample.bfloat16().float())
 
@@ -293,7 +295,7 @@ def test_gradients_of_a_sample(estimator, slope):
     """p = (.8, .2): p (1 - p) = .16; at temperature .5 p^2 / (.8^2 + .2^2) = .941176, times (1 - .941176) / .5."""
     logits = torch.tensor([[[log(4.0), 0.0]]], requires_grad=True)
     part = CategoricalLatent(latents=1, classes=2, unimix=0.0, estimator=estimator)
-    sample = part.sample(part.distribution(logits.flatten(-2)), ModeSampler())  # equal noise for both classes
+    sample = part.sample(logits.flatten(-2), ModeSampler())  # equal noise for both classes
     assert sample.flatten().tolist() == [1.0, 0.0] and part.differentiable == (slope is not None)
     if slope is None:
         assert not sample.requires_grad
@@ -306,8 +308,7 @@ def test_gumbel_noise_draws_classes_by_their_probability():
     assert part.num_uniforms == 2
     uniforms = torch.rand(20000, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     uniforms[:2] = torch.tensor([[0.0, 0.0], [1.0, 1.0]]) * (1 - 1e-12)  # float32 rounds the second to one
-    dist = part.distribution(torch.tensor([[log(4.0), 0.0]]).expand(20000, 2))
-    sample = part.sample(dist, UniformSampler(uniforms))
+    sample = part.sample(torch.tensor([[log(4.0), 0.0]]).expand(20000, 2), UniformSampler(uniforms))
     assert sample.isfinite().all() and sample[:, 0, 0].mean().item() == pytest.approx(0.8, abs=0.01)
 
 
@@ -392,9 +393,9 @@ def test_rewards_and_starts_and_contexts():
     assert SignReward()(reward).tolist() == [-1, 0, 1] and RawReward()(reward) is reward
     assert LastStarts(count=2).select(states).tolist() == [[4, 5]] and AllStarts().select(states) is states
     assert (
-        ZeroContext().first(first).tolist() == [[True, False, False]] * 2
+        ZeroContext().reset_mask(first).tolist() == [[True, False, False]] * 2
         and not first.any()
-        and StoredContext().first(first) is first
+        and StoredContext().reset_mask(first) is first
     )
 
 
@@ -433,7 +434,7 @@ def test_adam_divides_after_the_momentum_and_has_a_rate_for_each_network():
 
 @pytest.mark.parametrize(("limit", "factor"), [(1.0, 0.2), (5.0, 1.0), (100.0, 1.0)])
 def test_one_norm_for_all_gradients(limit, factor):
-    factors = GlobalNormClip(limit=limit).factors(torch.tensor([3.0, 4.0]), torch.tensor([1.0, 1.0]))
+    factors = GlobalNormClip(limit=limit).gradient_factors(torch.tensor([3.0, 4.0]), torch.tensor([1.0, 1.0]))
     assert factors.tolist() == pytest.approx([factor, factor])
 
 

@@ -135,7 +135,7 @@ def test_rates_of_the_second_version():
     adam = run.agent.optimizer
     assert (adam.lr, adam.lr * adam.actor, adam.lr * adam.critic) == pytest.approx((2e-4, 4e-5, 1e-4))
     assert (run.agent.kl.dyn, run.agent.kl.rep, run.agent.kl.free_nats) == (0.08, 0.02, 0.0)
-    assert (run.agent.deter, run.agent.latent.width, run.agent.discount.discount) == (600, 1024, 0.999)
+    assert (run.agent.deter, run.agent.latent.width, run.agent.discount.gamma) == (600, 1024, 0.999)
 
 
 @pytest.mark.parametrize("preset", PRESETS)

@@ -41,7 +41,7 @@ class Nats:
 
 def follow(repo, kls, updates=1000, bound=math.inf, first=None):
     """The states after each batch with these KLs."""
-    rule = repo.over(updates, bound)
+    rule = repo.build(updates, bound)
     states = [rule.state()]
     for kl in kls:
         dist = Nats(kl if np.ndim(kl) else [[kl]])
@@ -96,7 +96,7 @@ def test_over_a_whole_run_beta_moves_by_its_e_folds_and_no_more(dual):
     for updates in (200, 1000):
         end = betas(follow(Repo(dual=dual, init=1e-5, warmup=0), [250.0] * updates, updates=updates))[-1]
         assert end == pytest.approx(0.220265, rel=1e-4)
-    assert Repo().over(100_000, math.inf).rate == pytest.approx(1e-4)
+    assert Repo().build(100_000, math.inf).rate == pytest.approx(1e-4)
 
 
 @pytest.mark.parametrize("dual", DUALS)
@@ -105,7 +105,7 @@ def test_beta_stays_at_its_bounds_and_leaves_them_at_once(dual, kl, end):
     repo = Repo(dual=dual, floor=5e-4, ceiling=2e-3, warmup=0)
     states = follow(repo, [kl] * 300, updates=1000)
     assert betas(states)[-1] == pytest.approx(end, rel=1e-12)
-    rule = repo.over(1000, math.inf)
+    rule = repo.build(1000, math.inf)
     metrics = rule.losses(Nats([[kl]]), Nats([[kl]]), FIRST, states[-1])[1]
     assert bool(metrics["repo/beta_at_cap"]) == (kl > 3) and bool(metrics["repo/beta_at_floor"]) == (kl < 3)
     if isinstance(dual, AdamDual):  # no wound-up momentum to unwind; the proportional rule has none
@@ -117,14 +117,14 @@ def test_beta_stays_at_its_bounds_and_leaves_them_at_once(dual, kl, end):
 def test_beta_rests_in_the_warmup_which_is_a_tenth_of_the_run_at_most():
     states = follow(Repo(), [9.0] * 25, updates=200)
     assert betas(states)[:21] == pytest.approx([1e-3] * 21) and betas(states)[21] > 1e-3
-    assert Repo().over(100_000, math.inf).warmup == 1000
+    assert Repo().build(100_000, math.inf).warmup == 1000
 
 
 def test_first_steps_of_episodes_do_not_count():
     kl = torch.tensor([[90.0, 2.0], [4.0, 6.0]])
     first = torch.tensor([[True, False], [False, False]])
     for mask, want in ((True, 4.0), (False, 25.5)):
-        rule = Repo(mask_first=mask).over(1000, math.inf)
+        rule = Repo(mask_first=mask).build(1000, math.inf)
         metrics = rule.losses(Nats(kl), Nats(kl), first, rule.state())[1]
         assert float(metrics["repo/kl"]) == pytest.approx(want)
         assert float(metrics["repo/loss"]) == pytest.approx(1e-3 * (want - 3), rel=1e-6)
@@ -133,7 +133,7 @@ def test_first_steps_of_episodes_do_not_count():
 
 
 def test_low_kl_is_said():
-    rule = Repo().over(1000, math.inf)
+    rule = Repo().build(1000, math.inf)
     low = [bool(rule.losses(Nats([[x]]), Nats([[x]]), FIRST, rule.state())[1]["repo/low_kl"]) for x in (0.29, 0.31)]
     assert low == [True, False]
 
@@ -152,7 +152,7 @@ def test_beta_is_shared_out_between_prior_and_posterior(split, on_prior, on_post
     """Gradients of the loss at beta 2 against those of the plain KL."""
     latent = CategoricalLatent(latents=4, classes=8)
     grads = []
-    for rule in (Repo(split=split, init=2.0).over(1000, latent.kl_bound), None):
+    for rule in (Repo(split=split, init=2.0).build(1000, latent.kl_bound), None):
         post, prior = latents(0), latents(1)
         q, p = latent.distribution(post), latent.distribution(prior)
         first = torch.zeros(2, 3, dtype=torch.bool)
@@ -175,7 +175,7 @@ def test_the_kl_has_a_bound_that_opposite_certainties_reach(latents, classes, bo
 
 
 def test_an_update_with_an_impossible_kl_is_refused():
-    rule = Repo().over(1000, 10.0)
+    rule = Repo().build(1000, 10.0)
     losses, metrics, _ = rule.losses(
         Nats([[9.0, 12.0]]), Nats([[9.0, 12.0]]), torch.zeros(1, 2, dtype=torch.bool), rule.state()
     )
@@ -184,7 +184,7 @@ def test_an_update_with_an_impossible_kl_is_refused():
 
 def test_free_nats_stop_the_gradient_and_leave_the_constraint_s_kl_alone():
     """KLs of 0.7 and 1.3, idle below 1: loss beta (1 + 1.3) / 2, K their mean."""
-    rule = Repo(idle_below=1.0, init=2.0).over(1000, math.inf)
+    rule = Repo(idle_below=1.0, init=2.0).build(1000, math.inf)
     kl = torch.tensor([[0.7, 1.3]])
     losses, metrics, _ = rule.losses(Nats(kl), Nats(kl), torch.zeros(1, 2, dtype=torch.bool), rule.state())
     assert losses["bottleneck"].mean().item() == pytest.approx(2.3) and float(metrics["repo/kl"]) == pytest.approx(1.0)

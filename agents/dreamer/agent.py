@@ -72,7 +72,10 @@ class Dreamer:
         self._measured: tuple[str, ...] = ()  # names of the newest metrics, in order
         self.updates = 0
         self.num_uniforms = self._latent.num_uniforms + action.num_uniforms
-        self.extra_spaces = {"deter": Space((deter,), "uint16"), "stoch": Space((self._latent.latents,), self._latent.packed)}
+        self.extra_spaces = {
+            "deter": Space((deter,), "uint16"),
+            "stoch": Space((self._latent.latents,), self._latent.packed_dtype),
+        }
 
     # Act.
 
@@ -124,7 +127,7 @@ class Dreamer:
         deter = batch["deter"][:, 0].view(torch.bfloat16).float()
         start = Latents(deter, self._latent.unpack(batch["stoch"][:, 0]))
         data = {key: batch[key][:, 1:] for key in ("is_first", "is_last", "is_terminal")}
-        data["is_first"] = self._replay_context.first(data["is_first"])
+        data["is_first"] = self._replay_context.reset_mask(data["is_first"])
         data["obs"] = {key: batch[key][:, 1:] for key in self._obs}
         data["reward"] = self._reward_transform(batch["reward"][:, 1:].float())
         data["prev_action"] = self._action_codec.encode(batch["action"][:, :-1])

@@ -59,26 +59,26 @@ class Behavior(nn.Module):
 
         # Score: what the imagined states are worth, without gradient but for the critic's own prediction.
         dist = self.critic(feat[:-1].detach())
-        with self._actor_grad.imagining(world, self):
+        with self._actor_grad.gradient_context(world, self):
             reward, cont, slow = world.reward(feat).mean, world.cont(feat).mean, self.slow_critic(feat).mean
-            pred = self._actor_grad.values(self.critic, feat, dist)
-            value, slow_value = (self._value_norm.invert(stats["value_norm"], x) for x in (pred, slow))
+            pred = self._actor_grad.predict_values(self.critic, feat, dist)
+            value, slow_value = (self._value_norm.denormalize(stats["value_norm"], x) for x in (pred, slow))
             value = self._slow.baseline(value, slow_value)
-            returns = lambda_return(reward, self._horizon.live(cont), value, self._lam)  # (H, N)
-            weight = self._horizon.weight(cont).detach()
+            returns = lambda_return(reward, self._horizon.step_discount(cont), value, self._lam)  # (H, N)
+            weight = self._horizon.trajectory_weight(cont).detach()
 
             # Normalise: every statistic sees this batch before it is used.
             stats = stats | {name: part.update(stats[name], returns) for name, part in self._on_returns.items()}
             scale = self._return_scale.scale(stats["return_scale"])
             advantage = (returns - value[:-1]) / scale
             stats = stats | {"advantage": self._advantage.update(stats["advantage"], advantage)}
-            normed = self._advantage.apply(stats["advantage"], advantage)
+            normed = self._advantage.normalize(stats["advantage"], advantage)
 
         # Improve.
         policy = self.actor(feat[:-1].detach())
         entropy = policy.entropy()
         gain = self._actor_grad.objective(policy.log_prob(actions.detach()), normed) + self._entropy * entropy
-        target = self._value_norm.apply(stats["value_norm"], returns)
+        target = self._value_norm.normalize(stats["value_norm"], returns)
         fit = self._slow.loss(dist, target, slow[:-1])
         shape = (len(seq.deter), -1)
         losses = {
@@ -100,7 +100,7 @@ class Behavior(nn.Module):
             "behavior/weight": weight.mean(),
             "behavior/normed_std": normed.std(correction=0),
             "return_scale/scale": scale,
-        } | {f"actor/{name}": value for name, value in policy.probes().items()}
+        } | {f"actor/{name}": value for name, value in policy.diagnostics().items()}
         return losses, metrics, stats
 
     def imagine(self, world: WorldModel, seq: Latents, sampler: Any) -> tuple[Tensor, Tensor]:
@@ -111,21 +111,21 @@ class Behavior(nn.Module):
         start = Latents(self._starts.select(seq.deter), self._starts.select(seq.stoch))
 
         def policy(feat: Tensor, sampler: Any) -> Tensor:
-            return self._actor_grad.choose(self.actor(feat.detach()), sampler)
+            return self._actor_grad.sample_action(self.actor(feat.detach()), sampler)
 
-        with self._actor_grad.imagining(world):
+        with self._actor_grad.gradient_context(world):
             return world.rssm.imagine(start.flatten(), policy, self._steps, sampler, self._action_uniforms)
 
     def _replay_loss(self, seq: Latents, data: Mapping[str, Tensor], boot: Tensor, stats: Statistics) -> Tensor:
         """Critic loss on the replayed steps but the last, bootstrapped from imagination: boot (B, K) -> (B, K-1)."""
         reward, last, terminal = (self._starts.select(data[key]) for key in ("reward", "is_last", "is_terminal"))
-        returns = replay_return(reward, last, terminal, boot, self._horizon.discount, self._lam)
+        returns = replay_return(reward, last, terminal, boot, self._horizon.gamma, self._lam)
         feat = self._repval_grad(self._starts.select(seq.feat))[:, :-1]
         with torch.no_grad():
             slow = self.slow_critic(feat).mean
-        target = self._value_norm.apply(stats["value_norm"], returns)
+        target = self._value_norm.normalize(stats["value_norm"], returns)
         return self._slow.loss(self.critic(feat), target, slow) * ~last[:, :-1]
 
     def follow(self, ok: Tensor) -> None:
         """Let the slow critic follow the critic, where `ok` says that the update counted."""
-        self._slow.follow(list(self.slow_critic.parameters()), list(self.critic.parameters()), ok)
+        self._slow.update_slow_weights(list(self.slow_critic.parameters()), list(self.critic.parameters()), ok)

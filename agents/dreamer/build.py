@@ -16,7 +16,7 @@ from agents.dreamer.agent import Dreamer
 from agents.dreamer.behavior import Behavior
 from agents.dreamer.config import Config
 from agents.dreamer.decoder import Decoder, ImageDecoder, VectorDecoder
-from agents.dreamer.encoder import Encoder, ImageEncoder, OneHot, Squash, VectorEncoder
+from agents.dreamer.encoder import Encoder, ImageEncoder, OneHot, TransformedVector, VectorEncoder
 from agents.dreamer.rssm import RSSM, Posterior
 from agents.dreamer.world_model import WorldModel
 from agents.lazy import Lazy
@@ -120,7 +120,7 @@ def _world_model(config: Config, spec: Spec, updates: int) -> WorldModel:
         decoder=config.reconstruction.build(partial(_decoder, config, spec)),
         reward=_scalar_head(config, config.reward, config.layers.reward),
         cont=Head(MLP(_feat(config), config.units, config.layers.cont, **_layer(config)), Linear(config.units, 1), Bernoulli),
-        kl=config.kl.over(updates, config.latent.kl_bound),
+        kl=config.kl.build(updates, config.latent.kl_bound),
         horizon=config.discount,
         recon_grad=config.recon_grad,
         reward_grad=config.reward_grad,
@@ -152,7 +152,7 @@ def _encoder(config: Config, spec: Spec) -> Encoder:
     images, vectors = _split(spec)
     parts: dict[str, nn.Module] = {}
     if vectors:
-        read = {k: OneHot(s.classes) if s.discrete else Squash(config.squash) for k, s in vectors.items()}
+        read = {k: OneHot(s.classes) if s.discrete else TransformedVector(config.squash) for k, s in vectors.items()}
         width = sum(space.classes or _size(space) for space in vectors.values())
         parts["vector"] = VectorEncoder(read, width, units=config.units, layers=config.layers.encoder, **_layer(config))
     if images:
@@ -194,7 +194,7 @@ def _decoder(config: Config, spec: Spec) -> Decoder:
 
 
 def _vector_head(config: Config, space: Space) -> Head:
-    readout = IndexCategorical if space.discrete else partial(SquaredVector, squash=config.squash)
+    readout = IndexCategorical if space.discrete else partial(SquaredVector, transform=config.squash)
     return Head(nn.Identity(), Linear(config.units, space.classes or _size(space)), readout)
 
 

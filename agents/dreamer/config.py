@@ -10,15 +10,15 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from agents.dreamer.parts.actor import Actor, ActorGradSlot, ActorSlot, Reinforce
+from agents.dreamer.parts.actor import Actor, ActorGradientSlot, ActorSlot, Reinforce
 from agents.dreamer.parts.bottleneck import Repo
 from agents.dreamer.parts.critic import ReplayValue, ReplayValueSlot, SlowCriticSlot, SlowRegularizer
 from agents.dreamer.parts.discount import ContinuationDiscount, DiscountSlot
 from agents.dreamer.parts.freeze import FreezeNothing, FreezeSlot
-from agents.dreamer.parts.gradients import FullGradient, GradientSlot, StopGradient
+from agents.dreamer.parts.gradients import FullGradient, GradientGateSlot, StopGradient
 from agents.dreamer.parts.kl import BalancedKl, KlSlot
 from agents.dreamer.parts.latent import CategoricalLatent, LatentSlot
-from agents.dreamer.parts.layers import ActSlot, BlockGruConfig, CoreSlot, NormSlot, RmsNormConfig, Silu
+from agents.dreamer.parts.layers import ActivationSlot, BlockGruConfig, CoreSlot, NormSlot, RmsNormConfig, Silu
 from agents.dreamer.parts.normalize import IdentityNormalizer, NormalizerSlot
 from agents.dreamer.parts.obs_transform import ObsTransformSlot, SymlogTransform
 from agents.dreamer.parts.optimizer import LaPropConfig, OptimizerSlot
@@ -75,14 +75,14 @@ class Config(AgentConfig):
     # World model.
     core: CoreSlot = BlockGruConfig()
     norm: NormSlot = RmsNormConfig()
-    act: ActSlot = Silu()
+    act: ActivationSlot = Silu()
     latent: LatentSlot = CategoricalLatent()
     kl: KlSlot = BalancedKl()
     squash: ObsTransformSlot = SymlogTransform()
     reward: TargetSlot = SymexpTwoHotTarget()
     reconstruction: ReconstructionSlot = ReconstructAll()
-    recon_grad: GradientSlot = FullGradient()
-    reward_grad: GradientSlot = FullGradient()
+    recon_grad: GradientGateSlot = FullGradient()
+    reward_grad: GradientGateSlot = FullGradient()
 
     # Behaviour.
     horizon: int = Field(15, ge=1, description="imagined steps")
@@ -90,14 +90,14 @@ class Config(AgentConfig):
     discount: DiscountSlot = ContinuationDiscount()
     starts: StartsSlot = AllStarts()
     actor: ActorSlot = Actor()
-    actor_grad: ActorGradSlot = Reinforce()
+    actor_grad: ActorGradientSlot = Reinforce()
     value: TargetSlot = SymexpTwoHotTarget()
     return_scale: ReturnScaleSlot = PercentileScale()
     advantage: NormalizerSlot = IdentityNormalizer()
     value_norm: NormalizerSlot = IdentityNormalizer()
     slow_critic: SlowCriticSlot = SlowRegularizer()
     replay_value: ReplayValueSlot = ReplayValue()
-    repval_grad: GradientSlot = FullGradient()
+    repval_grad: GradientGateSlot = FullGradient()
 
     # Learning.
     weights: LossWeights = LossWeights()
@@ -115,16 +115,18 @@ class Config(AgentConfig):
 
     @model_validator(mode="after")
     def _compatible(self) -> Config:
-        if self.actor_grad.through and not self.latent.differentiable:
-            raise ValueError(
-                f"actor_grad '{self.actor_grad.kind}' differentiates through imagined states, but latent.estimator "
-                f"'{self.latent.estimator.kind}' stops every gradient at a sample; use straight_through or gumbel"
-            )
-        if isinstance(self.kl, Repo) and self.kl.target >= self.latent.kl_bound:
-            raise ValueError(
-                f"kl.target={self.kl.target} can never be reached: the KL of {self.latent.latents} latents of "
-                f"{self.latent.classes} classes is at most {self.latent.kl_bound:.1f} nats"
-            )
+        latent, kl = self.latent, self.kl
+        if isinstance(latent, CategoricalLatent):  # Gaussian latents have neither limit
+            if self.actor_grad.differentiates_dynamics and not latent.differentiable:
+                raise ValueError(
+                    f"actor_grad '{self.actor_grad.kind}' differentiates through imagined states, but latent.estimator "
+                    f"'{latent.estimator.kind}' stops every gradient at a sample; use straight_through or gumbel"
+                )
+            if isinstance(kl, Repo) and kl.target >= latent.kl_bound:
+                raise ValueError(
+                    f"kl.target={kl.target} can never be reached: the KL of {latent.latents} latents of "
+                    f"{latent.classes} classes is at most {latent.kl_bound:.1f} nats"
+                )
         if isinstance(self.reconstruction, DecoderFree) and isinstance(self.recon_grad, StopGradient):
             raise ValueError("recon_grad 'stop' holds back the decoder's gradient, but reconstruction 'none' has no decoder")
         return self

@@ -11,6 +11,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from agents.dreamer.parts.obs_transform import ObsTransform
 from agents.nn.conv import DownConv
 from agents.nn.dists import one_hot
 from agents.nn.functional import cast
@@ -18,15 +19,15 @@ from agents.nn.layers import MLP, Act, Norm
 from agents.protocol import Space
 
 
-class Squash(nn.Module):
+class TransformedVector(nn.Module):
     """A vector observation (B, T, ...) -> network input (B, T, n)."""
 
-    def __init__(self, squash) -> None:
+    def __init__(self, transform: ObsTransform) -> None:
         super().__init__()
-        self._squash = squash
+        self._transform = transform
 
     def forward(self, x: Tensor) -> Tensor:
-        return self._squash.squash(x.float()).reshape(*x.shape[:2], -1)
+        return self._transform(x.float()).reshape(*x.shape[:2], -1)
 
 
 class OneHot(nn.Module):

@@ -101,7 +101,7 @@ class RSSM(nn.Module):
         for kept, act, obs, sampler in zip(*(x.unbind(1) for x in inputs), samplers, strict=True):
             deter = core(deter * kept, stoch.flatten(-2) * kept, act)
             post = posterior(deter, obs)
-            stoch = self.latent.sample(self.latent.distribution(post), sampler)
+            stoch = self.latent.sample(post, sampler)
             states.append((deter, stoch, post))
         return deter, stoch, tuple(torch.stack(x, 1) for x in zip(*states, strict=True))
 
@@ -127,7 +127,7 @@ class RSSM(nn.Module):
         for sampler in samplers:
             actions.append(policy(feat, sampler))
             deter = core(deter, stoch.flatten(-2), self.core.drive(actions[-1]))
-            stoch = self.latent.sample(self.latent.distribution(self.prior(deter).float()), sampler)
+            stoch = self.latent.sample(self.prior(deter).float(), sampler)
             feat = cast(Latents(deter, stoch).feat)
             feats.append(feat)
         return deter, stoch, actions, feats

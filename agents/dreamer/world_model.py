@@ -56,11 +56,11 @@ class WorldModel(nn.Module):
         losses |= {f"recon_{key}": dist.nll(data["obs"][key]) for key, dist in recons.items()}
         reward = self.reward(self._reward_grad(feat))
         losses["reward"] = reward.nll(data["reward"])
-        losses["cont"] = self.cont(feat).nll(self._horizon.target(data["is_terminal"]))
+        losses["cont"] = self.cont(feat).nll(self._horizon.continue_target(data["is_terminal"]))
 
         metrics["latent/post_entropy"] = post.entropy().mean()
         metrics["latent/prior_entropy"] = prior.entropy().mean()
-        metrics |= {f"latent/{name}": value for name, value in post.probes().items()}
+        metrics |= {f"latent/{name}": value for name, value in post.diagnostics().items()}
         metrics["reward/target_max"] = data["reward"].abs().max()
-        metrics["reward/constant"] = reward.constant(data["reward"])
+        metrics["reward/constant"] = reward.constant_loss(data["reward"])
         return losses, metrics, stats | {"kl": kl}

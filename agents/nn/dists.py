@@ -45,14 +45,14 @@ class Categorical:
         return mixed_softmax(self.logits, self.unimix)
 
     @cached_tensor
-    def logs(self) -> Tensor:
+    def log_probs(self) -> Tensor:
         # log_softmax is the exact limit without a floor; log of a mixed probability is finite by construction.
         return self.probs.log() if self.unimix else self.logits.log_softmax(-1)
 
     def detach(self) -> Categorical:
         """The same distribution without gradient."""
         other = type(self)(self.logits.detach(), self.unimix)
-        other.probs, other.logs = self.probs.detach(), self.logs.detach()
+        other.probs, other.log_probs = self.probs.detach(), self.log_probs.detach()
         return other
 
     @property
@@ -66,19 +66,19 @@ class Categorical:
         """A sample with the gradient of the probabilities (straight-through)."""
         return self.sample(sampler) + (self.probs - self.probs.detach())
 
-    def probes(self) -> dict[str, Tensor]:
+    def diagnostics(self) -> dict[str, Tensor]:
         return {"min_prob": self.probs.min()}
 
     def log_prob(self, x: Tensor) -> Tensor:
-        return (self.logs * x).sum(-1)
+        return (self.log_probs * x).sum(-1)
 
     def entropy(self) -> Tensor:
         """Nats."""
-        return -(self.probs * self.logs).sum(-1)
+        return -(self.probs * self.log_probs).sum(-1)
 
     def kl(self, other: Categorical) -> Tensor:
         """KL(self || other), nats."""
-        return (self.probs * (self.logs - other.logs)).sum(-1)
+        return (self.probs * (self.log_probs - other.log_probs)).sum(-1)
 
 
 class IndependentOneHot(Categorical):
@@ -93,7 +93,7 @@ class IndependentOneHot(Categorical):
     def kl(self, other: Categorical) -> Tensor:
         return super().kl(other).sum(-1)
 
-    def kls(self, other: Categorical) -> Tensor:
+    def kl_per_latent(self, other: Categorical) -> Tensor:
         """KL of each categorical (..., S), nats."""
         return super().kl(other)
 
@@ -121,21 +121,21 @@ class DiagonalNormal:
         """A sample with its gradient to mean and std."""
         return sampler.normal(self.mean, self.std)
 
-    def probes(self) -> dict[str, Tensor]:
+    def diagnostics(self) -> dict[str, Tensor]:
         return {"min_std": self.std.min()}
 
     def entropy(self) -> Tensor:
         """Nats."""
         return (self.std.log() + 0.5 * log(2 * pi) + 0.5).sum((-1, -2))
 
-    def kls(self, other: DiagonalNormal) -> Tensor:
+    def kl_per_latent(self, other: DiagonalNormal) -> Tensor:
         """KL of each normal (..., S), nats."""
         ratio = (self.std**2 + (self.mean - other.mean) ** 2) / (2 * other.std**2)
         return (other.std.log() - self.std.log() + ratio - 0.5).squeeze(-1)
 
     def kl(self, other: DiagonalNormal) -> Tensor:
         """KL(self || other), nats."""
-        return self.kls(other).sum(-1)
+        return self.kl_per_latent(other).sum(-1)
 
 
 class BoundedNormal:
@@ -160,7 +160,7 @@ class BoundedNormal:
         """A sample with its gradient to mean and std."""
         return sampler.normal(self.mean, self.std)
 
-    def probes(self) -> dict[str, Tensor]:
+    def diagnostics(self) -> dict[str, Tensor]:
         return {"min_std": self.std.min()}
 
     def log_prob(self, x: Tensor) -> Tensor:
@@ -248,7 +248,7 @@ class TwoHot:
         at, weight = torch.stack([below, above], -1), torch.stack([1 - share, share], -1)
         return _TwoHotNll.apply(self.logits, self.probs.detach(), self._total, at, weight)
 
-    def constant(self, target: Tensor) -> Tensor:
+    def constant_loss(self, target: Tensor) -> Tensor:
         """Mean loss of the best prediction that is the same everywhere: the entropy of the targets' mean."""
         below, above, share = (x.flatten() for x in two_hot(target.float(), self.bins))
         counts = torch.zeros_like(self.bins).index_add(0, below, 1 - share).index_add(0, above, share)
@@ -279,8 +279,8 @@ class SymlogTwoHot:
     def nll(self, target: Tensor) -> Tensor:
         return self._symlog.nll(symlog(target.float()))
 
-    def constant(self, target: Tensor) -> Tensor:
-        return self._symlog.constant(symlog(target.float()))
+    def constant_loss(self, target: Tensor) -> Tensor:
+        return self._symlog.constant_loss(symlog(target.float()))
 
 
 class SymlogTwoHotReadout(nn.Module):
@@ -304,7 +304,7 @@ class SquaredScalar:
     def nll(self, target: Tensor) -> Tensor:
         return (self.mean - target.float()) ** 2
 
-    def constant(self, target: Tensor) -> Tensor:
+    def constant_loss(self, target: Tensor) -> Tensor:
         """Mean loss of predicting the targets' mean everywhere."""
         return target.float().var(correction=0)
 
@@ -315,7 +315,7 @@ class HuberScalar(SquaredScalar):
     def nll(self, target: Tensor) -> Tensor:
         return (super().nll(target) + 1).sqrt() - 1
 
-    def constant(self, target: Tensor) -> Tensor:
+    def constant_loss(self, target: Tensor) -> Tensor:
         return ((target - target.mean()).square() + 1).sqrt().mean() - 1
 
 
@@ -329,19 +329,19 @@ class SymlogScalar(SquaredScalar):
     def nll(self, target: Tensor) -> Tensor:
         return (self._output - symlog(target.float())) ** 2
 
-    def constant(self, target: Tensor) -> Tensor:
+    def constant_loss(self, target: Tensor) -> Tensor:
         return symlog(target.float()).var(correction=0)
 
 
 class SquaredVector:
     """A vector with unit-free squared error, summed over its last axis (no factor 1/2)."""
 
-    def __init__(self, mean: Tensor, squash) -> None:
+    def __init__(self, mean: Tensor, transform: Callable[[Tensor], Tensor]) -> None:
         self.mean = mean.float()
-        self._squash = squash
+        self._transform = transform
 
     def nll(self, target: Tensor) -> Tensor:
-        return ((self.mean - self._squash.squash(target.float()).reshape(self.mean.shape)) ** 2).sum(-1)
+        return ((self.mean - self._transform(target.float()).reshape(self.mean.shape)) ** 2).sum(-1)
 
 
 class _PixelError(torch.autograd.Function):

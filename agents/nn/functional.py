@@ -33,7 +33,7 @@ def cast(x: Tensor) -> Tensor:
 
 
 @contextmanager
-def frozen(*modules: nn.Module) -> Iterator[None]:
+def frozen_weights(*modules: nn.Module) -> Iterator[None]:
     """Gradients pass what is computed inside, and do not reach the weights of `modules`."""
     learned = [p for module in modules for p in module.parameters() if p.requires_grad]
     for p in learned:

@@ -104,14 +104,14 @@ class LaProp(_FlatOptimizer):
 class Adam(_FlatOptimizer):
     """Take momentum first, then divide by the root mean square (Kingma and Ba 2015).
 
-    `factors` on the learning rate, by the beginning of a weight's name.
+    `lr_factors` on the learning rate, by the beginning of a weight's name.
     """
 
-    def __init__(self, params: dict[str, nn.Parameter], *, factors: dict[str, float], **options: Any) -> None:
+    def __init__(self, params: dict[str, nn.Parameter], *, lr_factors: dict[str, float], **options: Any) -> None:
         super().__init__(params, **options)
         self._factors = torch.ones_like(self._weights)
         for name, view in views(self._factors, params).items():
-            for beginning, factor in factors.items():
+            for beginning, factor in lr_factors.items():
                 view.mul_(factor if name.startswith(beginning) else 1)
 
     def _update_weights(self, grad: Tensor, fresh: tuple[Tensor, Tensor], fix: tuple[Tensor, Tensor], rate: Tensor) -> None:

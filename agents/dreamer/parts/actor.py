@@ -1,16 +1,82 @@
-"""What the policy's distribution is, and how its gradient is estimated."""
+"""The policy's distribution, and how its gradient is estimated. H imagined steps, N starts, F features, A action dimensions."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Protocol
 
 from pydantic import Field
 
 from agents.dreamer.parts.part import SLOT, Part
 from agents.lazy import Lazy
 
-torch = Lazy("torch")
-functional = Lazy("agents.nn.functional")
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from agents.dreamer.parts.target import ScalarDistribution
+    from agents.nn import functional
+    from agents.nn.sampler import Sampler
+else:
+    torch, functional = Lazy("torch"), Lazy("agents.nn.functional")
+
+
+class ActionDistribution(Protocol):
+    """The policy in a batch of states (...), over actions (..., A)."""
+
+    @property
+    def mode(self) -> Tensor: ...
+
+    def sample(self, sampler: Sampler) -> Tensor:
+        """An action without gradient: (..., A)."""
+        ...
+
+    def rsample(self, sampler: Sampler) -> Tensor:
+        """An action with a gradient to the policy's outputs: (..., A)."""
+        ...
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """(..., A) -> (...)."""
+        ...
+
+    def entropy(self) -> Tensor:
+        """Nats, (...)."""
+        ...
+
+    def diagnostics(self) -> dict[str, Tensor]:
+        """Scalars worth logging."""
+        ...
+
+
+class ActorGradient(Protocol):
+    """An estimator of the policy's gradient from imagined trajectories."""
+
+    @property
+    def differentiates_dynamics(self) -> bool:
+        """Whether a gradient passes through the imagined dynamics."""
+        ...
+
+    def gradient_context(self, *modules: nn.Module) -> AbstractContextManager[None]:
+        """The context in which states are imagined and evaluated by `modules`; their weights get no gradient."""
+        ...
+
+    def sample_action(self, policy: ActionDistribution, sampler: Sampler) -> Tensor:
+        """An action of the policy, with the gradient that this estimator needs."""
+        ...
+
+    def predict_values(
+        self, critic: Callable[[Tensor], ScalarDistribution], feat: Tensor, detached: ScalarDistribution
+    ) -> Tensor:
+        """The critic's predictions for feat (H+1, N, F): (H+1, N).
+
+        `detached` holds those for all states but the last, computed without a gradient to feat.
+        """
+        ...
+
+    def objective(self, log_prob: Tensor, advantage: Tensor) -> Tensor:
+        """Log-probabilities of the imagined actions and their advantages, (H, N) each -> what to maximise, (H, N)."""
+        ...
 
 
 class Actor(Part):
@@ -32,53 +98,58 @@ class Reinforce(Part):
     """Score-function gradient for discrete and continuous actions (Hafner et al. 2025, eq. 6)."""
 
     kind: Literal["reinforce"] = "reinforce"
-    through: ClassVar[bool] = False  # whether a gradient passes the imagined dynamics
+    differentiates_dynamics: ClassVar[bool] = False
 
-    def imagining(self, *modules: Any) -> Any:
-        """The context in which states are imagined and judged by `modules`, which it must not train."""
+    def gradient_context(self, *modules: nn.Module) -> AbstractContextManager[None]:
         return torch.no_grad()
 
-    def choose(self, dist: Any, sampler: Any) -> Any:
-        """An action of the policy, with the gradient this estimator needs."""
-        return dist.sample(sampler)
+    def sample_action(self, policy: ActionDistribution, sampler: Sampler) -> Tensor:
+        return policy.sample(sampler)
 
-    def values(self, critic: Any, feat: Any, known: Any) -> Any:
-        """Predictions for feat (H+1, N, F); those for all but the last are `known` already, without a path to feat."""
-        return torch.cat([known.mean, critic(feat[-1:]).mean])
+    def predict_values(
+        self, critic: Callable[[Tensor], ScalarDistribution], feat: Tensor, detached: ScalarDistribution
+    ) -> Tensor:
+        return torch.cat([detached.mean, critic(feat[-1:]).mean])
 
-    def objective(self, logp: Any, advantage: Any) -> Any:
-        """Log-probabilities of the actions taken and their advantages, (H, N) each -> what to maximise, (H, N)."""
-        return logp * advantage.detach()
+    def objective(self, log_prob: Tensor, advantage: Tensor) -> Tensor:
+        return log_prob * advantage.detach()
 
 
-class DynamicsBackprop(Part):
+class _Backprop(Part):
+    """Imagination with a gradient from the returns through the dynamics to the actions."""
+
+    differentiates_dynamics: ClassVar[bool] = True
+
+    def gradient_context(self, *modules: nn.Module) -> AbstractContextManager[None]:
+        return functional.frozen_weights(*modules)
+
+    def sample_action(self, policy: ActionDistribution, sampler: Sampler) -> Tensor:
+        return policy.rsample(sampler)
+
+    def predict_values(
+        self, critic: Callable[[Tensor], ScalarDistribution], feat: Tensor, detached: ScalarDistribution
+    ) -> Tensor:
+        return critic(feat).mean
+
+
+class DynamicsBackprop(_Backprop):
     """The advantage is differentiated through the imagined dynamics, down to the actions (DreamerV1; 2023 for continuous)."""
 
     kind: Literal["dynamics"] = "dynamics"
-    through: ClassVar[bool] = True
 
-    def imagining(self, *modules: Any) -> Any:
-        return functional.frozen(*modules)
-
-    def choose(self, dist: Any, sampler: Any) -> Any:
-        return dist.rsample(sampler)
-
-    def values(self, critic: Any, feat: Any, known: Any) -> Any:
-        return critic(feat).mean
-
-    def objective(self, logp: Any, advantage: Any) -> Any:
+    def objective(self, log_prob: Tensor, advantage: Tensor) -> Tensor:
         return advantage
 
 
-class MixedGradient(DynamicsBackprop):
+class MixedGradient(_Backprop):
     """A weighted sum of both estimators (DreamerV2)."""
 
     kind: Literal["mix"] = "mix"
     share: float = Field(0.5, ge=0, le=1, description="weight of the score-function gradient; the dynamics have the rest")
 
-    def objective(self, logp: Any, advantage: Any) -> Any:
-        return self.share * logp * advantage.detach() + (1 - self.share) * advantage
+    def objective(self, log_prob: Tensor, advantage: Tensor) -> Tensor:
+        return self.share * log_prob * advantage.detach() + (1 - self.share) * advantage
 
 
 ActorSlot = Actor
-ActorGradSlot = Annotated[Reinforce | DynamicsBackprop | MixedGradient, SLOT]
+ActorGradientSlot = Annotated[Reinforce | DynamicsBackprop | MixedGradient, SLOT]

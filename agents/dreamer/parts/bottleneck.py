@@ -10,18 +10,36 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf, log
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 
 from pydantic import Field, model_validator
 
-from agents.dreamer.parts.part import SLOT, Part
+from agents.dreamer.parts.part import SLOT, Part, State
 from agents.lazy import Lazy
 
-torch = Lazy("torch")
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from agents.dreamer.parts.kl import Terms
+    from agents.dreamer.parts.latent import LatentDistribution
+else:
+    torch = Lazy("torch")
 
 KL_AVERAGE_RATE = 0.01  # share of the newest batch in the average of the KL that the dual sees
 ROUNDING_FACTOR = 1.001  # how far a KL in float32 may lie above its bound
-State = dict[str, Any]
+
+
+class Dual(Protocol):
+    """How ln beta moves."""
+
+    def state(self) -> State:
+        """Tensors of this rule that change during training, with their initial values."""
+        ...
+
+    def step(self, state: State, kl: Tensor, mean_kl: Tensor, target: float) -> tuple[Tensor, State]:
+        """KL of this batch and its average (nats) -> change of ln beta in units of e_folds / updates; the new state."""
+        ...
 
 
 class ProportionalDual(Part):
@@ -31,9 +49,8 @@ class ProportionalDual(Part):
     e_folds: float = Field(10.0, gt=0, description="e-folds of beta over a whole run at a violation of one target")
     limit: float = Field(1.0, gt=0, description="largest violation that counts, in targets")
 
-    def step(self, state: State, kl: Any, mean: Any, target: float) -> tuple[Any, State]:
-        """KL of this batch and its average (nats) -> change of ln beta in units of e_folds / updates; the new state."""
-        return ((mean - target) / target).clamp(-self.limit, self.limit), state
+    def step(self, state: State, kl: Tensor, mean_kl: Tensor, target: float) -> tuple[Tensor, State]:
+        return ((mean_kl - target) / target).clamp(-self.limit, self.limit), state
 
 
 class AdamDual(Part):
@@ -48,32 +65,40 @@ class AdamDual(Part):
     def state(self) -> State:
         return {name: torch.zeros((), dtype=torch.float64) for name in ("momentum", "square", "steps")}
 
-    def step(self, state: State, kl: Any, mean: Any, target: float) -> tuple[Any, State]:
+    def step(self, state: State, kl: Tensor, mean_kl: Tensor, target: float) -> tuple[Tensor, State]:
         violation, steps = kl - target, state["steps"] + 1
         momentum = self.beta1 * state["momentum"] + (1 - self.beta1) * violation
         square = self.beta2 * state["square"] + (1 - self.beta2) * violation**2
-        debiased = (square / (1 - self.beta2**steps)).sqrt() + self.eps
-        return momentum / (1 - self.beta1**steps) / debiased, {"momentum": momentum, "square": square, "steps": steps}
+        root = (square / (1 - self.beta2**steps)).sqrt() + self.eps
+        return momentum / (1 - self.beta1**steps) / root, {"momentum": momentum, "square": square, "steps": steps}
 
 
 DualSlot = Annotated[ProportionalDual | AdamDual, SLOT]
-Split = Callable[[Any, Any, float, Any, float], Any]  # posterior, prior, balance, beta, free nats -> loss (B, T)
 
 
-def _faithful(post: Any, prior: Any, balance: float, beta: Any, free: float) -> Any:
-    dyn, rep = post.detach().kl(prior).clamp(min=free), post.kl(prior.detach()).clamp(min=free)
+def _faithful_loss(
+    post: LatentDistribution, prior: LatentDistribution, balance: float, beta: Tensor, free_nats: float
+) -> Tensor:
+    dyn, rep = post.detach().kl(prior).clamp(min=free_nats), post.kl(prior.detach()).clamp(min=free_nats)
     return beta * (balance * dyn + (1 - balance) * rep)
 
 
-def _decoupled(post: Any, prior: Any, balance: float, beta: Any, free: float) -> Any:
-    return post.detach().kl(prior).clamp(min=free) + beta * post.kl(prior.detach()).clamp(min=free)
+def _decoupled_loss(
+    post: LatentDistribution, prior: LatentDistribution, balance: float, beta: Tensor, free_nats: float
+) -> Tensor:
+    return post.detach().kl(prior).clamp(min=free_nats) + beta * post.kl(prior.detach()).clamp(min=free_nats)
 
 
-def _plain(post: Any, prior: Any, balance: float, beta: Any, free: float) -> Any:
-    return beta * post.kl(prior).clamp(min=free)
+def _plain_loss(post: LatentDistribution, prior: LatentDistribution, balance: float, beta: Tensor, free_nats: float) -> Tensor:
+    return beta * post.kl(prior).clamp(min=free_nats)
 
 
-SPLITS: dict[str, Split] = {"faithful": _faithful, "decoupled": _decoupled, "plain": _plain}
+# How beta is split between the KL's two gradients: posterior, prior, balance, beta, free nats -> loss (B, T).
+SPLITS: dict[str, Callable[[LatentDistribution, LatentDistribution, float, Tensor, float], Tensor]] = {
+    "faithful": _faithful_loss,
+    "decoupled": _decoupled_loss,
+    "plain": _plain_loss,
+}
 SPLIT = (
     "faithful: beta on both terms, `balance` of it on the prior's; decoupled: the prior always follows with weight 1, beta "
     "is on the posterior's term only; plain: beta on one undivided KL"
@@ -99,7 +124,7 @@ class Repo(Part):
     dual: DualSlot = ProportionalDual()
 
     @model_validator(mode="after")
-    def _ordered(self) -> Repo:
+    def _check_order(self) -> Repo:
         if not self.floor <= self.init <= self.ceiling:
             raise ValueError(f"init={self.init} lies outside floor={self.floor} to ceiling={self.ceiling}")
         if self.guarded and self.idle_below >= self.target:
@@ -110,36 +135,37 @@ class Repo(Part):
     def weights(self) -> dict[str, float]:
         return {"bottleneck": 1.0}  # beta is in the loss already
 
-    def over(self, updates: int, bound: float) -> KlConstraint:
-        """This constraint in a run of so many updates, on latents whose KL cannot exceed `bound` nats."""
-        return KlConstraint(self, rate=self.dual.e_folds / updates, warmup=min(self.warmup, updates // 10), bound=bound)
+    def build(self, updates: int, kl_bound: float) -> KlConstraint:
+        """The constraint in a run of so many updates, on latents whose KL cannot exceed `kl_bound` nats."""
+        rate, warmup = self.dual.e_folds / updates, min(self.warmup, updates // 10)
+        return KlConstraint(self, rate=rate, warmup=warmup, kl_bound=kl_bound)
 
 
 @dataclass(frozen=True)
 class KlConstraint:
-    """A `Repo` whose rates are known. What moves comes in and goes out of `losses`: float64, so that small steps add up."""
+    """A `Repo` whose rates are known. Its state is float64, so that small steps add up."""
 
     repo: Repo
     rate: float  # of ln beta per update, at a step of one
     warmup: int
-    bound: float  # of the KL, nats
+    kl_bound: float  # nats
 
     def state(self) -> State:
-        """ln beta, average KL with the weight it has seen (debiasing), updates so far, and the dual rule's own."""
+        """ln beta; the average KL and the weight in it (debiasing); updates so far; the dual rule's own state."""
         start = {"log_beta": log(self.repo.init), "mean": 0.0, "seen": 0.0, "updates": 0.0}
         return {name: torch.tensor(x, dtype=torch.float64) for name, x in start.items()} | self.repo.dual.state()
 
-    def losses(self, post: Any, prior: Any, first: Any, state: State) -> tuple[dict[str, Any], dict[str, Any], State]:
-        """Weighted by beta, which no gradient reaches. A KL beyond its bound makes the loss NaN: that update is refused."""
+    def losses(self, post: LatentDistribution, prior: LatentDistribution, is_first: Tensor, state: State) -> Terms:
+        """Weighted by beta, which gets no gradient. A KL above its bound makes the loss NaN: that update is refused."""
         repo, beta = self.repo, state["log_beta"].exp().float()
-        free = repo.idle_below or -inf  # a KL that rounding has made negative keeps its gradient
-        loss = SPLITS[repo.split](post, prior, repo.balance, beta, free)
+        free_nats = repo.idle_below or -inf  # a KL that rounding has made negative keeps its gradient
+        loss = SPLITS[repo.split](post, prior, repo.balance, beta, free_nats)
         with torch.no_grad():
             raw = post.kl(prior)
-            counted = ~first | (not repo.mask_first)
+            counted = ~is_first | (not repo.mask_first)
             kl = (raw * counted).sum() / counted.sum().clamp(min=1)
-            share = raw.max() / self.bound
-            state, probes = self._follow(state, kl.double(), counted.any())
+            share = raw.max() / self.kl_bound
+            state, flags = self._step_dual(state, kl.double(), counted.any())
         metrics = {
             "kl/raw": raw.mean(),
             "kl/max": raw.max(),
@@ -150,24 +176,30 @@ class KlConstraint:
             "repo/violation": kl - repo.target,
             "repo/loss": beta * (kl - repo.target),
         }
-        return {"bottleneck": torch.where(share <= ROUNDING_FACTOR, loss, torch.nan)}, metrics | probes, state
+        return {"bottleneck": torch.where(share <= ROUNDING_FACTOR, loss, torch.nan)}, metrics | flags, state
 
-    def _follow(self, state: State, kl: Any, counts: Any) -> tuple[State, dict[str, Any]]:
-        """One step of the dual on the KL of a batch; a batch without a step that counts leaves everything as it was."""
+    def _step_dual(self, state: State, kl: Tensor, any_counted: Tensor) -> tuple[State, dict[str, Tensor]]:
+        """One step of the dual on the KL of a batch -> the new state, flags to log.
+
+        A batch without a step that counts leaves the state as it was.
+        """
         repo = self.repo
-        mean, seen = state["mean"].lerp(kl, KL_AVERAGE_RATE), state["seen"] + KL_AVERAGE_RATE * (1 - state["seen"])
-        step, moved = repo.dual.step({name: state[name] for name in repo.dual.state()}, kl, mean / seen, repo.target)
-        wanted = state["log_beta"] + self.rate * step
-        held = wanted.clamp(log(repo.floor), log(repo.ceiling))
+        mean = state["mean"].lerp(kl, KL_AVERAGE_RATE)
+        weight = state["seen"] + KL_AVERAGE_RATE * (1 - state["seen"])
+        dual_state = {name: state[name] for name in repo.dual.state()}
+        step, dual_state = repo.dual.step(dual_state, kl, mean / weight, repo.target)
+        unbounded = state["log_beta"] + self.rate * step
+        log_beta = unbounded.clamp(log(repo.floor), log(repo.ceiling))
         # Anti-windup: momentum that pushes against a bound is forgotten.
-        moved = {name: torch.where(wanted == held, x, 0.0) for name, x in moved.items()}
-        learns = state["updates"] >= self.warmup
-        new = {name: torch.where(learns, x, state[name]) for name, x in (moved | {"log_beta": held}).items()}
-        new |= {"mean": mean, "seen": seen, "updates": state["updates"] + 1}
-        new = {name: torch.where(counts, x, state[name]) for name, x in new.items()}
-        probes = {
-            "repo/beta_at_cap": held >= log(repo.ceiling),
-            "repo/beta_at_floor": held <= log(repo.floor),
-            "repo/low_kl": mean / seen < 0.1 * repo.target,
+        dual_state = {name: torch.where(unbounded == log_beta, x, 0.0) for name, x in dual_state.items()}
+        after_warmup = state["updates"] >= self.warmup
+        moving = dual_state | {"log_beta": log_beta}
+        new = {name: torch.where(after_warmup, x, state[name]) for name, x in moving.items()}
+        new |= {"mean": mean, "seen": weight, "updates": state["updates"] + 1}
+        new = {name: torch.where(any_counted, x, state[name]) for name, x in new.items()}
+        flags = {
+            "repo/beta_at_cap": log_beta >= log(repo.ceiling),
+            "repo/beta_at_floor": log_beta <= log(repo.floor),
+            "repo/low_kl": mean / weight < 0.1 * repo.target,
         }
-        return new, probes
+        return new, flags

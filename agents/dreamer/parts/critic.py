@@ -1,56 +1,73 @@
-"""How the critic is steadied by its own slow copy, and trained on replayed rewards as well."""
+"""How a slow copy of the critic stabilises it, and how the critic learns from replayed rewards as well."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 
 from pydantic import Field
 
 from agents.dreamer.parts.part import SLOT, Part
 from agents.lazy import Lazy
 
-torch = Lazy("torch")
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from agents.dreamer.parts.target import ScalarDistribution
+else:
+    torch = Lazy("torch")
 
 
-class SlowRegularizer(Part):
+class SlowCritic(Protocol):
+    """What the slow copy of the critic is used for, and how fast it moves."""
+
+    def baseline(self, value: Tensor, slow_value: Tensor) -> Tensor:
+        """The values that returns bootstrap from and advantages subtract."""
+        ...
+
+    def loss(self, value: ScalarDistribution, returns: Tensor, slow_value: Tensor) -> Tensor:
+        """Critic's distribution, returns, slow copy's expectation, all (...) -> (...)."""
+        ...
+
+    def update_slow_weights(self, slow: list[Tensor], online: list[Tensor], accepted: Tensor) -> None:
+        """Move the slow weights towards the online ones, in place; nothing where `accepted` (0-d bool) is false."""
+        ...
+
+
+class _MovingAverage(Part):
+    """The slow weights are an exponential moving average of the critic's."""
+
+    rate: float = Field(0.02, gt=0, le=1, description="share of the critic that moves into the slow copy per update")
+
+    def update_slow_weights(self, slow: list[Tensor], online: list[Tensor], accepted: Tensor) -> None:
+        rate = accepted * self.rate
+        torch._foreach_mul_(slow, 1 - rate)
+        torch._foreach_add_(slow, torch._foreach_mul(online, rate))
+
+
+class SlowRegularizer(_MovingAverage):
     """The critic also fits the expectation of its slow copy; returns bootstrap from the critic itself."""
 
     kind: Literal["regularizer"] = "regularizer"
-    rate: float = Field(0.02, gt=0, le=1, description="share of the critic that moves into the slow copy per update")
     weight: float = Field(1.0, ge=0, description="weight of the slow copy's prediction as a second target; 0 is off")
 
-    def baseline(self, value: Any, slow: Any) -> Any:
-        """The values that returns and advantages are computed from."""
+    def baseline(self, value: Tensor, slow_value: Tensor) -> Tensor:
         return value
 
-    def loss(self, dist: Any, target: Any, slow: Any) -> Any:
-        """Critic's distribution, return, slow copy's expectation, all (...) -> (...)."""
-        return dist.nll(target.detach()) + self.weight * dist.nll(slow.detach())
-
-    def follow(self, slow: list[Any], online: list[Any], ok: Any) -> None:
-        """Move the slow weights in place, where `ok` (a 0-d bool tensor) says the update counted."""
-        _approach(slow, online, ok * self.rate)
+    def loss(self, value: ScalarDistribution, returns: Tensor, slow_value: Tensor) -> Tensor:
+        return value.nll(returns.detach()) + self.weight * value.nll(slow_value.detach())
 
 
-class SlowTarget(Part):
+class SlowTarget(_MovingAverage):
     """Returns bootstrap from the slow copy, which is also the baseline; the critic fits the returns alone (DreamerV2)."""
 
     kind: Literal["target"] = "target"
-    rate: float = Field(0.02, gt=0, le=1, description="share of the critic that moves into the slow copy per update")
 
-    def baseline(self, value: Any, slow: Any) -> Any:
-        return slow
+    def baseline(self, value: Tensor, slow_value: Tensor) -> Tensor:
+        return slow_value
 
-    def loss(self, dist: Any, target: Any, slow: Any) -> Any:
-        return dist.nll(target.detach())
-
-    def follow(self, slow: list[Any], online: list[Any], ok: Any) -> None:
-        _approach(slow, online, ok * self.rate)
-
-
-def _approach(slow: list[Any], online: list[Any], rate: Any) -> None:
-    torch._foreach_mul_(slow, 1 - rate)
-    torch._foreach_add_(slow, torch._foreach_mul(online, rate))
+    def loss(self, value: ScalarDistribution, returns: Tensor, slow_value: Tensor) -> Tensor:
+        return value.nll(returns.detach())
 
 
 class ReplayValue(Part):

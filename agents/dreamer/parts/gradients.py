@@ -2,39 +2,48 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 
 from pydantic import Field
 
 from agents.dreamer.parts.part import SLOT, Part
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class GradientGate(Protocol):
+    """Stands between the features and a head. It changes gradients, never values."""
+
+    def __call__(self, feat: Tensor) -> Tensor: ...
+
 
 class FullGradient(Part):
-    """The gradient flows: the head shapes the features it reads."""
+    """The gradient flows: the head shapes the features that it reads."""
 
     kind: Literal["through"] = "through"
 
-    def __call__(self, feat: Any) -> Any:
+    def __call__(self, feat: Tensor) -> Tensor:
         return feat
 
 
 class StopGradient(Part):
-    """The gradient ends at the features: the head is trained on them and does not shape them."""
+    """The gradient ends at the features: the head learns from them and does not shape them."""
 
     kind: Literal["stop"] = "stop"
 
-    def __call__(self, feat: Any) -> Any:
+    def __call__(self, feat: Tensor) -> Tensor:
         return feat.detach()
 
 
 class PartialGradient(Part):
-    """A part of the gradient flows."""
+    """A share of the gradient flows."""
 
     kind: Literal["share"] = "share"
     share: float = Field(0.1, gt=0, le=1, description="factor on the gradient that reaches the features")
 
-    def __call__(self, feat: Any) -> Any:
+    def __call__(self, feat: Tensor) -> Tensor:
         return feat.detach() + self.share * (feat - feat.detach())
 
 
-GradientSlot = Annotated[FullGradient | StopGradient | PartialGradient, SLOT]
+GradientGateSlot = Annotated[FullGradient | StopGradient | PartialGradient, SLOT]

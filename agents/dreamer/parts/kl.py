@@ -1,58 +1,70 @@
-"""How the posterior and the prior are drawn together."""
+"""How the posterior and the prior are drawn together. B batch, T time, S latents."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Any, Literal, Protocol
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 
 from pydantic import Field
 
 from agents.dreamer.parts.bottleneck import Repo
-from agents.dreamer.parts.part import SLOT, Part
+from agents.dreamer.parts.part import SLOT, Part, State
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from agents.dreamer.parts.latent import LatentDistribution
+
+Terms = tuple[dict[str, "Tensor"], dict[str, "Tensor"], State]  # losses (B, T), metrics (scalars), the state after the batch
+ClippedKl = tuple["Tensor", "Tensor", "Tensor"]  # loss (B, T), KL without any clipping (B, T), what was clipped (bool)
 
 
 class Kl(Protocol):
-    """Named loss maps from two latent distributions with batch shape (B, T)."""
+    """Named losses of the distance between two latent distributions with batch shape (B, T)."""
+
+    def state(self) -> State:
+        """Tensors that change during training, with their initial values."""
+        ...
+
+    def losses(self, post: LatentDistribution, prior: LatentDistribution, is_first: Tensor, state: State) -> Terms:
+        """Posterior and prior over (B, T), is_first (B, T) bool, state -> losses, metrics, the state after this batch."""
+        ...
+
+
+class KlConfig(Protocol):
+    """What the slot holds: it knows the weights of its losses, and how to build their rule for one run."""
 
     @property
-    def weights(self) -> dict[str, float]: ...
-
-    def state(self) -> dict[str, Any]:
-        """Tensors that move during training, at their start."""
+    def weights(self) -> Mapping[str, float]:
+        """Weight of each loss in the total, by the loss's name."""
         ...
 
-    def losses(self, post: Any, prior: Any, first: Any, state: dict[str, Any]) -> Judged:
-        """Distributions over (B, T), is_first (B, T), state -> ({loss: (B, T)}, {metric: scalar}, the state after this)."""
+    def build(self, updates: int, kl_bound: float) -> Kl:
+        """The rule for a run of so many updates, on latents whose KL cannot exceed `kl_bound` nats."""
         ...
 
 
-Judged = tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
-
-
-Clipped = tuple[Any, Any, Any]  # loss (B, T), KL without any clipping (B, T), what was clipped (bool)
-
-
-def _per_step(post: Any, prior: Any, free: float) -> Clipped:
+def _clip_per_step(post: LatentDistribution, prior: LatentDistribution, free_nats: float) -> ClippedKl:
     kl = post.kl(prior)
-    return kl.clamp(min=free), kl, kl < free
+    return kl.clamp(min=free_nats), kl, kl < free_nats
 
 
-def _per_batch(post: Any, prior: Any, free: float) -> Clipped:
+def _clip_per_batch(post: LatentDistribution, prior: LatentDistribution, free_nats: float) -> ClippedKl:
     kl = post.kl(prior)
     mean = kl.mean()
-    return mean.clamp(min=free).expand_as(kl), kl, mean < free
+    return mean.clamp(min=free_nats).expand_as(kl), kl, mean < free_nats
 
 
-def _per_latent(post: Any, prior: Any, free: float) -> Clipped:
-    kls = post.kls(prior)
-    return kls.clamp(min=free).sum(-1), kls.sum(-1), kls < free
+def _clip_per_latent(post: LatentDistribution, prior: LatentDistribution, free_nats: float) -> ClippedKl:
+    kl = post.kl_per_latent(prior)  # (B, T, S)
+    return kl.clamp(min=free_nats).sum(-1), kl.sum(-1), kl < free_nats
 
 
 # Where the clip at the free nats comes.
-STAGES: dict[str, Callable[[Any, Any, float], Clipped]] = {
-    "step": _per_step,
-    "batch": _per_batch,
-    "latent": _per_latent,
+STAGES: dict[str, Callable[[LatentDistribution, LatentDistribution, float], ClippedKl]] = {
+    "step": _clip_per_step,
+    "batch": _clip_per_batch,
+    "latent": _clip_per_latent,
 }
 Stage = Literal["step", "batch", "latent"]
 STAGE = (
@@ -61,16 +73,8 @@ STAGE = (
 )
 
 
-class _ConstantWeights(Part):
-    """Weights that do not move."""
-
-    def over(self, updates: int, bound: float) -> Any:
-        """This rule in a run of so many updates, on latents whose KL cannot exceed `bound` nats: itself."""
-        return self
-
-
-class BalancedKl(_ConstantWeights):
-    """Two KL terms with separate weights, each idle below `free_nats` per step (after summing over latents).
+class BalancedKl(Part):
+    """Two KL terms with separate weights; each has no gradient below `free_nats` per step (after summing over latents).
 
     Source: Hafner et al. 2025, eq. 3. `dyn` moves the prior to the posterior, `rep` the posterior to the prior. DreamerV2's
     balance `alpha` at a scale is this with dyn = scale * alpha, rep = scale * (1 - alpha).
@@ -86,14 +90,17 @@ class BalancedKl(_ConstantWeights):
     def weights(self) -> dict[str, float]:
         return {"dyn": self.dyn, "rep": self.rep}
 
-    def losses(self, post: Any, prior: Any, first: Any, state: dict[str, Any]) -> Judged:
+    def build(self, updates: int, kl_bound: float) -> Kl:
+        return self  # its weights do not depend on the run
+
+    def losses(self, post: LatentDistribution, prior: LatentDistribution, is_first: Tensor, state: State) -> Terms:
         clip = STAGES[self.stage]
         dyn, raw, clipped = clip(post.detach(), prior, self.free_nats)
         rep, _, _ = clip(post, prior.detach(), self.free_nats)
         return {"dyn": dyn, "rep": rep}, _metrics(raw.detach(), clipped), state
 
 
-class PlainKl(_ConstantWeights):
+class PlainKl(Part):
     """One KL term that moves posterior and prior alike (DreamerV1; Hafner et al. 2020)."""
 
     kind: Literal["plain"] = "plain"
@@ -105,12 +112,15 @@ class PlainKl(_ConstantWeights):
     def weights(self) -> dict[str, float]:
         return {"kl": self.scale}
 
-    def losses(self, post: Any, prior: Any, first: Any, state: dict[str, Any]) -> Judged:
+    def build(self, updates: int, kl_bound: float) -> Kl:
+        return self  # its weight does not depend on the run
+
+    def losses(self, post: LatentDistribution, prior: LatentDistribution, is_first: Tensor, state: State) -> Terms:
         loss, raw, clipped = STAGES[self.stage](post, prior, self.free_nats)
         return {"kl": loss}, _metrics(raw.detach(), clipped), state
 
 
-def _metrics(raw: Any, clipped: Any) -> dict[str, Any]:
+def _metrics(raw: Tensor, clipped: Tensor) -> dict[str, Tensor]:
     """Of the KL before any clipping, nats per step; the share of it that the free nats clip."""
     return {"kl/raw": raw.mean(), "kl/max": raw.max(), "kl/clipped_share": clipped.float().mean()}
 

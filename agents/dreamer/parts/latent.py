@@ -1,17 +1,114 @@
-"""What the stochastic state is, and how a gradient passes its sampling. S latents, C classes."""
+"""What the stochastic state is, and how a gradient passes through its sampling. S latents, C classes (1 if Gaussian)."""
 
 from __future__ import annotations
 
 from math import inf, log
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Protocol, Self
 
 from pydantic import Field
 
 from agents.dreamer.parts.part import SLOT, Part
 from agents.lazy import Lazy
 
-torch = Lazy("torch")
-dists = Lazy("agents.nn.dists")
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from agents.nn import dists
+    from agents.nn.sampler import Sampler
+else:
+    torch, dists = Lazy("torch"), Lazy("agents.nn.dists")
+
+
+class LatentDistribution(Protocol):
+    """Posterior or prior of the stochastic state, with batch shape (...): S independent variables."""
+
+    def detach(self) -> Self:
+        """The same distribution without gradient."""
+        ...
+
+    def entropy(self) -> Tensor:
+        """Nats, summed over the S variables: (...)."""
+        ...
+
+    def kl(self, other: Self) -> Tensor:
+        """KL(self || other), nats, summed over the S variables: (...)."""
+        ...
+
+    def kl_per_latent(self, other: Self) -> Tensor:
+        """KL of each variable, nats: (..., S)."""
+        ...
+
+    def diagnostics(self) -> dict[str, Tensor]:
+        """Scalars worth logging."""
+        ...
+
+
+class Latent(Protocol):
+    """The stochastic state: its shape, its distribution, how a sample is drawn and how it is stored in the replay."""
+
+    @property
+    def latents(self) -> int:
+        """S."""
+        ...
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Shape of one sample: (S, C)."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """Size of one flattened sample: S * C."""
+        ...
+
+    @property
+    def outputs(self) -> int:
+        """Network outputs that parametrise one distribution."""
+        ...
+
+    @property
+    def num_uniforms(self) -> int:
+        """Uniform numbers that one sample takes."""
+        ...
+
+    @property
+    def kl_bound(self) -> float:
+        """The largest KL between two of these distributions, nats."""
+        ...
+
+    @property
+    def packed_dtype(self) -> str:
+        """Type of what `pack` returns, as the replay stores it."""
+        ...
+
+    def distribution(self, raw: Tensor) -> LatentDistribution:
+        """(..., outputs) raw network outputs -> distribution with batch shape (...)."""
+        ...
+
+    def sample(self, raw: Tensor, sampler: Sampler) -> Tensor:
+        """A sample of `distribution(raw)`: (..., S, C). The part chooses how a gradient passes through it."""
+        ...
+
+    def pack(self, stoch: Tensor) -> Tensor:
+        """(..., S, C) float32 -> (..., S), as the replay stores it."""
+        ...
+
+    def unpack(self, packed: Tensor) -> Tensor:
+        """Inverse of `pack`, in float32."""
+        ...
+
+
+class GradientEstimator(Protocol):
+    """How a gradient passes through the sampling of one-hot vectors."""
+
+    def num_uniforms(self, latents: int, classes: int) -> int:
+        """Uniform numbers that one sample takes."""
+        ...
+
+    def sample(self, dist: dists.Categorical, sampler: Sampler) -> Tensor:
+        """One-hot vectors (..., S, C), with this estimator's gradient."""
+        ...
 
 
 class StraightThrough(Part):
@@ -20,11 +117,9 @@ class StraightThrough(Part):
     kind: Literal["straight_through"] = "straight_through"
 
     def num_uniforms(self, latents: int, classes: int) -> int:
-        """Uniform numbers that one sample takes."""
         return latents
 
-    def sample(self, dist: Any, sampler: Any) -> Any:
-        """-> one-hots (..., S, C), with this estimator's gradient."""
+    def sample(self, dist: dists.Categorical, sampler: Sampler) -> Tensor:
         return sampler.categorical(dist.probs.detach()) + (dist.probs - dist.probs.detach())
 
 
@@ -37,8 +132,8 @@ class GumbelSoftmax(Part):
     def num_uniforms(self, latents: int, classes: int) -> int:
         return latents * classes
 
-    def sample(self, dist: Any, sampler: Any) -> Any:
-        perturbed = dist.logs - (-sampler.uniform(dist.probs).log()).log()
+    def sample(self, dist: dists.Categorical, sampler: Sampler) -> Tensor:
+        perturbed = dist.log_probs - (-sampler.uniform(dist.probs).log()).log()
         relaxed = (perturbed / self.temperature).softmax(-1)
         hard = dists.one_hot(perturbed.argmax(-1), perturbed.shape[-1])
         return hard + (relaxed - relaxed.detach())
@@ -52,7 +147,7 @@ class NoGradient(Part):
     def num_uniforms(self, latents: int, classes: int) -> int:
         return latents
 
-    def sample(self, dist: Any, sampler: Any) -> Any:
+    def sample(self, dist: dists.Categorical, sampler: Sampler) -> Tensor:
         return sampler.categorical(dist.probs.detach())
 
 
@@ -67,54 +162,48 @@ class CategoricalLatent(Part):
     classes: int = Field(16, ge=2, le=256, description="C, classes of each (stored as one byte)")
     unimix: float = Field(0.01, ge=0, le=1, description="share of the uniform distribution; 0 is off")
     estimator: EstimatorSlot = StraightThrough()
-    packed: ClassVar[str] = "uint8"  # type that `pack` gives
+    packed_dtype: ClassVar[str] = "uint8"
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Shape of one sample: (S, C)."""
         return (self.latents, self.classes)
 
     @property
     def width(self) -> int:
-        """Size of one flattened sample."""
         return self.latents * self.classes
 
     @property
     def outputs(self) -> int:
-        """Numbers a network has to give for one distribution."""
         return self.latents * self.classes
 
     @property
     def num_uniforms(self) -> int:
-        """Uniform numbers that one sample takes."""
         return self.estimator.num_uniforms(self.latents, self.classes)
 
     @property
     def kl_bound(self) -> float:
-        """The largest KL between two of these distributions, nats; infinite without a uniform mixture."""
+        """Infinite without a uniform mixture."""
         floor = self.unimix / self.classes
         return self.latents * (1 - self.unimix) * log((1 - self.unimix + floor) / floor) if floor else inf
 
     @property
     def differentiable(self) -> bool:
-        """Whether a gradient passes a sample."""
+        """Whether a gradient passes through a sample."""
         return not isinstance(self.estimator, NoGradient)
 
-    def distribution(self, logits: Any) -> Any:
-        """(..., S*C) raw network outputs -> distribution with batch shape (...)."""
-        return dists.IndependentOneHot(logits.unflatten(-1, self.shape), self.unimix)
+    def distribution(self, raw: Tensor) -> dists.IndependentOneHot:
+        """`raw` (..., S*C) are logits."""
+        return dists.IndependentOneHot(raw.unflatten(-1, self.shape), self.unimix)
 
-    def sample(self, dist: Any, sampler: Any) -> Any:
-        """-> (..., S, C), with the estimator's gradient."""
-        return self.estimator.sample(dist, sampler)
+    def sample(self, raw: Tensor, sampler: Sampler) -> Tensor:
+        return self.estimator.sample(self.distribution(raw), sampler)
 
-    def pack(self, stoch: Any) -> Any:
-        """(..., S, C) one-hot -> (..., S) class indices in a byte."""
+    def pack(self, stoch: Tensor) -> Tensor:
+        """One-hot vectors -> class indices in a byte."""
         return stoch.argmax(-1).to(torch.uint8)
 
-    def unpack(self, stored: Any) -> Any:
-        """Inverse of `pack`, in float32."""
-        return dists.one_hot(stored.long(), self.classes)
+    def unpack(self, packed: Tensor) -> Tensor:
+        return dists.one_hot(packed.long(), self.classes)
 
 
 class GaussianLatent(Part):
@@ -123,8 +212,7 @@ class GaussianLatent(Part):
     kind: Literal["gaussian"] = "gaussian"
     latents: int = Field(32, ge=1, description="S, number of normal variables")
     min_std: float = Field(0.1, gt=0, description="smallest standard deviation")
-    packed: ClassVar[str] = "uint16"  # the bits of a bfloat16
-    differentiable: ClassVar[bool] = True
+    packed_dtype: ClassVar[str] = "uint16"  # the bits of a bfloat16
     kl_bound: ClassVar[float] = inf
 
     @property
@@ -143,19 +231,19 @@ class GaussianLatent(Part):
     def num_uniforms(self) -> int:
         return self.latents
 
-    def distribution(self, raw: Any) -> Any:
-        """(..., 2S) raw network outputs, means then spreads -> distribution with batch shape (...)."""
+    def distribution(self, raw: Tensor) -> dists.DiagonalNormal:
+        """`raw` (..., 2S) are means, then unscaled standard deviations."""
         return dists.DiagonalNormal(raw, self.min_std)
 
-    def sample(self, dist: Any, sampler: Any) -> Any:
-        return dist.rsample(sampler)
+    def sample(self, raw: Tensor, sampler: Sampler) -> Tensor:
+        return self.distribution(raw).rsample(sampler)
 
-    def pack(self, stoch: Any) -> Any:
+    def pack(self, stoch: Tensor) -> Tensor:
         """(..., S, 1) -> (..., S) bits of a bfloat16."""
         return stoch.squeeze(-1).to(torch.bfloat16).view(torch.int16)
 
-    def unpack(self, stored: Any) -> Any:
-        return stored.view(torch.bfloat16).float().unsqueeze(-1)
+    def unpack(self, packed: Tensor) -> Tensor:
+        return packed.view(torch.bfloat16).float().unsqueeze(-1)
 
 
 LatentSlot = Annotated[CategoricalLatent | GaussianLatent, SLOT]

@@ -1,17 +1,46 @@
-"""What stands between two linear layers, and the recurrent core."""
+"""What stands between two linear layers, and the recurrent core. N rows, D deter, A action dimensions."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 
 from pydantic import Field
 
 from agents.dreamer.parts.part import SLOT, Part
 from agents.lazy import Lazy
 
-torch = Lazy("torch")
-nn_layers = Lazy("agents.nn.layers")
-gru = Lazy("agents.nn.gru")
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from agents.nn import gru
+    from agents.nn import layers as nn_layers
+else:
+    torch, gru, nn_layers = Lazy("torch"), Lazy("agents.nn.gru"), Lazy("agents.nn.layers")
+
+
+class NormConfig(Protocol):
+    """A norm over the last axis."""
+
+    def build(self, width: int) -> nn.Module:
+        """A fresh module for a last axis of `width`."""
+        ...
+
+
+class Activation(Protocol):
+    """An elementwise function."""
+
+    def __call__(self, x: Tensor) -> Tensor: ...
+
+
+class CoreConfig(Protocol):
+    """The deterministic part of the recurrent model."""
+
+    def build(
+        self, *, deter: int, stoch: int, actions: int, hidden: int, norm: nn_layers.Norm, act: nn_layers.Act
+    ) -> gru.SequenceModel:
+        """A fresh core, from the widths of the deterministic state, the flat sample, the action and the hidden layer."""
+        ...
 
 
 class RmsNormConfig(Part):
@@ -20,7 +49,7 @@ class RmsNormConfig(Part):
     kind: Literal["rms"] = "rms"
     eps: float = Field(1e-4, gt=0, description="added to the mean square, inside the root")
 
-    def build(self, width: int) -> Any:
+    def build(self, width: int) -> nn.Module:
         return nn_layers.RMSNorm(width, self.eps)
 
 
@@ -30,7 +59,7 @@ class LayerNormConfig(Part):
     kind: Literal["layer"] = "layer"
     eps: float = Field(1e-3, gt=0, description="added to the variance, inside the root")
 
-    def build(self, width: int) -> Any:
+    def build(self, width: int) -> nn.Module:
         return nn_layers.LayerNorm(width, self.eps)
 
 
@@ -39,7 +68,7 @@ class NoNorm(Part):
 
     kind: Literal["none"] = "none"
 
-    def build(self, width: int) -> Any:
+    def build(self, width: int) -> nn.Module:
         return torch.nn.Identity()
 
 
@@ -48,7 +77,7 @@ class Silu(Part):
 
     kind: Literal["silu"] = "silu"
 
-    def __call__(self, x: Any) -> Any:
+    def __call__(self, x: Tensor) -> Tensor:
         return torch.nn.functional.silu(x)
 
 
@@ -57,7 +86,7 @@ class Elu(Part):
 
     kind: Literal["elu"] = "elu"
 
-    def __call__(self, x: Any) -> Any:
+    def __call__(self, x: Tensor) -> Tensor:
         return torch.nn.functional.elu(x)
 
 
@@ -66,7 +95,7 @@ class Gelu(Part):
 
     kind: Literal["gelu"] = "gelu"
 
-    def __call__(self, x: Any) -> Any:
+    def __call__(self, x: Tensor) -> Tensor:
         return torch.nn.functional.gelu(x)
 
 
@@ -76,8 +105,11 @@ class BlockGruConfig(Part):
     kind: Literal["block_gru"] = "block_gru"
     blocks: int = Field(8, ge=1, description="independent blocks of the recurrent state")
 
-    def build(self, **sizes: Any) -> Any:
-        return gru.BlockGRU(blocks=self.blocks, **sizes)
+    def build(
+        self, *, deter: int, stoch: int, actions: int, hidden: int, norm: nn_layers.Norm, act: nn_layers.Act
+    ) -> gru.SequenceModel:
+        widths = {"deter": deter, "stoch": stoch, "actions": actions, "hidden": hidden}
+        return gru.BlockGRU(**widths, blocks=self.blocks, norm=norm, act=act)
 
 
 class LayerNormGruConfig(Part):
@@ -86,10 +118,13 @@ class LayerNormGruConfig(Part):
     kind: Literal["layer_norm_gru"] = "layer_norm_gru"
     eps: float = Field(1e-3, gt=0, description="added to the variance, inside the root")
 
-    def build(self, **sizes: Any) -> Any:
-        return gru.LayerNormGRU(eps=self.eps, **sizes)
+    def build(
+        self, *, deter: int, stoch: int, actions: int, hidden: int, norm: nn_layers.Norm, act: nn_layers.Act
+    ) -> gru.SequenceModel:
+        widths = {"deter": deter, "stoch": stoch, "actions": actions, "hidden": hidden}
+        return gru.LayerNormGRU(**widths, eps=self.eps, norm=norm, act=act)
 
 
 NormSlot = Annotated[RmsNormConfig | LayerNormConfig | NoNorm, SLOT]
-ActSlot = Annotated[Silu | Elu | Gelu, SLOT]
+ActivationSlot = Annotated[Silu | Elu | Gelu, SLOT]
 CoreSlot = Annotated[BlockGruConfig | LayerNormGruConfig, SLOT]

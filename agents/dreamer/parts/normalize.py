@@ -2,52 +2,76 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 
 from pydantic import Field
 
-from agents.dreamer.parts.part import SLOT, Part
+from agents.dreamer.parts.part import SLOT, Part, State
 from agents.lazy import Lazy
 
-torch = Lazy("torch")
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = Lazy("torch")
+
+
+class Normalizer(Protocol):
+    """An elementwise map with running statistics, and its inverse. The methods are pure: the state comes in and goes out."""
+
+    def state(self) -> State:
+        """The running statistics at their start."""
+        ...
+
+    def update(self, state: State, x: Tensor) -> State:
+        """The state after `x` (any shape) too; no gradient reaches it."""
+        ...
+
+    def normalize(self, state: State, x: Tensor) -> Tensor:
+        """(...) -> (...)."""
+        ...
+
+    def denormalize(self, state: State, x: Tensor) -> Tensor:
+        """Inverse of `normalize`."""
+        ...
 
 
 class IdentityNormalizer(Part):
-    """Leaves them alone: the default for both."""
+    """Changes nothing: the default for both."""
 
     kind: Literal["as_is"] = "as_is"
 
-    def update(self, state: dict[str, Any], x: Any) -> dict[str, Any]:
-        """The state after seeing `x`; pure."""
+    def update(self, state: State, x: Tensor) -> State:
         return state
 
-    def apply(self, state: dict[str, Any], x: Any) -> Any:
+    def normalize(self, state: State, x: Tensor) -> Tensor:
         return x
 
-    def invert(self, state: dict[str, Any], x: Any) -> Any:
+    def denormalize(self, state: State, x: Tensor) -> Tensor:
         return x
 
 
 class RunningMoments(Part):
-    """Running mean and standard deviation, debiased. What it has not seen yet counts as zero."""
+    """Running mean and standard deviation, debiased. Before the first update both averages are zero."""
 
     rate: float = Field(0.01, gt=0, le=1, description="share of the newest batch in the averages")
     limit: float = Field(1e-8, gt=0, description="smallest standard deviation")
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
+        """The two averages, and in `seen` the weight of all batches in them (debiasing)."""
         return {"mean": torch.zeros(()), "square": torch.zeros(()), "seen": torch.zeros(())}
 
-    def update(self, state: dict[str, Any], x: Any) -> dict[str, Any]:
-        """The state after seeing `x` (any shape); pure."""
+    def update(self, state: State, x: Tensor) -> State:
+        """The state after `x` (any shape) too."""
         x = x.detach().float()
         new = {"mean": x.mean(), "square": x.square().mean(), "seen": torch.ones_like(state["seen"])}
         return {name: old.lerp(new[name], self.rate) for name, old in state.items()}
 
-    def moments(self, state: dict[str, Any]) -> tuple[Any, Any]:
-        """-> mean, standard deviation."""
-        seen = state["seen"].clamp(min=self.rate)
-        mean = state["mean"] / seen
-        return mean, (state["square"] / seen - mean.square()).clamp(min=0).sqrt().clamp(min=self.limit)
+    def mean_and_std(self, state: State) -> tuple[Tensor, Tensor]:
+        """Debiased; two scalars."""
+        weight = state["seen"].clamp(min=self.rate)
+        mean = state["mean"] / weight
+        return mean, (state["square"] / weight - mean.square()).clamp(min=0).sqrt().clamp(min=self.limit)
 
 
 class MeanStdNormalizer(RunningMoments):
@@ -55,12 +79,12 @@ class MeanStdNormalizer(RunningMoments):
 
     kind: Literal["meanstd"] = "meanstd"
 
-    def apply(self, state: dict[str, Any], x: Any) -> Any:
-        mean, std = self.moments(state)
+    def normalize(self, state: State, x: Tensor) -> Tensor:
+        mean, std = self.mean_and_std(state)
         return (x - mean) / std
 
-    def invert(self, state: dict[str, Any], x: Any) -> Any:
-        mean, std = self.moments(state)
+    def denormalize(self, state: State, x: Tensor) -> Tensor:
+        mean, std = self.mean_and_std(state)
         return x * std + mean
 
 

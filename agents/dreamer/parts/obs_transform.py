@@ -1,13 +1,26 @@
-"""How vectors of any magnitude become network inputs and targets."""
+"""How vector observations of any magnitude become network inputs and reconstruction targets."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 
 from agents.dreamer.parts.part import SLOT, Part
 from agents.lazy import Lazy
 
-functional = Lazy("agents.nn.functional")
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from agents.nn import functional
+else:
+    functional = Lazy("agents.nn.functional")
+
+
+class ObsTransform(Protocol):
+    """Applied to a vector observation before the encoder reads it and before the decoder's output is compared with it."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Elementwise: (...) float32 -> (...)."""
+        ...
 
 
 class SymlogTransform(Part):
@@ -15,22 +28,16 @@ class SymlogTransform(Part):
 
     kind: Literal["symlog"] = "symlog"
 
-    def squash(self, x: Any) -> Any:
+    def __call__(self, x: Tensor) -> Tensor:
         return functional.symlog(x)
-
-    def unsquash(self, x: Any) -> Any:
-        return functional.symexp(x)
 
 
 class IdentityTransform(Part):
-    """Vectors as they are: the encoder reads raw values and the decoder's squared error is in their units."""
+    """Vectors as they are: the encoder reads raw values, and the decoder's squared error is in their units."""
 
     kind: Literal["identity"] = "identity"
 
-    def squash(self, x: Any) -> Any:
-        return x
-
-    def unsquash(self, x: Any) -> Any:
+    def __call__(self, x: Tensor) -> Tensor:
         return x
 
 

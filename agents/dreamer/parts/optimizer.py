@@ -1,15 +1,53 @@
-"""How gradients become steps."""
+"""How gradients become steps. P tensors of weights."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 
 from pydantic import Field
 
-from agents.dreamer.parts.part import SLOT, Part
+from agents.dreamer.parts.part import SLOT, Part, State
 from agents.lazy import Lazy
 
-optim = Lazy("agents.nn.optim")
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from agents.nn import optim
+else:
+    optim = Lazy("agents.nn.optim")
+
+
+class Optimizer(Protocol):
+    """What a part of this slot builds: it owns the gradients of its weights."""
+
+    def zero_grad(self) -> None: ...
+
+    def step(self, loss: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Apply the accumulated gradients -> whether the step was accepted (0-d bool), metrics.
+
+        A step whose loss or gradient is not finite is refused: it changes only the counts of skipped steps.
+        """
+        ...
+
+    def state(self) -> State:
+        """The live tensors of the optimiser's state, by name."""
+        ...
+
+
+class OptimizerConfig(Protocol):
+    """What the slot holds."""
+
+    def build(self, params: dict[str, nn.Parameter]) -> Optimizer:
+        """A fresh optimiser of `params`, by the weights' names."""
+        ...
+
+
+class Clip(Protocol):
+    """How gradients are clipped."""
+
+    def gradient_factors(self, grad_norms: Tensor, weight_norms: Tensor) -> Tensor:
+        """Norms of each tensor's gradient and weights (P,) -> factors on the gradients (P,)."""
+        ...
 
 
 class AdaptiveClip(Part):
@@ -19,9 +57,8 @@ class AdaptiveClip(Part):
     share: float = Field(0.3, gt=0, description="largest ||gradient|| / ||weights||")
     min_norm: float = Field(1e-3, gt=0, description="norm that weights are taken to have at least")
 
-    def factors(self, grad_norms: Any, norms: Any) -> Any:
-        """Norms of each tensor's gradient and weights (P,) -> factors on the gradients (P,)."""
-        return 1 / (grad_norms / (self.share * norms.clamp(min=self.min_norm))).clamp(min=1.0)
+    def gradient_factors(self, grad_norms: Tensor, weight_norms: Tensor) -> Tensor:
+        return 1 / (grad_norms / (self.share * weight_norms.clamp(min=self.min_norm))).clamp(min=1.0)
 
 
 class GlobalNormClip(Part):
@@ -30,7 +67,7 @@ class GlobalNormClip(Part):
     kind: Literal["global_norm"] = "global_norm"
     limit: float = Field(1000.0, gt=0, description="largest norm of all gradients together")
 
-    def factors(self, grad_norms: Any, norms: Any) -> Any:
+    def gradient_factors(self, grad_norms: Tensor, weight_norms: Tensor) -> Tensor:
         return (self.limit / grad_norms.norm().clamp(min=self.limit)).expand_as(grad_norms)
 
 
@@ -48,7 +85,7 @@ class LaPropConfig(Part):
     eps: float = Field(1e-20, gt=0, description="added to the root mean square")
     clip: ClipSlot = AdaptiveClip()
 
-    def build(self, params: dict[str, Any]) -> Any:
+    def build(self, params: dict[str, nn.Parameter]) -> Optimizer:
         return optim.LaProp(
             params,
             lr=self.lr,
@@ -56,7 +93,7 @@ class LaPropConfig(Part):
             beta1=self.beta1,
             beta2=self.beta2,
             eps=self.eps,
-            clip=self.clip.factors,
+            clip=self.clip.gradient_factors,
         )
 
 
@@ -73,7 +110,7 @@ class AdamConfig(Part):
     eps: float = Field(1e-8, gt=0, description="added to the root mean square")
     clip: ClipSlot = GlobalNormClip()
 
-    def build(self, params: dict[str, Any]) -> Any:
+    def build(self, params: dict[str, nn.Parameter]) -> Optimizer:
         return optim.Adam(
             params,
             lr=self.lr,
@@ -81,8 +118,8 @@ class AdamConfig(Part):
             beta1=self.beta1,
             beta2=self.beta2,
             eps=self.eps,
-            clip=self.clip.factors,
-            factors={"behavior.actor.": self.actor, "behavior.critic.": self.critic},
+            clip=self.clip.gradient_factors,
+            lr_factors={"behavior.actor.": self.actor, "behavior.critic.": self.critic},
         )
 
 

@@ -22,6 +22,7 @@ class Part(BaseModel):
     """Base of all parts. Frozen; unknown keys and non-finite numbers are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    kind: str
 
     def state(self) -> State:
         """Tensors that this part changes during training, with their initial values."""

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 
 from agents.dreamer.parts.part import SLOT, Part
 from agents.lazy import Lazy
 
-decoder = Lazy("agents.dreamer.decoder")
+if TYPE_CHECKING:
+    from agents.dreamer import decoder
+else:
+    decoder = Lazy("agents.dreamer.decoder")
+
+
+class Reconstruction(Protocol):
+    """Chooses the observations that get a decoder."""
+
+    def build(self, build_decoder: Callable[[], decoder.Decoder]) -> decoder.Decoder:
+        """The agent's decoder; `build_decoder` builds that of all observations."""
+        ...
 
 
 class ReconstructAll(Part):
@@ -16,17 +27,16 @@ class ReconstructAll(Part):
 
     kind: Literal["reconstruct"] = "reconstruct"
 
-    def build(self, make: Callable[[], Any]) -> Any:
-        """`make` builds the whole decoder."""
-        return make()
+    def build(self, build_decoder: Callable[[], decoder.Decoder]) -> decoder.Decoder:
+        return build_decoder()
 
 
 class DecoderFree(Part):
-    """No decoder, no reconstruction loss: reward, continuation and critic alone say what is worth representing."""
+    """No decoder, no reconstruction loss: reward, continuation and critic alone decide what is worth representing."""
 
     kind: Literal["none"] = "none"
 
-    def build(self, make: Callable[[], Any]) -> Any:
+    def build(self, build_decoder: Callable[[], decoder.Decoder]) -> decoder.Decoder:
         return decoder.Decoder({})
 
 

@@ -1,12 +1,26 @@
-"""What is taken from a replayed sequence: the state before it, its rewards, the starts of imagination."""
+"""How a replayed sequence is used: the state before it, its rewards, the starts of imagination.
+
+B batch, T time, K starts of each sequence.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 
 from pydantic import Field
 
 from agents.dreamer.parts.part import SLOT, Part
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class ReplayContext(Protocol):
+    """The latent state in which a replayed sequence begins."""
+
+    def reset_mask(self, is_first: Tensor) -> Tensor:
+        """is_first (B, T) bool -> steps (B, T) bool that begin from zeros, without the state and the action before them."""
+        ...
 
 
 class StoredContext(Part):
@@ -14,20 +28,27 @@ class StoredContext(Part):
 
     kind: Literal["stored"] = "stored"
 
-    def first(self, is_first: Any) -> Any:
-        """Steps (B, T) bool that forget the state and the action before them."""
+    def reset_mask(self, is_first: Tensor) -> Tensor:
         return is_first
 
 
 class ZeroContext(Part):
-    """Every sequence begins from nothing, as if its first step were the first of an episode (2023; danijar/dreamerv3 #164)."""
+    """Every sequence begins from zeros, as if its first step were the first of an episode (2023; danijar/dreamerv3 #164)."""
 
     kind: Literal["zeros"] = "zeros"
 
-    def first(self, is_first: Any) -> Any:
-        first = is_first.clone()
-        first[:, 0].fill_(True)
-        return first
+    def reset_mask(self, is_first: Tensor) -> Tensor:
+        mask = is_first.clone()
+        mask[:, 0].fill_(True)
+        return mask
+
+
+class RewardTransform(Protocol):
+    """Applied to rewards before the agent learns from them; reported returns stay raw."""
+
+    def __call__(self, reward: Tensor) -> Tensor:
+        """Elementwise: (...) -> (...)."""
+        ...
 
 
 class RawReward(Part):
@@ -35,7 +56,7 @@ class RawReward(Part):
 
     kind: Literal["raw"] = "raw"
 
-    def __call__(self, reward: Any) -> Any:
+    def __call__(self, reward: Tensor) -> Tensor:
         return reward
 
 
@@ -44,7 +65,7 @@ class TanhReward(Part):
 
     kind: Literal["tanh"] = "tanh"
 
-    def __call__(self, reward: Any) -> Any:
+    def __call__(self, reward: Tensor) -> Tensor:
         return reward.tanh()
 
 
@@ -53,8 +74,16 @@ class SignReward(Part):
 
     kind: Literal["sign"] = "sign"
 
-    def __call__(self, reward: Any) -> Any:
+    def __call__(self, reward: Tensor) -> Tensor:
         return reward.sign()
+
+
+class Starts(Protocol):
+    """The states of a replayed sequence from which imagination starts."""
+
+    def select(self, x: Tensor) -> Tensor:
+        """(B, T, ...) -> (B, K, ...), the last K of each sequence."""
+        ...
 
 
 class AllStarts(Part):
@@ -62,8 +91,7 @@ class AllStarts(Part):
 
     kind: Literal["all"] = "all"
 
-    def select(self, x: Any) -> Any:
-        """(B, T, ...) -> (B, K, ...), the last K of each sequence."""
+    def select(self, x: Tensor) -> Tensor:
         return x
 
 
@@ -73,7 +101,7 @@ class LastStarts(Part):
     kind: Literal["last"] = "last"
     count: int = Field(4, ge=2, description="states of each sequence; the critic's loss on the replay needs two")
 
-    def select(self, x: Any) -> Any:
+    def select(self, x: Tensor) -> Tensor:
         return x[:, -self.count :]
 
 

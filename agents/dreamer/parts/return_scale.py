@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 
 from pydantic import Field
 
 from agents.dreamer.parts.normalize import RunningMoments
-from agents.dreamer.parts.part import SLOT, Part
+from agents.dreamer.parts.part import SLOT, Part, State
 from agents.lazy import Lazy
 
-torch = Lazy("torch")
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = Lazy("torch")
+
+
+class ReturnScale(Protocol):
+    """A running scale of the imagined returns. The methods are pure: the state comes in and goes out."""
+
+    def state(self) -> State:
+        """The running statistics at their start."""
+        ...
+
+    def update(self, state: State, returns: Tensor) -> State:
+        """The state after `returns` (any shape) too; no gradient reaches it."""
+        ...
+
+    def scale(self, state: State) -> Tensor:
+        """A positive scalar, in units of return."""
+        ...
 
 
 class PercentileScale(Part):
@@ -25,16 +45,15 @@ class PercentileScale(Part):
     rate: float = Field(0.01, gt=0, le=1, description="share of the newest batch in the average")
     limit: float = Field(1.0, gt=0, description="smallest scale, in units of return")
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         return {"low": torch.zeros(()), "high": torch.zeros(())}
 
-    def update(self, state: dict[str, Any], returns: Any) -> dict[str, Any]:
-        """The state after seeing `returns` (any shape); pure."""
-        at = torch.linspace(self.low / 100, self.high / 100, 2, device=returns.device)
-        low, high = torch.quantile(returns.detach().float().flatten(), at)
+    def update(self, state: State, returns: Tensor) -> State:
+        quantiles = torch.linspace(self.low / 100, self.high / 100, 2, device=returns.device)
+        low, high = torch.quantile(returns.detach().float().flatten(), quantiles)
         return {"low": state["low"].lerp(low, self.rate), "high": state["high"].lerp(high, self.rate)}
 
-    def scale(self, state: dict[str, Any]) -> Any:
+    def scale(self, state: State) -> Tensor:
         return (state["high"] - state["low"]).clamp(min=self.limit)
 
 
@@ -43,8 +62,9 @@ class StdScale(RunningMoments):
 
     kind: Literal["std"] = "std"
 
-    def scale(self, state: dict[str, Any]) -> Any:
-        return self.moments(state)[1]
+    def scale(self, state: State) -> Tensor:
+        _, std = self.mean_and_std(state)
+        return std
 
 
 class UnitScale(Part):
@@ -52,10 +72,10 @@ class UnitScale(Part):
 
     kind: Literal["none"] = "none"
 
-    def update(self, state: dict[str, Any], returns: Any) -> dict[str, Any]:
+    def update(self, state: State, returns: Tensor) -> State:
         return state
 
-    def scale(self, state: dict[str, Any]) -> Any:
+    def scale(self, state: State) -> Tensor:
         return torch.ones(())
 
 

@@ -2,14 +2,55 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 
 from pydantic import Field
 
 from agents.dreamer.parts.part import SLOT, Part
 from agents.lazy import Lazy
 
-dists = Lazy("agents.nn.dists")
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from agents.nn import dists
+else:
+    dists = Lazy("agents.nn.dists")
+
+
+class ScalarDistribution(Protocol):
+    """A prediction of scalars with batch shape (...)."""
+
+    @property
+    def mean(self) -> Tensor:
+        """The prediction as numbers (...), on the raw scale."""
+        ...
+
+    def nll(self, target: Tensor) -> Tensor:
+        """Loss of each prediction: targets (...) on the raw scale -> (...)."""
+        ...
+
+    def constant_loss(self, target: Tensor) -> Tensor:
+        """Mean loss of the best prediction that is the same everywhere: a scalar to compare with."""
+        ...
+
+
+class Target(Protocol):
+    """The scalar's output layer, and the distribution that its outputs parametrise."""
+
+    @property
+    def outputs(self) -> int:
+        """Width K of the output layer."""
+        ...
+
+    @property
+    def outscale(self) -> float:
+        """Factor on the output layer's initial weights."""
+        ...
+
+    def readout(self) -> Callable[[Tensor], ScalarDistribution]:
+        """A function of the outputs (..., K): a module where it holds tensors."""
+        ...
 
 
 class SymexpTwoHotTarget(Part):
@@ -23,18 +64,22 @@ class SymexpTwoHotTarget(Part):
     def outputs(self) -> int:
         return self.bins
 
-    def readout(self) -> Any:
-        """Module (..., bins) logits -> distribution with `mean` (...) and `nll(target)` (...)."""
+    def readout(self) -> Callable[[Tensor], ScalarDistribution]:
         return dists.TwoHotReadout(self.bins)
 
 
-class SymlogTwoHotTarget(SymexpTwoHotTarget):
+class SymlogTwoHotTarget(Part):
     """Evenly spaced bins for the symlog of the scalar; the mean is taken before symexp (the first version, 2023)."""
 
     kind: Literal["symlog_twohot"] = "symlog_twohot"
     bins: int = Field(255, ge=2, description="number of bins, from -20 to 20 in symlog space")
+    outscale: float = Field(0.0, ge=0, description="factor on the initial weights of the output layer; 0 predicts 0")
 
-    def readout(self) -> Any:
+    @property
+    def outputs(self) -> int:
+        return self.bins
+
+    def readout(self) -> Callable[[Tensor], ScalarDistribution]:
         return dists.SymlogTwoHotReadout(self.bins)
 
 
@@ -53,7 +98,7 @@ class MseTarget(_SingleOutput):
 
     kind: Literal["mse"] = "mse"
 
-    def readout(self) -> Any:
+    def readout(self) -> Callable[[Tensor], ScalarDistribution]:
         return dists.SquaredScalar
 
 
@@ -62,7 +107,7 @@ class SymlogMseTarget(_SingleOutput):
 
     kind: Literal["symlog_mse"] = "symlog_mse"
 
-    def readout(self) -> Any:
+    def readout(self) -> Callable[[Tensor], ScalarDistribution]:
         return dists.SymlogScalar
 
 
@@ -71,7 +116,7 @@ class HuberTarget(_SingleOutput):
 
     kind: Literal["huber"] = "huber"
 
-    def readout(self) -> Any:
+    def readout(self) -> Callable[[Tensor], ScalarDistribution]:
         return dists.HuberScalar
 
 
