@@ -11,7 +11,7 @@ from pathlib import Path
 from published import truth
 
 from results import exporters, importers
-from results.importers._run import Told
+from results.importers._run import ImportOptions
 
 STORED = Path(__file__).parent.parent / "results" / "stored"
 NOISES = {0: "clean", 10: "gaussian:sigma=10", 20: "gaussian:sigma=20"}
@@ -47,7 +47,7 @@ def make(folder):
     write(folder / "founding-means.csv", means())
     with tempfile.TemporaryDirectory() as name:
         write(Path(name) / "founding.csv", episodes())
-        importers.import_files("csv", [Path(name) / "founding.csv"], Path(name) / "runs", Told())
+        importers.import_files("csv", [Path(name) / "founding.csv"], Path(name) / "runs", ImportOptions())
         exporters.export("stored", [Path(name) / "runs"], folder / "founding.csv.gz")
 
 

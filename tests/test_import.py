@@ -15,12 +15,12 @@ from harness.cli import cli
 from harness.errors import BadInput
 from results import benchmarks, exporters, importers, tables
 from results.importers import _tfevents
-from results.importers._run import Told
+from results.importers._run import ImportOptions
 from results.reading import load
 
 
-def take(form, *paths, out, **told):
-    return importers.import_files(form, paths, out, Told(**told))
+def take(form, *paths, out, **options):
+    return importers.import_files(form, paths, out, ImportOptions(**options))
 
 
 def points(out, **axes):
@@ -68,7 +68,7 @@ def test_irregularities_are_survived_and_reported(tmp_path):
         **{"single-point": 3, "empty": 1, "renumbered seeds": 1},
     }
     assert summary.json()["total"] == counted and summary.json()["files"] == [{"file": str(file)} | counted]
-    assert "s1-" in summary.named["duplicates"][0] and "ends at 10 of 100" in summary.named["short"][0]
+    assert "s1-" in summary.affected["duplicates"][0] and "ends at 10 of 100" in summary.affected["short"][0]
     assert len(load.load([tmp_path / "in"]).episodes) == 17
     for word in ("8 runs, 17 rows, 2 nulls", "1 duplicates", "1 short", "8 new runs"):
         assert word in summary.text("in")
@@ -79,7 +79,7 @@ def test_twice_changes_nothing_and_says_so(tmp_path):
     take("dreamerv3", file, out=out)
     before = content(out)
     summary = take("dreamerv3", file, out=out)
-    assert content(out) == before and (summary.runs, summary.known) == (1, 1)
+    assert content(out) == before and (summary.runs, summary.existing) == (1, 1)
     assert "Nothing new; 1 were there already" in summary.text("in")
     summary = take("dreamerv3", write(tmp_path, [RECORD, RECORD | {"seed": 8}]), out=out)
     assert summary.json()["new"] == 1 and len(load.load([out]).runs) == 2
@@ -165,8 +165,8 @@ METRICS = """{"step": 500, "train_return": 12.5, "train_length": 250.0, "train_e
 
 def test_torch_metrics(tmp_path):
     (tmp_path / "metrics.jsonl").write_text(METRICS)
-    told = {"task": "dmc_walker_walk", "seed": "4", "benchmark": "dmc_proprio"}
-    summary = take("dreamerv3-torch", tmp_path / "metrics.jsonl", out=tmp_path / "in", **told)
+    options = {"task": "dmc_walker_walk", "seed": "4", "benchmark": "dmc_proprio"}
+    summary = take("dreamerv3-torch", tmp_path / "metrics.jsonl", out=tmp_path / "in", **options)
     assert summary.total["other lines"] == 1 and summary.total["not finite"] == 1 and summary.total["nulls"] == 1
     e = load.load([tmp_path / "in"]).episodes
     train, tested = e[e.split == "train"], e[e.split == "eval"].iloc[0]
@@ -260,16 +260,16 @@ def test_monitors_of_one_run_are_merged_by_time(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("r,l,t\n1,2,3\n", "line 1: a monitor file opens with"),
         ('#{"t_start": 1.0, "env_id": "A"}\nr,t\n1,2\n', "line 2: columns are r, t; needed are r, l and t"),
         ('#{"t_start": 1.0, "env_id": "A"}\nr,l,t\n1,2,3\n1,x,3\n1,2,3\n', "line 4: '1,x,3' is no row"),
     ],
 )
-def test_broken_monitors(tmp_path, text, told):
+def test_broken_monitors(tmp_path, text, message):
     (tmp_path / "monitor.csv").write_text(text)
-    with pytest.raises(BadInput, match=f"monitor.csv, {told}"):
+    with pytest.raises(BadInput, match=f"monitor.csv, {message}"):
         take("sb3", tmp_path / "monitor.csv", out=tmp_path / "in", method="ppo", seed="0", task="A")
 
 
@@ -339,7 +339,7 @@ def test_rows_that_are_put_on_the_disk_meanwhile_come_back(tmp_path, monkeypatch
     file = tmp_path / "a.csv"
     file.write_text(PLAIN)
     take("csv", file, out=tmp_path / "at once")
-    monkeypatch.setattr("results.importers.csv.MOST", 1)
+    monkeypatch.setattr("results.importers.csv.ROWS_IN_MEMORY", 1)
     take("csv", file, out=tmp_path / "one by one")
     assert content(tmp_path / "at once") == content(tmp_path / "one by one")
 

@@ -112,16 +112,16 @@ def check(where: Sequence[Path], as_json: bool) -> int:
 @click.option("--layout", help="What the end of the path says, e.g. {method}/{task}_{seed}/*.")
 @click.option("--repeat", type=click.IntRange(1), help="Environment frames per policy step.  [default: the benchmark's]")
 @_options.as_json
-def import_(form: str, files: Sequence[Path], out: Path, as_json: bool, **told: Any) -> None:
+def import_(form: str, files: Sequence[Path], out: Path, as_json: bool, **options: Any) -> None:
     """Other people's stored results (files or folders) into run directories: `dreamproof list importers`.
 
     Every row is kept and counted; all runs are written, or none. The same import again changes nothing.
     """
     from results import importers
-    from results.importers._run import Told
+    from results.importers._run import ImportOptions
 
-    summary = importers.import_files(form, files, out, Told(**told))
-    click.echo(json.dumps(summary.json(), indent=1) if as_json else summary.text(str(out)))
+    summary = importers.import_files(form, files, out, ImportOptions(**options))
+    click.echo(json.dumps(summary.to_json(), indent=1) if as_json else summary.to_text(str(out)))
 
 
 @click.command()

@@ -1,4 +1,4 @@
-"""What runs have written down, without their checkpoints (TAR.GZ): every verb reads it, and `tar xzf` gives the runs back."""
+"""Run directories without their checkpoints (TAR.GZ). Every verb reads the archive, and `tar xzf` unpacks the runs."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from results.reading.load import Results
 
-KEPT = ("config.json", "state.json", "provenance.json", "episodes.jsonl", "metrics.jsonl", "done")
+FILES = ("config.json", "state.json", "provenance.json", "episodes.jsonl", "metrics.jsonl", "done")
 
 
 def write(results: Results, out: Path) -> str:
     """STUDY/RUN/file of every run. The same runs give the same bytes.
 
-    BadInput for a name without .tar.gz and for two runs of one name. Of a run that is writing, a torn last line may be in it,
-    which readers drop.
+    BadInput for a name without .tar.gz, and for two runs of one name. If a run is still writing, a file may end in a torn
+    line, which readers drop.
     """
     from harness.errors import BadInput
     from results.importers import _archive
 
-    if not _archive.is_one(out):
-        raise BadInput(f"{out}: an archive's name ends in {_archive.ENDING}, by which tables and figures know it.")
+    if not _archive.is_archive(out):
+        raise BadInput(f"{out}: the name of an archive ends in {_archive.ENDING}. Tables and figures recognise it by that.")
     runs = results.runs.sort_values(["study", "run"])
     places = [f"{study.replace('/', '-')}/{run}" for study, run in zip(runs.study, runs.run, strict=True)]
-    if twice := sorted({place for place in places if places.count(place) > 1}):
-        raise BadInput(f"{out}: an archive holds one run of a name; {twice[0]} is there twice, from different roots.")
+    if repeated := sorted({place for place in places if places.count(place) > 1}):
+        raise BadInput(f"{out}: an archive holds one run of a name; {repeated[0]} is there twice, from different roots.")
     plain = io.BytesIO()
     with tarfile.open(fileobj=plain, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for place, path in zip(places, runs.path, strict=True):
@@ -43,6 +43,6 @@ def write(results: Results, out: Path) -> str:
 
 
 def _files(run: Path) -> Iterator[tuple[str, bytes]]:
-    for name in KEPT:
+    for name in FILES:
         if (run / name).exists():
             yield name, (run / name).read_bytes()

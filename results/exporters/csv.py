@@ -15,6 +15,6 @@ def write(results: Results, out: Path) -> str:
 
     table = _tidy.table(results)
     out.parent.mkdir(parents=True, exist_ok=True)
-    packed = {"method": "gzip", "mtime": 0} if out.suffix == ".gz" else None
-    table.to_csv(out, index=False, lineterminator="\n", compression=packed)
+    compression = {"method": "gzip", "mtime": 0} if out.suffix == ".gz" else None
+    table.to_csv(out, index=False, lineterminator="\n", compression=compression)
     return f"{len(results.runs)} runs, {len(results.episodes)} rows"

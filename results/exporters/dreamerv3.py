@@ -1,7 +1,7 @@
 """DreamerV3's log layout: BENCHMARK/dreamproof-TASK-METHOD-SEED/scores.jsonl, which its plot.py reads.
 
-One line {step, episode/score} per training episode, `step` in environment frames; a null stays null. Evaluation episodes
-have no place in this layout and are counted. Ablation and training noise become part of the method's name.
+One line {step, episode/score} per training episode. `step` counts environment frames; a null stays null. The layout has no
+place for evaluation episodes; they are counted. Ablation and training noise become part of the method's name.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def write(results: Results, out: Path) -> str:
-    """BadInput where two runs would have the same folder."""
+    """BadInput if two runs would have the same folder."""
     from harness.errors import BadInput
     from results.importers.dreamerv3 import SCORE, STEP
 
@@ -41,21 +41,21 @@ def write(results: Results, out: Path) -> str:
         (folder / "scores.jsonl").write_text("".join(line + "\n" for line in lines))
         rows += len(lines)
     without = len(folders) - len(training)
-    left = len(results.episodes) - rows
+    evaluations = len(results.episodes) - rows
     text = f"{len(training)} runs, {rows} training episodes"
-    text += f"; left out: {left} evaluation episodes" if left else ""
+    text += f"; left out: {evaluations} evaluation episodes" if evaluations else ""
     return text + (f"; left out: {without} runs without a training episode" if without else "")
 
 
 def _folder(run: dict[str, Any]) -> Path:
-    """`atari100k/dreamproof-atari_asterix-dreamer-0`; a dash separates, so that names have none."""
+    """`atari100k/dreamproof-atari_asterix-dreamer-0`; a dash separates parts, so that the parts have none."""
     from results import benchmarks
 
     suite, _, name = run["task"].partition("/")
     benchmark = next((key for key, protocol in benchmarks.registry().items() if protocol.suite == suite), run["study"])
     prefix = {"atari100k": "atari", "dmc_vision": "dmc"}.get(suite, suite)
-    switched = [part for part in (run["ablation"], run["train_noise"], run["variant"]) if part not in ("none", "clean", "")]
-    parts = (f"{prefix}_{name}" if name else suite, ".".join([run["agent"], *switched]), str(run["train_seed"]))
+    changes = [part for part in (run["ablation"], run["train_noise"], run["variant"]) if part not in ("none", "clean", "")]
+    parts = (f"{prefix}_{name}" if name else suite, ".".join([run["agent"], *changes]), str(run["train_seed"]))
     return Path(benchmark) / "-".join(["dreamproof", *(re.sub(r"[^\w.+=:]+", "_", part) for part in parts)])
 
 

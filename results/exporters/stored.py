@@ -1,4 +1,4 @@
-"""The rows that tables and figures are made of and nothing else (CSV.GZ): a study's results, small enough to keep in git."""
+"""Only the data of tables and figures (CSV.GZ): the results of a study, small enough to keep in git."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 
 def write(results: Results, out: Path) -> str:
-    """The same results give the same bytes; the uncompressed file is what `reproduce` hashes. BadInput for another name."""
+    """The same results give the same bytes; `reproduce` hashes the uncompressed file. BadInput for another ending."""
     from harness.errors import BadInput
     from results.exporters import _tidy
 
     if not out.name.endswith(".csv.gz"):
-        raise BadInput(f"{out}: a stored study's name ends in .csv.gz, by which tables and figures know it.")
+        raise BadInput(f"{out}: the name of a stored study ends in .csv.gz. Tables and figures recognise it by that.")
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_bytes(gzip.compress(_tidy.canonical(results).encode(), mtime=0))
     return f"{len(results.runs)} runs, {len(results.episodes)} rows"

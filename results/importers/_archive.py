@@ -1,4 +1,4 @@
-"""Archives of run directories (`export archive`), unpacked to be read."""
+"""Archives of run directories (`export archive`), unpacked before they are read."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ NAME = "archive"
 ENDING = ".tar.gz"
 
 
-def is_one(file: Path) -> bool:
-    """By its name."""
+def is_archive(file: Path) -> bool:
+    """Whether the name of the file is that of an archive."""
     return file.name.endswith(ENDING)
 
 
 def unpack(files: Iterable[Path], folder: Path) -> None:
-    """Every archive into a folder of its own below `folder`, which is there whole or not at all.
+    """Unpack every archive into its own folder below `folder`, which appears whole or not at all.
 
-    BadInput for what is no archive, holds no run, or wants to write outside the folder.
+    BadInput for a file that is no archive, holds no run, or would write outside the folder.
     """
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
         for number, file in enumerate(files):
@@ -38,11 +38,13 @@ def unpack(files: Iterable[Path], folder: Path) -> None:
 
 
 def _extract(file: Path, folder: Path) -> None:
-    """Its plain files. Not `extractall`, whose guard against paths that lead outside came with Python 3.11.4."""
+    """Write its plain files. `extractall` guards against paths that lead outside only since Python 3.11.4."""
     with tarfile.open(file, "r:gz") as archive:
         for member in filter(tarfile.TarInfo.isfile, archive):
             place = PurePosixPath(member.name)
             if place.is_absolute() or ".." in place.parts:
                 raise tarfile.TarError(f"'{member.name}' leads outside")
+            content = archive.extractfile(member)
+            assert content is not None, "a plain file has content"
             (folder / place).parent.mkdir(parents=True, exist_ok=True)
-            (folder / place).write_bytes(archive.extractfile(member).read())
+            (folder / place).write_bytes(content.read())

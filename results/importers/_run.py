@@ -1,4 +1,4 @@
-"""One run of somebody else: what it is called, its rows as columns, and where it stands in which file."""
+"""One imported run: its names, its rows as columns, and its place in the source file."""
 
 from __future__ import annotations
 
@@ -11,70 +11,81 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from harness.errors import BadInput
 from harness.rundir import VERSION
 from results import benchmarks
 
 UNKNOWN = "unknown"  # what no file of the format says
-NAMED = ("benchmark", "task", "method", "seed")
 
 
-@dataclass(frozen=True)
-class Run:
-    """`rows`: column -> a list, or one value for all rows; `frames` and `return` are lists, None is a null.
+class RunNames(NamedTuple):
+    """What identifies a run. seed: the label in the file, which need not be a number."""
 
-    seed: the file's label. unit: what a row is. notes: things that the reader met and must be counted. settings: entries
-    of config.json beside the names; state: of state.json; name: of the directory, where the source has one.
-    """
-
-    file: Path
-    where: str
     benchmark: str
     task: str
     method: str
     seed: str
+
+
+@dataclass(frozen=True)
+class ImportedRun:
+    """One run as an importer hands it over.
+
+    where: its place in `file`. rows: column -> a list, or one value for all rows; `frames` and `return` are lists, and None
+    is a null. unit: what a row is. source_task: the task as the file spells it. notes: counts of what the reader met.
+    settings: entries of config.json beside the names. state: entries of state.json. name: of the directory, if the source
+    has one.
+    """
+
+    file: Path
+    where: str
+    names: RunNames
     rows: dict[str, Any]
     unit: str
-    spelled: str = ""
-    notes: Counter = field(default_factory=Counter)
+    source_task: str = ""
+    notes: Counter[str] = field(default_factory=Counter)
     settings: dict[str, Any] = field(default_factory=dict)
     state: dict[str, Any] = field(default_factory=dict)
     name: str = ""
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """config.json. `imported` says what the file said; `steps` 0: the training length is not known."""
-        noises = self.rows.get("noise", "clean")
-        splits = self.rows.get("split", "train")
-        pairs = zip(*(_list(x, len(self.rows["return"])) for x in (splits, noises)), strict=True)
-        tested = list(dict.fromkeys(noise for split, noise in pairs if split == "eval"))
-        said = {"benchmark": self.benchmark, "task": self.spelled or self.task, "method": self.method, "seed": self.seed}
+        """The content of config.json. `imported` holds the names in the file; `steps` is 0: the training length is unknown."""
+        pairs = zip(self.column("split", "train"), self.column("noise", "clean"), strict=True)
+        eval_noises = {noise for split, noise in pairs if split == "eval"}
+        names = self.names
+        source = names._asdict() | {"task": self.source_task or names.task, "row": self.unit}
         return {
             "version": VERSION,
-            **{"study": self.benchmark, "task": self.task, "preset": "imported", "size": UNKNOWN, "ablation": "none"},
-            **{"train_noise": "clean", "seed": number(self.seed), "steps": 0, "precision": UNKNOWN},
-            "agent": {"kind": self.method},
-            "evaluate": {"noise": sorted(tested), "policy": UNKNOWN},
-            "imported": said | {"row": self.unit},
+            **{"study": names.benchmark, "task": names.task, "preset": "imported", "size": UNKNOWN, "ablation": "none"},
+            **{"train_noise": "clean", "seed": seed_number(names.seed), "steps": 0, "precision": UNKNOWN},
+            "agent": {"kind": names.method},
+            "evaluate": {"noise": sorted(eval_noises), "policy": UNKNOWN},
+            "imported": source,
         } | self.settings
+
+    def column(self, name: str, default: Any) -> list[Any]:
+        """One value per row; a single value stands for all rows."""
+        value = self.rows.get(name, default)
+        return value if isinstance(value, list) else [value] * len(self.rows["return"])
 
     @property
     def directory(self) -> str:
         """`asterix.dreamerv3.s3-1a2b3c4d`: the same names give the same directory."""
         config = {key: value for key, value in self.config.items() if key not in ("version", "evaluate")}
         digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:8]
-        parts = (self.task.split("/", 1)[-1], self.method, f"s{self.seed}")
+        parts = (self.names.task.split("/", 1)[-1], self.names.method, f"s{self.names.seed}")
         return self.name or ".".join(re.sub(r"[^\w+.-]+", "-", part)[:60] for part in parts) + "-" + digest
 
     def __str__(self) -> str:
-        return f"{self.task}, {self.method}, seed {self.seed}"
+        return f"{self.names.task}, {self.names.method}, seed {self.names.seed}"
 
 
 @dataclass(frozen=True)
-class Told:
-    """What the user says of files that do not say it. `layout`: names in the end of a path, `{method}/{task}_{seed}`."""
+class ImportOptions:
+    """What the user adds where files do not say it. layout: names at the end of a path, e.g. `{method}/{task}_{seed}`."""
 
     benchmark: str | None = None
     task: str | None = None
@@ -83,22 +94,22 @@ class Told:
     repeat: int | None = None
     layout: str | None = None
 
-    def named(self, path: Path, layout: str = "", **found: str | None) -> dict[str, str]:
-        """benchmark, task, method and seed: as told, else as `found` in the file, else by the path; BadInput without.
+    def run_names(self, path: Path, in_file: Mapping[str, str | None], layout: str = "") -> RunNames:
+        """The names of a run: from the options, else from the file (`in_file`), else from the path; BadInput without.
 
-        layout: how the format's own program lays out its files. Where nothing says a benchmark, it is `imported`.
+        layout: how the format's own program lays out its files. Without any source, the benchmark is `imported`.
         """
-        by_path = _match(self.layout or layout, path, strict=bool(self.layout))
-        names = {key: getattr(self, key) or found.get(key) or by_path.get(key) for key in NAMED}
+        in_path = _match_layout(self.layout or layout, path, strict=bool(self.layout))
+        names = {key: getattr(self, key) or in_file.get(key) or in_path.get(key) for key in RunNames._fields}
         names["benchmark"] = names["benchmark"] or "imported"
-        if lacking := [key for key in NAMED if not names[key]]:
+        if lacking := [key for key in RunNames._fields if not names[key]]:
             options = " or ".join(["--layout", *(f"--{key}" for key in lacking)])
-            how = f"; its path is not like {layout}" if layout else ""
-            raise BadInput(f"{path}: nothing says its {' and '.join(lacking)}{how}. Give {options}.")
-        return {key: str(value) for key, value in names.items()}
+            mismatch = f"; its path is not like {layout}" if layout else ""
+            raise BadInput(f"{path}: nothing says its {' and '.join(lacking)}{mismatch}. Give {options}.")
+        return RunNames(**{key: str(value) for key, value in names.items()})
 
     def frames_per_step(self, benchmark: str) -> int:
-        """The action repeat: as told, else the benchmark's, else 1."""
+        """The action repeat: the option, else the benchmark's, else 1."""
         return self.repeat or benchmarks.get(benchmark).repeat
 
 
@@ -111,39 +122,37 @@ def suite_task(task: str, benchmark: str) -> str:
     return task if "/" in task or not name else f"{benchmarks.get(benchmark).suite or prefix}/{name}"
 
 
-def number(label: str) -> int:
-    """A seed's label as a whole number; what is none gets one of its own, the same every time."""
+def seed_number(label: str) -> int:
+    """A seed's label as a whole number. A label that is no number gets a number from its hash, the same every time."""
     return int(label) if label.isdecimal() and len(label) < 10 else int(hashlib.sha256(label.encode()).hexdigest()[:7], 16)
 
 
-def finite(values: list[Any], notes: Counter) -> list[Any]:
-    """The values with None for what is not finite, which is counted."""
-    bad = sum(value is not None and not math.isfinite(value) for value in values)
-    notes.update({"not finite": bad} if bad else {})
-    return [None if value is None or not math.isfinite(value) else value for value in values]
+def finite_or_none(values: list[float | None], notes: Counter[str]) -> list[float | None]:
+    """The values with None for those that are not finite; `notes` counts them."""
+    cleaned = [value if value is not None and math.isfinite(value) else None for value in values]
+    if replaced := cleaned.count(None) - values.count(None):
+        notes["not finite"] += replaced
+    return cleaned
 
 
-def whole(values: list[float]) -> list[float]:
-    """Whole numbers as such: 500000.0 -> 500000."""
+def integers_where_whole(values: list[float]) -> list[float]:
+    """Whole numbers as integers: 500000.0 -> 500000."""
     return [int(value) if value == int(value) else value for value in values]
 
 
-def _list(value: Any, length: int) -> list[Any]:
-    return value if isinstance(value, list) else [value] * length
-
-
-def _match(layout: str, path: Path, strict: bool) -> Mapping[str, str]:
-    """The names in the end of a path; {} where it is laid out in another way, BadInput where the user said so."""
+def _match_layout(layout: str, path: Path, strict: bool) -> Mapping[str, str]:
+    """The names at the end of a path. Another layout gives {}, or BadInput if it is the user's (`strict`)."""
     if not layout:
         return {}
     parts = [part for part in re.split(r"(\{\w+\}|\*)", layout) if part]
     for part in parts:
-        if part.startswith("{") and part[1:-1] not in NAMED:
-            raise BadInput(f"--layout {layout}: no name {part}; allowed: {', '.join('{' + key + '}' for key in NAMED)}, *.")
+        if part.startswith("{") and part[1:-1] not in RunNames._fields:
+            allowed = ", ".join("{" + key + "}" for key in RunNames._fields)
+            raise BadInput(f"--layout {layout}: no name {part}; allowed: {allowed}, *.")
     pattern = "".join(
         f"(?P<{part[1:-1]}>[^/]+)" if part[0] == "{" else "[^/]*" if part == "*" else re.escape(part) for part in parts
     )
-    found = re.search(rf"(?:^|/){pattern}$", path.absolute().as_posix())
-    if not found and strict:
+    match = re.search(rf"(?:^|/){pattern}$", path.absolute().as_posix())
+    if not match and strict:
         raise BadInput(f"{path}: its path does not end like --layout {layout}.")
-    return found.groupdict() if found else {}
+    return match.groupdict() if match else {}

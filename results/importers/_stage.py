@@ -1,4 +1,4 @@
-"""Run directories of an import, written beside their place and moved there together: all of them or none."""
+"""Run directories of an import, written beside their destination and moved there together: all of them or none."""
 
 from __future__ import annotations
 
@@ -11,23 +11,31 @@ from types import TracebackType
 from typing import Any
 
 from harness.errors import BadInput
-from results.importers._run import Run
+from results.importers._run import ImportedRun
 
 COMPARED = ("config.json", "state.json", "episodes.jsonl")  # provenance names the file, which may have moved
-STATE = {"state": "done", "step": 0, "updates": 0, "attempt": 0, "started": None, "updated": None, "host": ""}
+STATE: dict[str, Any] = {"state": "done", "step": 0, "updates": 0, "attempt": 0, "started": None, "updated": None, "host": ""}
 STATE |= {"job": None, "message": ""}
-# Of every row; what a format does not say is unknown, not zero.
-ROW = {"split": "train", "step": None, "frames": None, "noise": "clean", "policy": "unknown", "episode": None, "seed": None}
+# Defaults of a row. What a format does not say is unknown, not zero.
+ROW: dict[str, Any] = {
+    "split": "train",
+    "step": None,
+    "frames": None,
+    "noise": "clean",
+    "policy": "unknown",
+    "episode": None,
+    "seed": None,
+}
 ROW |= {"return": None, "length": None}
 
 
 class Stage:
-    """A temporary folder beside `out`. Leaving the context removes what is left of it."""
+    """A temporary folder beside `out`. Leaving the context removes it."""
 
     def __init__(self, out: Path):
         self._out = out
-        self._added: dict[Path, str] = {}
-        self._known: set[Path] = set()
+        self._sources: dict[Path, str] = {}  # directory below `out` -> where its run comes from
+        self._existing: set[Path] = set()  # directories that were there before
         self._digests: dict[str, str] = {}
 
     def __enter__(self) -> Stage:
@@ -43,30 +51,30 @@ class Stage:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def add(self, run: Run, form: str) -> tuple[str, bool]:
-        """Write a run; its place below `out` and whether it is new there. BadInput where another run has that place."""
+    def add(self, run: ImportedRun, format_name: str) -> tuple[str, bool]:
+        """Write a run. Returns its directory below `out`, and whether it is new. BadInput if another run has the directory."""
         place = Path(run.config["study"].replace("/", "-")) / run.directory
-        if before := self._added.get(place):
+        if first_source := self._sources.get(place):
             raise BadInput(
-                f"{run.file}, {run.where}: a second run of {run}; the first: {before}. "
-                "Runs of one task and method are told apart by their seed (or benchmark, --benchmark)."
+                f"{run.file}, {run.where}: a second run of {run}; the first: {first_source}. "
+                "Runs of one task and method differ in their seed or their benchmark (--benchmark)."
             )
         folder = self._folder / place
         try:
             folder.mkdir(parents=True)
-            self._write(folder, run, form)
+            self._write(folder, run, format_name)
         except OSError as error:
             raise BadInput(f"Cannot write {folder}: {error.strerror}") from None
-        self._added[place] = f"{run.file}, {run.where}"
+        self._sources[place] = f"{run.file}, {run.where}"
         if (self._out / place).exists():
             self._compare(place, folder, run)
             shutil.rmtree(folder)
-            self._known.add(place)
-        return place.as_posix(), place not in self._known
+            self._existing.add(place)
+        return place.as_posix(), place not in self._existing
 
     def commit(self) -> None:
-        """Move the new runs to their places; the first import in one step."""
-        new = [place for place in self._added if place not in self._known]
+        """Move the new runs to their directories. The first import is one rename."""
+        new = [place for place in self._sources if place not in self._existing]
         try:
             if not self._out.exists():
                 self._folder.rename(self._out)
@@ -77,20 +85,20 @@ class Stage:
         except OSError as error:
             raise BadInput(f"Cannot write {self._out}: {error.strerror}") from None
 
-    def _write(self, folder: Path, run: Run, form: str) -> None:
-        steps = [step for step in _column(run, "step", 0) if step is not None]
+    def _write(self, folder: Path, run: ImportedRun, format_name: str) -> None:
+        steps = [step for step in run.column("step", 0) if step is not None]
         state = STATE | {"step": max(steps, default=0)} | run.state
-        source = {"format": form, "file": run.file.name, "sha256": self._digest(run.file), "where": run.where}
+        source = {"format": format_name, "file": run.file.name, "sha256": self._digest(run.file), "where": run.where}
         for name, content in (("config", run.config), ("provenance", {"imported": source}), ("state", state)):
             (folder / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
-        (folder / "episodes.jsonl").write_text("".join(_lines(run)))
+        (folder / "episodes.jsonl").write_text("".join(_json_lines(run)))
         if state["state"] == "done":
             (folder / "done").touch()
 
-    def _compare(self, place: Path, folder: Path, run: Run) -> None:
+    def _compare(self, place: Path, folder: Path, run: ImportedRun) -> None:
         for name in COMPARED:
-            there = self._out / place / name
-            if not there.exists() or there.read_bytes() != (folder / name).read_bytes():
+            existing = self._out / place / name
+            if not existing.exists() or existing.read_bytes() != (folder / name).read_bytes():
                 raise BadInput(
                     f"{run.file}, {run.where}: {self._out / place} is there with another {name}. "
                     "Nothing was imported; delete that directory, or import to another --out or --benchmark."
@@ -103,15 +111,15 @@ class Stage:
         return self._digests[str(file)]
 
 
-def _column(run: Run, name: str, missing: Any) -> list[Any]:
-    value = run.rows.get(name, missing)
-    return value if isinstance(value, list) else [value] * len(run.rows["return"])
+def _json_lines(run: ImportedRun) -> list[str]:
+    """The rows as JSON lines.
 
-
-def _lines(run: Run) -> list[str]:
-    """The rows as JSON lines. A column is encoded at once: no JSON text holds a raw line break; a constant only once."""
+    For speed a whole column is encoded at once and split at line breaks, which no JSON text contains; a constant is encoded
+    once.
+    """
     columns = ROW | {"episode": list(range(len(run.rows["return"])))} | run.rows
-    fields, texts = [], []
+    fields: list[str] = []
+    texts: list[list[str]] = []
     for name, value in columns.items():
         text = json.dumps(value, separators=("\n", ":"), allow_nan=False)
         if isinstance(value, list):

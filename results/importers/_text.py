@@ -1,4 +1,4 @@
-"""Text files of others, line by line: a last line that a writer had not finished is counted, any other bad line is named."""
+"""Imported text files, line by line. An unfinished last line is counted; any other bad line is an error that names it."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from typing import IO, Any
 from harness.errors import BadInput
 
 
-def opened(path: Path) -> IO[str]:
-    """A text file, plain or gzipped, by its first bytes."""
+def open_text(path: Path) -> IO[str]:
+    """Open a text file. Its first bytes say whether it is gzipped."""
     try:
         with open(path, "rb") as file:
-            packed = file.read(2) == b"\x1f\x8b"
-        return gzip.open(path, "rt", encoding="utf-8", newline="") if packed else open(path, encoding="utf-8", newline="")
+            gzipped = file.read(2) == b"\x1f\x8b"
+        return gzip.open(path, "rt", encoding="utf-8", newline="") if gzipped else open(path, encoding="utf-8", newline="")
     except OSError as error:
         raise BadInput(f"Cannot read {path}: {error.strerror}") from None
 
 
 def lines(path: Path) -> Iterator[str]:
-    """The lines of a text file with their ends. BadInput where it is cut off, no text or cannot be read."""
-    with opened(path) as file:
+    """The lines of a text file with their line ends. BadInput if the file is cut off, no text, or unreadable."""
+    with open_text(path) as file:
         try:
             yield from file
         except EOFError:
@@ -34,8 +34,8 @@ def lines(path: Path) -> Iterator[str]:
             raise BadInput(f"Cannot read {path}: {error}") from None
 
 
-def json_rows(path: Path, notes: Counter) -> Iterator[tuple[str, dict[str, Any]]]:
-    """`(where, row)` of every JSON line; `notes` counts a last line that is cut off."""
+def json_rows(path: Path, notes: Counter[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """`(where, row)` of every JSON line. `notes` counts a last line that is cut off."""
     for number, line in enumerate(lines(path), 1):
         if not line.strip():
             continue

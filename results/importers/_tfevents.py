@@ -1,4 +1,4 @@
-"""Scalars of TensorBoard event files, read without tensorflow: TFRecord framing and the few protobuf fields that matter.
+"""Scalars of TensorBoard event files, read without tensorflow: TFRecord framing and a few protobuf fields.
 
 Format: github.com/tensorflow/tensorflow, core/lib/io/record_writer.cc (framing, masked CRC-32C) and core/util/event.proto,
 core/framework/summary.proto and tensor.proto (field numbers).
@@ -19,7 +19,7 @@ VALUE = 1  # Summary
 TAG, SIMPLE, TENSOR = 1, 2, 8  # Summary.Value
 DTYPE, CONTENT, FLOATS, DOUBLES = 1, 4, 5, 6  # TensorProto
 TYPES = {1: "<f", 2: "<d", 3: "<i", 9: "<q"}  # DataType: float32, float64, int32, int64
-LARGEST = 1 << 16  # bytes; longer records are images and videos, which are skipped unread
+LARGEST = 1 << 16  # bytes; longer records are images and videos; they are skipped unread
 
 _TABLE = []
 for _byte in range(256):
@@ -28,15 +28,15 @@ for _byte in range(256):
     _TABLE.append(_byte)
 
 
-def scalars(path: Path, notes: Counter) -> Iterator[tuple[str, int, float]]:
-    """`(tag, step, value)` in the file's order. `notes` counts a last record that is cut off; BadInput names a broken one."""
+def scalars(path: Path, notes: Counter[str]) -> Iterator[tuple[str, int, float]]:
+    """`(tag, step, value)` in the order of the file. `notes` counts a cut-off last record; BadInput names a broken record."""
     for number, data in _records(path, notes):
         try:
             event = dict(_fields(data))
             for _, value in (pair for pair in _fields(event.get(SUMMARY, b"")) if pair[0] == VALUE):
                 item = dict(_fields(value))
-                if (number_ := _number(item)) is not None:
-                    yield item[TAG].decode(), _signed(event.get(STEP, 0)), number_
+                if (scalar := _scalar(item)) is not None:
+                    yield item[TAG].decode(), _signed(event.get(STEP, 0)), scalar
         except (IndexError, KeyError, struct.error, UnicodeDecodeError, TypeError, ValueError):
             raise BadInput(f"{path}, record {number}: not a TensorBoard event.") from None
 
@@ -50,8 +50,8 @@ def masked_crc(data: bytes) -> int:
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
-def _records(path: Path, notes: Counter) -> Iterator[tuple[int, bytes]]:
-    """Length (uint64), its CRC, the data, their CRC: the data of every record that is short enough for a scalar."""
+def _records(path: Path, notes: Counter[str]) -> Iterator[tuple[int, bytes]]:
+    """`(number, data)` of every record short enough for a scalar. A record: length (uint64), its CRC, data, their CRC."""
     try:
         file = open(path, "rb")  # noqa: SIM115 (closed by the with beneath)
     except OSError as error:
@@ -78,33 +78,36 @@ def _records(path: Path, notes: Counter) -> Iterator[tuple[int, bytes]]:
 
 def _fields(data: bytes) -> Iterator[tuple[int, Any]]:
     """`(field number, value)` of a protobuf message: whole numbers as such, everything else as its bytes."""
-    at = 0
-    while at < len(data):
-        key, at = _varint(data, at)
+    position = 0
+    while position < len(data):
+        key, position = _varint(data, position)
         kind = key & 7
         if kind == 0:
-            value, at = _varint(data, at)
-        else:
-            size, at = _varint(data, at) if kind == 2 else ({1: 8, 5: 4}[kind], at)
-            value, at = data[at : at + size], at + size
-            if at > len(data):
-                raise ValueError("a field is longer than its message")
-        yield key >> 3, value
+            number, position = _varint(data, position)
+            yield key >> 3, number
+            continue
+        size, position = _varint(data, position) if kind == 2 else ({1: 8, 5: 4}[kind], position)
+        end = position + size
+        if end > len(data):
+            raise ValueError("a field is longer than its message")
+        yield key >> 3, data[position:end]
+        position = end
 
 
-def _varint(data: bytes, at: int) -> tuple[int, int]:
+def _varint(data: bytes, position: int) -> tuple[int, int]:
+    """The number at the position, and the position behind it."""
     value = shift = 0
-    while data[at] & 0x80:
-        value |= (data[at] & 0x7F) << shift
-        at, shift = at + 1, shift + 7
-    return value | data[at] << shift, at + 1
+    while data[position] & 0x80:
+        value |= (data[position] & 0x7F) << shift
+        position, shift = position + 1, shift + 7
+    return value | data[position] << shift, position + 1
 
 
 def _signed(value: int) -> int:
     return value - (1 << 64) if value >> 63 else value
 
 
-def _number(item: dict[int, Any]) -> float | None:
+def _scalar(item: dict[int, Any]) -> float | None:
     """The scalar of a Summary.Value, of either generation; None for images, histograms and text."""
     if SIMPLE in item:
         return struct.unpack("<f", item[SIMPLE])[0]

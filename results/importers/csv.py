@@ -1,13 +1,14 @@
 """Plain tables: one row per episode or point, a column per fact; what `dreamproof export csv` and `parquet` write.
 
-Needed: `task`, `method`, `seed` (the training run's label), `return` (empty: a null), and `frames` or `step` (policy steps;
-frames = step x --repeat). Whole columns of task or method may be left to --task and --method.
+Required: `task`, `method`, `seed` (the label of the training run), `return` (empty: a null), and `frames` or `step` (policy
+steps; frames = step x --repeat). --task and --method replace missing columns of task and method.
 Of a run, the same in all its rows: `study` (or --benchmark), `ablation`, `train_noise`, `preset`, `size`, `precision`,
 `steps` (its length in policy steps), `variant` (other settings, `path=value`), `run` (a directory's name), `run_policy`,
-`eval_noises` (all that were to be measured, by `;`), `state` (done), `run_step`, `run_updates`, `attempt`, `host`,
-`message`, `wall_seconds`.
-Of a row: `split` (train or eval; train), `noise` (clean), `policy`, `episode`, `env_seed`, `length`; other columns are kept
-as they are. A row with nothing but a run's columns is a run without episodes. Rows of runs may be mixed; .gz is read.
+`eval_noises` (all noises to measure, separated by `;`), `state` (default done), `run_step`, `run_updates`, `attempt`,
+`host`, `message`, `wall_seconds`.
+Of a row: `split` (train or eval; default train), `noise` (default clean), `policy`, `episode`, `env_seed`, `length`. Other
+columns are kept as they are. A row that fills only a run's columns is a run without episodes. The rows of different runs may
+be mixed. Gzipped files are read.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ import math
 import re
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from harness.errors import BadInput, unknown
-from results.importers._run import UNKNOWN, Run, Told
+from results.importers._run import UNKNOWN, ImportedRun, ImportOptions
 from results.importers._text import lines
 
 FILES = ("*.csv", "*.csv.gz", "*.parquet")
@@ -31,50 +32,51 @@ SETTINGS = ("ablation", "train_noise", "preset", "size", "precision")
 STATE = {"state": str, "run_step": int, "run_updates": int, "attempt": int, "host": str, "message": str, "wall_seconds": float}
 OF_RUN = ("study", "task", "method", "seed", *SETTINGS, "steps", "variant", "run", "run_policy", "eval_noises", *STATE)
 NUMBERS = ("step", "frames", "updates", "episode", "env_seed", "return", "length", "seconds")
-MOST = 200_000  # rows in memory before they are put on the disk, run by run
+ROWS_IN_MEMORY = 200_000  # beyond them, rows go to the disk, run by run
 STATES = ("queued", "running", "done", "failed", "diverged", "preempted", "timeout", "cancelled")
 
-Cells = dict[str, str]
+Cells = dict[str, str]  # column -> text
+NumberedRow = tuple[int, Cells]  # line number, cells
 
 
-def runs(files: Sequence[Path], told: Told) -> Iterator[Run]:
-    """Every run of every table. However large a table is, the rows of one run and MOST others are in memory."""
+def runs(files: Sequence[Path], options: ImportOptions) -> Iterator[ImportedRun]:
+    """Every run of every table. The rows of one run and ROWS_IN_MEMORY others are in memory, however large a table is."""
     for path in files:
         with tempfile.TemporaryDirectory(prefix="dreamproof-import-") as folder:
-            for of_run, rows in _by_run(path, Path(folder)):
-                yield _run(path, of_run, rows, told)
+            for run_cells, rows in _by_run(path, Path(folder)):
+                yield _run(path, run_cells, rows, options)
 
 
-def _by_run(path: Path, folder: Path) -> Iterator[tuple[Cells, list[tuple[int, Cells]]]]:
-    """Per run its own cells and its rows with their line numbers, in the order in which runs first appear."""
-    keys: dict[tuple, int] = {}
-    held: dict[int, list[list[Any]]] = defaultdict(list)
+def _by_run(path: Path, folder: Path) -> Iterator[tuple[Cells, list[NumberedRow]]]:
+    """Per run its own cells and its numbered rows, in the order in which runs first appear."""
+    run_index: dict[tuple[tuple[str, str], ...], int] = {}
+    in_memory: dict[int, list[NumberedRow]] = defaultdict(list)
     for count, (number, row) in enumerate(_rows(path), 1):
-        run = keys.setdefault(tuple((name, row.pop(name)) for name in OF_RUN if name in row), len(keys))
-        held[run].append([number, row])
-        if count % MOST == 0:
-            _spill(held, folder)
-    if not keys:
+        run = run_index.setdefault(tuple((name, row.pop(name)) for name in OF_RUN if name in row), len(run_index))
+        in_memory[run].append((number, row))
+        if count % ROWS_IN_MEMORY == 0:
+            _spill(in_memory, folder)
+    if not run_index:
         raise BadInput(f"{path}: no row beneath the head.")
-    for key, run in keys.items():
+    for key, run in run_index.items():
         spilled = folder / str(run)
-        before = [json.loads(line) for line in spilled.read_text().splitlines()] if spilled.exists() else []
-        yield dict(key), [(number, row) for number, row in before + held.pop(run, [])]
+        on_disk = [json.loads(line) for line in spilled.read_text().splitlines()] if spilled.exists() else []
+        yield dict(key), [(number, row) for number, row in on_disk + in_memory.pop(run, [])]
 
 
-def _spill(held: dict[int, list[list[Any]]], folder: Path) -> None:
-    for run, rows in held.items():
+def _spill(in_memory: dict[int, list[NumberedRow]], folder: Path) -> None:
+    for run, rows in in_memory.items():
         with open(folder / str(run), "a") as file:
             file.writelines(json.dumps(row) + "\n" for row in rows)
-    held.clear()
+    in_memory.clear()
 
 
-def _rows(path: Path) -> Iterator[tuple[int, Cells]]:
-    """`(line, column -> text)` of every row; for Parquet the row's number."""
+def _rows(path: Path) -> Iterator[NumberedRow]:
+    """`(line, column -> text)` of every row; for Parquet the number of the row."""
     head, body = _parquet(path) if path.suffix == ".parquet" else _csv(path)
-    twice = sorted({name for name in head if head.count(name) > 1})
-    if twice or "" in head:
-        raise BadInput(f"{path}: columns need names of their own; {', '.join(twice) or 'one without a name'}.")
+    repeated = sorted({name for name in head if head.count(name) > 1})
+    if repeated or "" in head:
+        raise BadInput(f"{path}: columns need names of their own; {', '.join(repeated) or 'one without a name'}.")
     if "return" not in head or not {"step", "frames"} & set(head):
         raise BadInput(f"{path}: columns are {', '.join(head)}; needed are task, method, seed, return, and frames or step.")
     for number, row in body:
@@ -89,7 +91,7 @@ def _csv(path: Path) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
     return head, ((reader.line_num, row) for row in reader if any(row))
 
 
-def _parquet(path: Path) -> tuple[list[str], Iterator[tuple[int, Iterable[str]]]]:
+def _parquet(path: Path) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
     import pandas as pd
 
     from results.exporters import needs_pyarrow
@@ -99,37 +101,50 @@ def _parquet(path: Path) -> tuple[list[str], Iterator[tuple[int, Iterable[str]]]
         table = pd.read_parquet(path)
     except (OSError, ValueError) as error:
         raise BadInput(f"{path} is not Parquet: {error}") from None
-    columns = [["" if missing else str(x) for x, missing in zip(table[c], table[c].isna(), strict=True)] for c in table]
+    columns = [
+        ["" if missing else str(value) for value, missing in zip(table[name], table[name].isna(), strict=True)]
+        for name in table
+    ]
     return list(table.columns), enumerate((list(row) for row in zip(*columns, strict=True)), 1)
 
 
-def _run(path: Path, of_run: Cells, numbered: list[tuple[int, Cells]], told: Told) -> Run:
-    where = f"{path}, line {numbered[0][0]}"
-    given = {name: text for name, text in of_run.items() if text != ""}
-    found = {name: given.get(name) for name in ("task", "method", "seed")}
-    names = told.named(path, benchmark=given.get("study"), **found)
-    rows = [_row(row, f"{path}, line {number}", told.frames_per_step(names["benchmark"])) for number, row in numbered]
-    rows = sorted(filter(None, rows), key=_order)
+def _run(path: Path, run_cells: Cells, numbered_rows: list[NumberedRow], options: ImportOptions) -> ImportedRun:
+    first_line = numbered_rows[0][0]
+    where = f"{path}, line {first_line}"
+    cells = {name: text for name, text in run_cells.items() if text != ""}
+    in_file = {name: cells.get(name) for name in ("task", "method", "seed")} | {"benchmark": cells.get("study")}
+    names = options.run_names(path, in_file)
+    repeat = options.frames_per_step(names.benchmark)
+    values = (_row(row, f"{path}, line {number}", repeat) for number, row in numbered_rows)
+    columns = _columns(sorted((row for row in values if row), key=_row_order))
+    directory = cells.get("run", "")
+    if directory:
+        _check_directory_name(directory, where)
+    settings, state = _settings(cells, names.method, columns, where), _state(cells, where)
+    origin = f"from line {first_line} on"
+    return ImportedRun(path, origin, names, columns, "row", settings=settings, state=state, name=directory)
+
+
+def _columns(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    """The rows by column, without columns that are empty; `frames` and `return` are always there."""
     columns = {name: [row.get(name) for row in rows] for name in dict.fromkeys(name for row in rows for name in row)}
-    columns = {"frames": [], "return": []} | {name: x for name, x in columns.items() if any(v is not None for v in x)}
-    columns |= {name: [row[name] for row in rows] for name in ("frames", "return")}
-    if name := given.get("run", ""):
-        _check_name(name, where)
-    settings, state = _settings(given, names["method"], columns, where), _state(given, where)
-    origin = f"from line {numbered[0][0]} on"
-    return Run(path, origin, **names, rows=columns, unit="row", settings=settings, state=state, name=name)
+    required = {name: [row[name] for row in rows] for name in ("frames", "return")}
+    filled = {name: values for name, values in columns.items() if any(value is not None for value in values)}
+    return {"frames": [], "return": []} | filled | required
 
 
 def _row(texts: Cells, where: str, repeat: int) -> dict[str, Any] | None:
-    """The row's values; None for the row of a run that has none."""
-    row = {name: _value(name, text.strip(), where) for name, text in texts.items()}
+    """The values of a row; None if it fills only columns of the run."""
+    row: dict[str, Any] = {name: _value(name, text.strip(), where) for name, text in texts.items()}
     if all(value is None for value in row.values()):
         return None
     step, frames = row.get("step"), row.get("frames")
-    if step is None and frames is None:
+    if step is not None:
+        row["step"], row["frames"] = int(step), step * repeat if frames is None else frames
+    elif frames is not None:
+        row["step"], row["frames"] = int(frames // repeat), frames
+    else:
         raise BadInput(f"{where}: neither frames nor step.")
-    row["step"] = int(frames // repeat) if step is None else int(step)
-    row["frames"] = step * repeat if frames is None else frames
     row["split"], row["noise"] = row.get("split") or "train", row.get("noise") or "clean"
     if row["split"] not in ("train", "eval"):
         raise unknown("split", row["split"], ("train", "eval"), where)
@@ -139,7 +154,7 @@ def _row(texts: Cells, where: str, repeat: int) -> dict[str, Any] | None:
 
 
 def _value(name: str, text: str, where: str) -> Any:
-    """A number, true, false or text; None for an empty cell and, beside `return`, for what is not finite."""
+    """A number, true, false or text. None for an empty cell and for a number that is not finite."""
     if text == "":
         return None
     if text.lower() in ("true", "false"):
@@ -159,51 +174,53 @@ def _value(name: str, text: str, where: str) -> Any:
     return int(value) if value == int(value) else value
 
 
-def _order(row: dict[str, Any]) -> tuple:
-    """The order of a run's rows, whatever the table's."""
+def _row_order(row: dict[str, Any]) -> tuple[Any, ...]:
+    """Sort key of a run's rows, independent of their order in the table."""
     numbers = (row["frames"], row.get("episode"), row["return"])
     keys = [(value is None, value or 0) for value in numbers]
     return row["split"], row["noise"], *keys
 
 
-def _settings(given: Cells, method: str, columns: dict[str, list], where: str) -> dict[str, Any]:
-    settings: dict[str, Any] = {name: given[name] for name in SETTINGS if name in given}
+def _settings(cells: Cells, method: str, columns: dict[str, list[Any]], where: str) -> dict[str, Any]:
+    """Entries of config.json that the run's cells and its evaluation rows give."""
+    settings: dict[str, Any] = {name: cells[name] for name in SETTINGS if name in cells}
     settings["agent"] = {"kind": method}
-    if "steps" in given:
-        settings["steps"] = _typed(int, "steps", given["steps"], where)
-    _put_variant(settings, given.get("variant", ""), where)
-    tested = zip(columns.get("split", []), columns.get("noise", []), strict=True)
-    noises = given["eval_noises"].split(";") if "eval_noises" in given else sorted({n for s, n in tested if s == "eval"})
+    if "steps" in cells:
+        settings["steps"] = _typed(int, "steps", cells["steps"], where)
+    _put_variant(settings, cells.get("variant", ""), where)
+    pairs = zip(columns.get("split", []), columns.get("noise", []), strict=True)
+    eval_noises = {noise for split, noise in pairs if split == "eval"}
+    noises = cells["eval_noises"].split(";") if "eval_noises" in cells else sorted(eval_noises)
     policies = set(columns.get("policy", [])) - {UNKNOWN}
-    policy = given.get("run_policy") or (policies.pop() if len(policies) == 1 else UNKNOWN)
+    policy = cells.get("run_policy") or (policies.pop() if len(policies) == 1 else UNKNOWN)
     return settings | {"evaluate": {"noise": noises, "policy": policy}}
 
 
 def _put_variant(settings: dict[str, Any], text: str, where: str) -> None:
-    """`agent.horizon=20 agent.core={"kind": "gru"}` -> nested entries; `absent` is none."""
-    at, decode = 0, json.JSONDecoder().raw_decode
-    while found := re.compile(r"\s*([\w.]+)=").match(text, at):
-        at, (*parents, last) = found.end(), found[1].split(".")
-        if text.startswith("absent", at):
-            at += len("absent")
+    """`agent.horizon=20 agent.core={"kind": "gru"}` -> nested entries; a value `absent` makes no entry."""
+    position, decode = 0, json.JSONDecoder().raw_decode
+    while match := re.compile(r"\s*([\w.]+)=").match(text, position):
+        position, (*parents, last) = match.end(), match[1].split(".")
+        if text.startswith("absent", position):
+            position += len("absent")
             continue
         try:
-            value, at = decode(text, at)
+            value, position = decode(text, position)
         except ValueError:
             break
         node = settings
         for parent in parents:
             node = node.setdefault(parent, {})
         node[last] = value
-    if text[at:].strip():
+    if text[position:].strip():
         raise BadInput(f"{where}: variant = {text[:60]!r}; allowed is path=value path=value ..., each value as JSON.")
 
 
-def _state(given: Cells, where: str) -> dict[str, Any]:
-    """Entries of state.json; a run of somebody else is done unless the table says otherwise."""
-    state = {name.removeprefix("run_"): _typed(kind, name, given[name], where) for name, kind in STATE.items() if name in given}
-    if (named := state.setdefault("state", "done")) not in STATES:
-        raise unknown("state", named, STATES, where)
+def _state(cells: Cells, where: str) -> dict[str, Any]:
+    """Entries of state.json. An imported run is done unless the table says otherwise."""
+    state = {name.removeprefix("run_"): _typed(kind, name, cells[name], where) for name, kind in STATE.items() if name in cells}
+    if (label := state.setdefault("state", "done")) not in STATES:
+        raise unknown("state", label, STATES, where)
     return state
 
 
@@ -214,6 +231,6 @@ def _typed(kind: type, name: str, text: str, where: str) -> Any:
         raise BadInput(f"{where}: {name} = {text[:40]!r}; allowed is a number.") from None
 
 
-def _check_name(name: str, where: str) -> None:
+def _check_directory_name(name: str, where: str) -> None:
     if not re.fullmatch(r"[\w+][\w+.,=@:-]*", name):
         raise BadInput(f"{where}: run = {name[:60]!r}; it becomes a directory: letters, digits and _ + . , = @ : - only.")

@@ -1,10 +1,10 @@
 """DreamerV3's score files (BENCHMARK-METHOD.json.gz) and the scores.jsonl of its log directories.
 
-A score file is an array of {task, method, seed, xs, ys}: environment frames and returns, or mean returns of a bin, null
-where the bin holds no episode. A scores.jsonl holds {step, episode/score} per training episode; its folder is called
-`TIME-TASK-METHOD-SEED`, or `TASK/METHOD/SEED` in older versions, and does not say the benchmark: --benchmark does, or a
-folder above it that has a benchmark's name. Both count frames, action repeat included; neither says whether points are
-from training or evaluation: they are stored as training episodes.
+A score file is an array of {task, method, seed, xs, ys}. xs are environment frames; ys are returns, or mean returns of a
+bin, null for a bin without an episode. A scores.jsonl holds {step, episode/score} per training episode. Its folder is
+called `TIME-TASK-METHOD-SEED`, or `TASK/METHOD/SEED` in older versions. The benchmark comes from --benchmark, or from a
+folder above that has a benchmark's name. Both count frames, action repeat included. Neither says whether points are from
+training or evaluation; they are stored as training episodes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import BadInput
 from results import benchmarks
-from results.importers._run import Run, Told, finite, suite_task, whole
+from results.importers._run import ImportedRun, ImportOptions, RunNames, finite_or_none, integers_where_whole, suite_task
 from results.importers._text import json_rows, numeric
 
 if TYPE_CHECKING:
@@ -37,23 +37,24 @@ STEP, SCORE = "step", "episode/score"
 _BLANK = re.compile(r"[ \t\r\n]*")
 
 
-def runs(files: Sequence[Path], told: Told) -> Iterator[Run]:
-    """Every record of the score files, every scores.jsonl, as a run of training episodes; nulls stay."""
+def runs(files: Sequence[Path], options: ImportOptions) -> Iterator[ImportedRun]:
+    """Every record of the score files and every scores.jsonl, as a run of training episodes. Nulls stay."""
     for path in files:
         if path.name.endswith(".jsonl"):
-            yield _logged(path, told)
+            yield _logged_run(path, options)
             continue
         for where, record in _records(path):
-            names = {key: str(record[key]) for key in FIELDS[:3]}
-            names = told.named(path, benchmark=told.benchmark or benchmark(path), **names)
-            yield _run(path, where.removeprefix(f"{path}, "), names, record["xs"], record["ys"], told, Counter())
+            in_file = {key: str(record[key]) for key in FIELDS[:3]} | {"benchmark": options.benchmark or benchmark(path)}
+            names = options.run_names(path, in_file)
+            where = where.removeprefix(f"{path}, ")
+            yield _run(path, where, names, (record["xs"], record["ys"]), options.frames_per_step(names.benchmark), Counter())
 
 
 def read(path: Path | str) -> pd.DataFrame:
     """One row per stored point of a score file with COLUMNS, in the file's order.
 
-    task, method: as the file spells them. seed: a label, not contiguous, kept as text. x: environment frames including
-    action repeat. y: return, or mean return of a bin; NaN where the file holds null, a bin without an episode:
+    task, method: as the file spells them. seed: a label, kept as text; labels need not be contiguous. x: environment frames
+    including action repeat. y: return, or mean return of a bin; NaN for a null, a bin without an episode, so that
     `table.y.isna()` counts them. BadInput names the file and the record that breaks the format.
     """
     import pandas as pd  # a sixth of an import's time, and only this function makes a table
@@ -74,75 +75,88 @@ def benchmark(path: Path | str) -> str:
 
 
 def _run(
-    path: Path, where: str, names: dict[str, str], xs: list[float], ys: list[float | None], told: Told, notes: Counter
-) -> Run:
-    frames, repeat = whole(xs), told.frames_per_step(names["benchmark"])
-    rows = {"step": [int(x // repeat) for x in frames], "frames": frames, "return": finite(ys, notes)}
-    names, spelled = names | {"task": suite_task(names["task"], names["benchmark"])}, names["task"]
-    return Run(path, where, **names, rows=rows, unit="episode or mean of a bin", spelled=spelled, notes=notes)
+    path: Path,
+    where: str,
+    names: RunNames,
+    points: tuple[list[float], list[float | None]],
+    frames_per_step: int,
+    notes: Counter[str],
+) -> ImportedRun:
+    """points: environment frames, and the return at each."""
+    frames, returns = integers_where_whole(points[0]), finite_or_none(points[1], notes)
+    rows = {"step": [int(x // frames_per_step) for x in frames], "frames": frames, "return": returns}
+    our_names = names._replace(task=suite_task(names.task, names.benchmark))
+    return ImportedRun(path, where, our_names, rows, "episode or mean of a bin", source_task=names.task, notes=notes)
 
 
-def _logged(path: Path, told: Told) -> Run:
-    notes, xs, ys = Counter(), [], []
+def _logged_run(path: Path, options: ImportOptions) -> ImportedRun:
+    """The run of one scores.jsonl."""
+    notes: Counter[str] = Counter()
+    frames: list[float] = []
+    returns: list[float | None] = []
     for where, row in json_rows(path, notes):
         if SCORE not in row:
             notes["other lines"] += 1
             continue
-        x, y = numeric(row.get(STEP), STEP, where), numeric(row[SCORE], SCORE, where)
-        if x is None or x < 0:
-            raise BadInput(f"{where}: {STEP} = {json.dumps(x)}; every score has a step, at least 0.")
-        xs.append(x)
-        ys.append(y)
-    if not xs:
+        frame, score = numeric(row.get(STEP), STEP, where), numeric(row[SCORE], SCORE, where)
+        if frame is None or frame < 0:
+            raise BadInput(f"{where}: {STEP} = {json.dumps(frame)}; every score has a step, at least 0.")
+        frames.append(frame)
+        returns.append(score)
+    if not frames:
         raise BadInput(f"{path}: no line holds {SCORE}.")
-    above = next((folder.name for folder in path.absolute().parents if folder.name in benchmarks.registry()), None)
-    new = path.absolute().parent.name.count("-") >= 3
-    layout = "*-{task}-{method}-{seed}/scores.jsonl" if new else "{task}/{method}/{seed}/scores.jsonl"
-    return _run(path, f"lines 1 to {len(xs)}", told.named(path, layout, benchmark=above), xs, ys, told, notes)
+    benchmark_folder = next((folder.name for folder in path.absolute().parents if folder.name in benchmarks.registry()), None)
+    dashed = path.absolute().parent.name.count("-") >= 3
+    layout = "*-{task}-{method}-{seed}/scores.jsonl" if dashed else "{task}/{method}/{seed}/scores.jsonl"
+    names = options.run_names(path, {"benchmark": benchmark_folder}, layout)
+    points = frames, returns
+    return _run(path, f"lines 1 to {len(frames)}", names, points, options.frames_per_step(names.benchmark), notes)
 
 
 def _records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """`(where, record)` of a score file, one parsed at a time and checked; each task, method and seed once."""
-    seen, number = set(), 0
+    """`(where, record)` of a score file, parsed and checked one by one. Every task, method and seed stands there once."""
+    names, number = set(), 0
     for number, record in enumerate(_parsed(path), 1):
         where = f"{path}, record {number}"
-        _check(record, where)
-        task, method, seed = name = tuple(str(record[key]) for key in FIELDS[:3])
-        if name in seen:
+        _check_record(record, where)
+        name = task, method, seed = tuple(str(record[key]) for key in FIELDS[:3])
+        if name in names:
             raise BadInput(f"{where}: a second run of {task}, {method}, seed {seed}; each stands once in a score file.")
-        seen.add(name)
+        names.add(name)
         yield where, record
     if not number:
         raise BadInput(f"{path}: an empty array; a score file holds at least one record.")
 
 
 def _parsed(path: Path) -> Iterator[Any]:
-    """The elements of a JSON array, of which only one is held beside the text."""
-    text, parse, number = _text(path), json.JSONDecoder().raw_decode, 0
+    """The elements of a JSON array. Only one of them is in memory beside the text."""
+    text, parse, number = _decompressed_text(path), json.JSONDecoder().raw_decode, 0
     try:
-        at = _after_blank(text, 0)
-        if text[at : at + 1] != "[":
+        position = _skip_blank(text, 0)
+        if text[position : position + 1] != "[":
             raise BadInput(f"{path}: a score file is one JSON array of records, not {type(json.loads(text)).__name__}.")
-        at = _after_blank(text, at + 1)
-        while text[at : at + 1] != "]":
-            record, at = parse(text, at)
+        position = _skip_blank(text, position + 1)
+        while text[position : position + 1] != "]":
+            record, position = parse(text, position)
             number += 1
             yield record
-            at = _after_blank(text, at)
-            if text[at : at + 1] not in (",", "]"):
-                raise ValueError(f"neither a comma nor the end of the array at character {at}")
-            at = _after_blank(text, at + 1) if text[at] == "," else at
-        if rest := text[_after_blank(text, at + 1) :]:
-            raise ValueError(f"something stands behind the array: {rest[:20]!r}")
+            position = _skip_blank(text, position)
+            if text[position : position + 1] not in (",", "]"):
+                raise ValueError(f"neither a comma nor the end of the array at character {position}")
+            position = _skip_blank(text, position + 1) if text[position] == "," else position
+        if trailing := text[_skip_blank(text, position + 1) :]:
+            raise ValueError(f"something stands behind the array: {trailing[:20]!r}")
     except ValueError as error:
         raise BadInput(f"{path} is not JSON, plain or gzipped (record {number + 1}): {error}") from None
 
 
-def _after_blank(text: str, at: int) -> int:
-    return _BLANK.match(text, at).end()
+def _skip_blank(text: str, position: int) -> int:
+    """The position of the first character that is not blank."""
+    match = _BLANK.match(text, position)
+    return match.end() if match else position
 
 
-def _text(path: Path) -> str:
+def _decompressed_text(path: Path) -> str:
     try:
         stored = path.read_bytes()
         return (gzip.decompress(stored) if stored[:2] == b"\x1f\x8b" else stored).decode()
@@ -154,8 +168,8 @@ def _text(path: Path) -> str:
         raise BadInput(f"Cannot read {path}: {error.strerror}") from None
 
 
-def _check(record: Any, where: str) -> None:
-    """BadInput unless the record has every field and its points can be told in order."""
+def _check_record(record: Any, where: str) -> None:
+    """BadInput unless the record has every field and its points are in order."""
     if not isinstance(record, dict):
         raise BadInput(f"{where}: {str(record)[:40]!r} is not a record {{{', '.join(FIELDS)}}}.")
     if lacking := [key for key in FIELDS if key not in record]:

@@ -1,8 +1,8 @@
 """Stable-Baselines3: monitor.csv (training episodes) and evaluations.npz (evaluation episodes), one run per folder.
 
-Monitor files of one folder are the environments of one run: their episodes are put in order of time, and a row's step is
-the number of steps of all episodes that ended until then, as SB3's own plots count. The header names the environment;
-method and seed are taken from paths as RL Zoo lays them out, `METHOD/ENV_SEED/`, or from --method, --seed or --layout.
+The monitor files of one folder are the environments of one run. Their episodes are sorted by time. The step of a row is the
+number of steps of all episodes that ended until then, as in SB3's own plots. The header names the environment; method and
+seed come from paths as RL Zoo lays them out, `METHOD/ENV_SEED/`, or from --method, --seed or --layout.
 Steps are calls of `env.step`; with --repeat N a step is N frames.
 """
 
@@ -20,58 +20,58 @@ from typing import Any
 import numpy as np
 
 from harness.errors import BadInput
-from results.importers._run import Run, Told, finite
+from results.importers._run import ImportedRun, ImportOptions, finite_or_none
 from results.importers._text import lines
 
 FILES = ("*monitor.csv", "evaluations.npz")
 LAYOUT = "{method}/{task}_{seed}/*"
 
 
-def runs(files: Sequence[Path], told: Told) -> Iterator[Run]:
+def runs(files: Sequence[Path], options: ImportOptions) -> Iterator[ImportedRun]:
     """The files of a folder are one run: `train` rows from monitor files, `eval` rows from evaluations.npz."""
     folders: dict[Path, list[Path]] = defaultdict(list)
     for path in files:
         folders[path.parent].append(path)
-    for here in folders.values():
-        notes, task, parts = Counter(), None, []
-        monitors = [path for path in here if path.suffix != ".npz"]
-        if monitors:
-            rows, task = _monitored(monitors, notes)
-            parts.append(rows)
-        parts += [_evaluated(path) for path in here if path.suffix == ".npz"]
+    for paths in folders.values():
+        notes: Counter[str] = Counter()
+        monitors = [path for path in paths if path.suffix != ".npz"]
+        training, task = _training_episodes(monitors, notes) if monitors else ({}, None)
+        parts = [training] if monitors else []
+        parts += [_evaluation_episodes(path) for path in paths if path.suffix == ".npz"]
         rows = {name: [x for part in parts for x in part[name]] for name in parts[0]}
-        names = told.named(here[0], LAYOUT, task=task)
-        rows["frames"] = [step * (told.repeat or 1) for step in rows["step"]]
-        rows["return"] = finite(rows["return"], notes)
-        names, spelled = names | {"task": _ours(names["task"])}, names["task"]
-        where = f"{len(here)} files of {here[0].parent.name}" if len(here) > 1 else f"{len(rows['step'])} episodes"
-        yield Run(here[0], where, **names, rows=rows, unit="episode", spelled=spelled, notes=notes)
+        names = options.run_names(paths[0], {"task": task}, LAYOUT)
+        rows["frames"] = [step * (options.repeat or 1) for step in rows["step"]]
+        rows["return"] = finite_or_none(rows["return"], notes)
+        our_names = names._replace(task=_suite_task(names.task))
+        where = f"{len(paths)} files of {paths[0].parent.name}" if len(paths) > 1 else f"{len(rows['step'])} episodes"
+        yield ImportedRun(paths[0], where, our_names, rows, "episode", source_task=names.task, notes=notes)
 
 
-def _ours(task: str) -> str:
-    """`CartPole-v1` -> `gym/CartPole-v1`; a name with a slash is one already, `ALE/Pong-v5` apart."""
+def _suite_task(task: str) -> str:
+    """`CartPole-v1` -> `gym/CartPole-v1`; a name with a slash has its suite already, `ALE/Pong-v5` apart."""
     return task if "/" in task and not task.startswith("ALE/") else f"gym/{task}"
 
 
-def _monitored(files: Sequence[Path], notes: Counter) -> tuple[dict[str, list], str | None]:
-    """Episodes of all files in order of time, and the environment's id; BadInput where the files differ in it."""
-    episodes, ids = [], {}
+def _training_episodes(files: Sequence[Path], notes: Counter[str]) -> tuple[dict[str, list[Any]], str | None]:
+    """Episodes of all files in order of time, and the environment's id. BadInput if the ids of the files differ."""
+    episodes: list[tuple[float, float, int]] = []
+    ids: dict[Path, str | None] = {}
     for path in files:
-        start, ids[path] = _head(path)
-        episodes += [(start + t, r, l) for t, r, l in _episodes(path, notes)]
+        start, ids[path] = _start_and_id(path)
+        episodes += [(start + seconds, value, length) for seconds, value, length in _monitor_rows(path, notes)]
     if len(set(ids.values())) > 1:
-        listed = ", ".join(f"{path.name} {name}" for path, name in ids.items())
-        raise BadInput(f"{files[0].parent}: monitor files of one folder are one run, but of different environments: {listed}.")
+        pairs = ", ".join(f"{path.name} {name}" for path, name in ids.items())
+        raise BadInput(f"{files[0].parent}: monitor files of one folder are one run, but of different environments: {pairs}.")
     if len(files) > 1:
         episodes.sort(key=lambda episode: episode[0])
     _, returns, lengths = (list(column) for column in zip(*episodes, strict=True)) if episodes else ([], [], [])
     steps = list(accumulate(lengths))
-    number = list(range(len(steps)))
-    rows = {"split": ["train"] * len(steps), "step": steps, "episode": number, "return": returns, "length": lengths}
+    numbers = list(range(len(steps)))
+    rows = {"split": ["train"] * len(steps), "step": steps, "episode": numbers, "return": returns, "length": lengths}
     return rows, next(iter(ids.values()))
 
 
-def _head(path: Path) -> tuple[float, str | None]:
+def _start_and_id(path: Path) -> tuple[float, str | None]:
     """Time of the start (Unix seconds) and environment id of the first line, `#{"t_start": ..., "env_id": ...}`."""
     first = next(lines(path), "")
     try:
@@ -81,8 +81,8 @@ def _head(path: Path) -> tuple[float, str | None]:
         raise BadInput(f'{path}, line 1: a monitor file opens with #{{"t_start": ..., "env_id": ...}}.') from None
 
 
-def _episodes(path: Path, notes: Counter) -> Iterator[tuple[float, float, int]]:
-    """`(time, return, length)` per row; a last row without its end that cannot be read is counted as cut off."""
+def _monitor_rows(path: Path, notes: Counter[str]) -> Iterator[tuple[float, float, int]]:
+    """`(seconds since the start, return, length)` per row. An unreadable last row without its end counts as cut off."""
     rows = lines(path)
     next(rows)
     names = next(csv.reader([next(rows, "")]), [])
@@ -106,7 +106,7 @@ def _episodes(path: Path, notes: Counter) -> Iterator[tuple[float, float, int]]:
             notes["cut-off lines"] += 1
 
 
-def _evaluated(path: Path) -> dict[str, list]:
+def _evaluation_episodes(path: Path) -> dict[str, list[Any]]:
     """Evaluation episodes: `timesteps` (evaluations), `results` and `ep_lengths` (evaluations x episodes)."""
     try:
         with np.load(path, allow_pickle=False) as stored:
@@ -122,6 +122,6 @@ def _evaluated(path: Path) -> dict[str, list]:
     if not all(np.issubdtype(array.dtype, np.number) for array in (steps, returns, lengths)):
         raise BadInput(f"{path}: timesteps, results and ep_lengths are numbers.")
     evaluations, episodes = returns.shape
-    rows: dict[str, Any] = {"split": ["eval"] * returns.size, "step": np.repeat(steps, episodes).astype(int).tolist()}
+    rows: dict[str, list[Any]] = {"split": ["eval"] * returns.size, "step": np.repeat(steps, episodes).astype(int).tolist()}
     rows |= {"episode": list(range(episodes)) * evaluations, "return": returns.astype(float).ravel().tolist()}
     return rows | {"length": [None if length < 0 else int(length) for length in lengths.ravel()]}

@@ -1,7 +1,7 @@
 """TD-MPC2's result files: METHOD/TASK.csv with the columns step, reward and seed, one evaluation per row.
 
-`step` counts environment steps, action repeat included; `reward` is the mean return of an evaluation, of which the file
-does not say how many episodes it has. The path names method and task (--layout, --method and --task say it otherwise).
+`step` counts environment steps, action repeat included. `reward` is the mean return of an evaluation; the file does not say
+of how many episodes. The path names method and task; --layout, --method and --task override it.
 With --benchmark dmc_proprio, `walker-walk` becomes our `dmc/walker_walk`.
 """
 
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from harness.errors import BadInput
 from results import benchmarks
-from results.importers._run import Run, Told, whole
+from results.importers._run import ImportedRun, ImportOptions, integers_where_whole
 from results.importers._text import lines
 
 FILES = ("*.csv",)
@@ -23,7 +23,7 @@ LAYOUT = "{method}/{task}.csv"
 NAMES = ("step", "reward", "seed")
 
 
-def runs(files: Sequence[Path], told: Told) -> Iterator[Run]:
+def runs(files: Sequence[Path], options: ImportOptions) -> Iterator[ImportedRun]:
     """One run per seed of a file, its rows in the file's order."""
     for path in files:
         seeds: dict[str, tuple[list[float], list[float | None]]] = defaultdict(lambda: ([], []))
@@ -33,14 +33,15 @@ def runs(files: Sequence[Path], told: Told) -> Iterator[Run]:
         if not seeds:
             raise BadInput(f"{path}: no row beneath the head.")
         for seed, (steps, rewards) in seeds.items():
-            names = told.named(path, LAYOUT, seed=seed) | {"seed": seed}
-            frames, repeat = whole(steps), told.frames_per_step(names["benchmark"])
+            names = options.run_names(path, {"seed": seed}, LAYOUT)._replace(seed=seed)
+            frames, repeat = integers_where_whole(steps), options.frames_per_step(names.benchmark)
             rows = {"split": "eval", "step": [int(x // repeat) for x in frames], "frames": frames, "return": rewards}
-            names, spelled = names | {"task": _ours(names["task"], names["benchmark"])}, names["task"]
-            yield Run(path, f"seed {seed}", **names, rows=rows, unit="mean of an evaluation", spelled=spelled)
+            our_names = names._replace(task=_suite_task(names.task, names.benchmark))
+            yield ImportedRun(path, f"seed {seed}", our_names, rows, unit="mean of an evaluation", source_task=names.task)
 
 
-def _ours(task: str, benchmark: str) -> str:
+def _suite_task(task: str, benchmark: str) -> str:
+    """`walker-walk` of dmc_proprio -> `dmc/walker_walk`; elsewhere the task as it is."""
     suite = benchmarks.get(benchmark).suite
     return f"{suite}/{task.replace('-', '_')}" if suite and "/" not in task else task
 
@@ -56,12 +57,12 @@ def _rows(path: Path) -> Iterator[tuple[float, float | None, str]]:
         where = f"{path}, line {rows.line_num}"
         if len(row) != len(head):
             raise BadInput(f"{where}: {len(row)} fields, but the head has {len(head)}.")
-        named = {name: text.strip() for name, text in zip(head, row, strict=True)}
+        cells = {name: text.strip() for name, text in zip(head, row, strict=True)}
         try:
-            step = float(named["step"])
-            reward = float(named["reward"]) if named["reward"] else math.nan
+            step = float(cells["step"])
+            reward = float(cells["reward"]) if cells["reward"] else math.nan
         except ValueError:
             raise BadInput(f"{where}: {','.join(row)!r}; step and reward are numbers.") from None
-        if not (math.isfinite(step) and step >= 0) or not named["seed"]:
+        if not (math.isfinite(step) and step >= 0) or not cells["seed"]:
             raise BadInput(f"{where}: {','.join(row)!r}; a row has a step, at least 0, and a seed.")
-        yield step, reward if math.isfinite(reward) else None, named["seed"]
+        yield step, reward if math.isfinite(reward) else None, cells["seed"]
