@@ -103,7 +103,7 @@ PLANTED = {
         "problem",
         lambda root: plant(root, seed=0, name="again", shift=3.0),
         "dmc/walker_walk, dreamer",
-        "1 runs more than settings and seeds",
+        "1 more runs than settings and seeds",
     ),
     "constant_run": (
         "note",
@@ -127,13 +127,13 @@ PLANTED = {
         "problem",
         lambda root: rewrite(run_of(root), lambda rows: []),
         "dmc_proprio, dreamer",
-        "no return at all in 1 runs that are done: s/walker_walk.none.s0",
+        "1 runs are done but have no return: s/walker_walk.none.s0",
     ),
     "repeated_episodes": (
         "problem",
         lambda root: rewrite(run_of(root), lambda rows: [*rows, rows[-1]]),
         "dmc_proprio, dreamer",
-        "1 evaluation episodes recorded more than once in 1 runs: s/walker_walk.none.s0",
+        "1 evaluation episodes are recorded more than once in 1 runs: s/walker_walk.none.s0",
     ),
     "one_seed": (
         "problem",

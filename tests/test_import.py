@@ -67,11 +67,11 @@ def test_irregularities_are_survived_and_reported(tmp_path):
         **{"runs": 8, "rows": 17, "nulls": 2, "repeated rows": 0, "duplicates": 1, "constant": 2, "short": 1},
         **{"single-point": 3, "empty": 1, "renumbered seeds": 1},
     }
-    assert summary.json()["total"] == counted and summary.json()["files"] == [{"file": str(file)} | counted]
+    assert summary.to_json()["total"] == counted and summary.to_json()["files"] == [{"file": str(file)} | counted]
     assert "s1-" in summary.affected["duplicates"][0] and "ends at 10 of 100" in summary.affected["short"][0]
     assert len(load.load([tmp_path / "in"]).episodes) == 17
     for word in ("8 runs, 17 rows, 2 nulls", "1 duplicates", "1 short", "8 new runs"):
-        assert word in summary.text("in")
+        assert word in summary.to_text("in")
 
 
 def test_twice_changes_nothing_and_says_so(tmp_path):
@@ -80,9 +80,9 @@ def test_twice_changes_nothing_and_says_so(tmp_path):
     before = content(out)
     summary = take("dreamerv3", file, out=out)
     assert content(out) == before and (summary.runs, summary.existing) == (1, 1)
-    assert "Nothing new; 1 were there already" in summary.text("in")
+    assert "Nothing new; 1 were there already" in summary.to_text("in")
     summary = take("dreamerv3", write(tmp_path, [RECORD, RECORD | {"seed": 8}]), out=out)
-    assert summary.json()["new"] == 1 and len(load.load([out]).runs) == 2
+    assert summary.to_json()["new"] == 1 and len(load.load([out]).runs) == 2
 
 
 def test_another_content_under_the_same_name_is_refused(tmp_path):
@@ -322,7 +322,7 @@ def test_plain_csv(tmp_path):
     assert points(tmp_path / "in", train_seed=0) == [(100, 1), (100, 1)]
     head, *rows = PLAIN.splitlines(keepends=True)
     file.write_text(head + "".join(reversed(rows)))
-    assert take("csv", file, out=tmp_path / "in").known == 2  # the order of rows is nothing
+    assert take("csv", file, out=tmp_path / "in").existing == 2  # the order of rows is nothing
 
 
 @pytest.mark.parametrize("name", benchmarks.registry())

@@ -185,14 +185,14 @@ def test_scores_of_others(tmp_path):
 def test_what_imported_runs_do_not_say_is_not_called_nothing(tmp_path, study):
     exporters.export("stored", [study], tmp_path / "s.csv.gz")
     seen = page(tmp_path, tmp_path / "s.csv.gz")
-    assert next(row for row in seen.rows if row[0].startswith("dreamer · repo"))[1:] == ["nothing that is recorded"]
+    assert next(row for row in seen.rows if row[0].startswith("dreamer · repo"))[1:] == ["no recorded change"]
     assert "8 runs are imported; of those, settings that the files do not hold are not known." in seen.text("design")
 
 
 def test_runs_without_any_score(tmp_path):
     file = write(tmp_path, [RECORD | {"ys": [None] * 3}])
     take("dreamerv3", file, out=tmp_path / "in")
-    assert "No score that could be compared yet." in page(tmp_path, tmp_path / "in").text("summary")
+    assert "No scores to compare yet." in page(tmp_path, tmp_path / "in").text("summary")
 
 
 def test_bad_input(tmp_path, study):
@@ -201,4 +201,4 @@ def test_bad_input(tmp_path, study):
     assert "Did you mean" in refused(study, "--final", "last checkpoin")
     assert "Cannot write" in refused(study, "--out", "/proc/none/x.html", *SMALL)
     (tmp_path / "means.csv").write_text("mean,n\n1,3\n")
-    assert "A report is of runs" in refused(tmp_path / "means.csv")
+    assert "A report needs runs" in refused(tmp_path / "means.csv")

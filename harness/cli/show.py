@@ -96,9 +96,9 @@ def check(where: Sequence[Path], as_json: bool) -> int:
     """Sanity checks on results (run directories, stored tables, score files, tables of means). 1 where there is a problem."""
     from results import check as checks
 
-    found = checks.check(where)
-    click.echo(json.dumps(checks.rows(found), indent=1) if as_json else checks.text(found, where))
-    return int(any(finding.level == checks.PROBLEM for finding in found))
+    findings = checks.check(where)
+    click.echo(json.dumps(checks.findings_to_rows(findings), indent=1) if as_json else checks.findings_to_text(findings, where))
+    return int(any(finding.level == checks.PROBLEM for finding in findings))
 
 
 @click.command("import")

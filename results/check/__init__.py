@@ -1,28 +1,31 @@
-"""Sanity checks on results. A file is a check: `find(evidence)` -> one `Finding` after another, nothing where all is well."""
+"""Sanity checks on results. Every file of this folder is a check: see `Check`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 from harness import plugins
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from results.check._means import Means
+    from results.check._means import MeansTable
     from results.reading.load import Results
 
 PROBLEM, NOTE = "problem", "note"
-MOST = 5  # names that are told one by one
+MOST_NAMES = 5  # in a list of names
 
 
 @dataclass(frozen=True)
 class Finding:
-    """name: of the defect; level: PROBLEM, or NOTE for what a reader must know but may be right as it is."""
+    """One defect. level: PROBLEM, or NOTE for a fact that may be right but that a reader must know.
+
+    name: of the defect. where: benchmark, method, task or file. what, why, do: the facts, why they matter, and the remedy.
+    """
 
     name: str
     level: str
@@ -31,87 +34,105 @@ class Finding:
     why: str
     do: str
 
-    def text(self) -> str:
+    def to_text(self) -> str:
         return f"{self.level}: {self.name} in {self.where}\n  what: {self.what}\n  why:  {self.why}\n  do:   {self.do}"
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """What checks look at. results: None where only tables of means were given.
+class RunEvidence:
+    """Runs as checks look at them. provenance, configs: path of a run -> content of provenance.json, of config.json."""
 
-    provenance, configs: run's path -> the content of its file.
-    """
-
-    results: Results | None
-    provenance: dict[str, dict[str, Any]] = field(default_factory=dict)
-    means: Sequence[Means] = ()
-    configs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    results: Results
+    provenance: dict[str, dict[str, Any]]
+    configs: dict[str, dict[str, Any]]
 
     @cached_property
-    def scored(self) -> pd.DataFrame:
-        """`run_scores.of_runs` by each benchmark's own rule."""
+    def scores(self) -> pd.DataFrame:
+        """`run_scores.of_runs` by the score rule of each benchmark."""
         from results.scoring import run_scores
 
         return run_scores.of_runs(self.results)
 
     @cached_property
-    def runs(self) -> pd.DataFrame:
-        """The runs with `method` and `label`, what a run is called in a finding."""
+    def table(self) -> pd.DataFrame:
+        """One row per run, with `method` and `label`, the name of the run in a finding."""
         from results.scoring import run_scores
 
         runs = self.results.runs
         return runs.assign(method=run_scores.methods(runs), label=runs.study + "/" + runs.run)
 
 
+@dataclass(frozen=True)
+class Evidence:
+    """Everything that checks look at. runs: None if only tables of means were given."""
+
+    runs: RunEvidence | None = None
+    means: Sequence[MeansTable] = ()
+
+
+@runtime_checkable
+class Check(Protocol):
+    """What the file of a check holds."""
+
+    def find(self, evidence: Evidence) -> Iterator[Finding]:
+        """Every defect in the evidence; nothing if there is none."""
+
+
 def check(roots: Iterable[Path | str]) -> list[Finding]:
-    """Everything that is found in the runs at or below the roots and in tables of means (CSV), problems first."""
+    """All findings in the runs at or below the roots and in tables of means (CSV), problems first."""
     return findings(read(roots))
 
 
 def findings(evidence: Evidence) -> list[Finding]:
-    """As `check`, of what has been read."""
-    found = []
-    for name in plugins.names(__name__):
-        found += plugins.load(__name__, name).find(evidence)
-    return sorted(found, key=lambda finding: finding.level != PROBLEM)
+    """All findings in the evidence, problems first."""
+    checks = (cast(Check, plugins.load(__name__, name)) for name in plugins.names(__name__))  # modules, found by name
+    unsorted = [finding for module in checks for finding in module.find(evidence)]
+    return sorted(unsorted, key=lambda finding: finding.level != PROBLEM)
 
 
 def read(roots: Iterable[Path | str]) -> Evidence:
-    """Load the roots. BadInput as `load.load`, and for a table of means that cannot be one."""
+    """Load the roots. BadInput as in `load.load`, and for a malformed table of means."""
+    from results.check import _means
+
+    paths = list(map(Path, roots))
+    tables = [path for path in paths if _means.is_table(path)]
+    others = [path for path in paths if path not in tables]
+    return Evidence(_read_runs(others) if others else None, [_means.read(path) for path in tables])
+
+
+def _read_runs(roots: Sequence[Path]) -> RunEvidence:
     from harness import rundir
     from results import importers
-    from results.check import _means
     from results.reading import load
 
-    roots = list(map(Path, roots))
-    means = [root for root in roots if _means.is_table(root)]
-    others = [root for root in roots if root not in means]
-    if not others:
-        return Evidence(None, {}, [_means.read(path) for path in means])
-    found = rundir.find_runs(importers.directories(others))
-    provenance = {str(run.path.resolve()): run.provenance for run in found}
-    configs = {str(run.path.resolve()): run.config for run in found}
-    return Evidence(load.read(found), provenance, [_means.read(path) for path in means], configs)
+    runs = rundir.find_runs(importers.directories(roots))
+    provenance = {str(run.path.resolve()): run.provenance for run in runs}
+    configs = {str(run.path.resolve()): run.config for run in runs}
+    return RunEvidence(load.read(runs), provenance, configs)
 
 
-def text(found: Sequence[Finding], roots: Iterable[Path | str]) -> str:
-    """For people: every finding, then how many."""
-    problems = sum(finding.level == PROBLEM for finding in found)
-    counts = f"{problems} problem{'s' * (problems != 1)}, {len(found) - problems} note{'s' * (len(found) - problems != 1)}"
-    return "\n\n".join([*(finding.text() for finding in found), f"{counts} in {', '.join(map(str, roots))}."])
+def findings_to_text(findings: Sequence[Finding], roots: Iterable[Path | str]) -> str:
+    """Every finding, then their number."""
+    problems = sum(finding.level == PROBLEM for finding in findings)
+    notes = len(findings) - problems
+    counts = f"{problems} problem{'s' * (problems != 1)}, {notes} note{'s' * (notes != 1)}"
+    return "\n\n".join([*(finding.to_text() for finding in findings), f"{counts} in {', '.join(map(str, roots))}."])
 
 
-def rows(found: Sequence[Finding]) -> list[dict[str, str]]:
-    return [asdict(finding) for finding in found]
+def findings_to_rows(findings: Sequence[Finding]) -> list[dict[str, str]]:
+    """One dictionary per finding, for JSON."""
+    return [asdict(finding) for finding in findings]
 
 
 def listed(names: Iterable[str]) -> str:
     """`a, b, c, d, e, ... (9 in all)`."""
-    names = sorted(names)
-    return ", ".join(names[:MOST]) + (f", ... ({len(names)} in all)" if len(names) > MOST else "")
+    ordered = sorted(names)
+    return ", ".join(ordered[:MOST_NAMES]) + (f", ... ({len(ordered)} in all)" if len(ordered) > MOST_NAMES else "")
 
 
 def by_method(runs: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """`atari100k, dreamerv3` and its runs, for every benchmark and method."""
-    for (benchmark, method), own in runs.groupby(["benchmark", "method"], sort=True):
-        yield f"{benchmark}, {method}", own
+    """`("atari100k, dreamerv3", runs)` for every benchmark and method."""
+    from results.reading.records import tuple_groups
+
+    for (benchmark, method), group in tuple_groups(runs, ["benchmark", "method"], sort=True):
+        yield f"{benchmark}, {method}", group

@@ -1,6 +1,6 @@
-"""A table of means as CSV: `mean`, `n` and names; `half_width`, `interval`, `granularity`, `models` where they are known.
+"""A table of means as CSV: `mean`, `n` and names; optional are `half_width`, `interval`, `granularity` and `models`.
 
-mean, half_width: as printed, because their digits count. n: scores behind a mean. interval: what ± is: `normal` (1.96
+mean, half_width: as printed, because their digits count. n: scores behind a mean. interval: the meaning of ±: `normal` (1.96
 standard errors; the default), `t`, `se` or `sd`. granularity: every score is a multiple of it. models: trained models behind
 a row. Every other column names the row.
 """
@@ -21,8 +21,8 @@ INTERVALS = ("normal", "t", "se", "sd")
 
 
 @dataclass(frozen=True)
-class Row:
-    """where: file, line and names. digits: decimals of the printed mean and half width. NaN, 0: not given."""
+class PrintedMean:
+    """One row. where: file, line and names. digits: decimals of the printed mean and half width. Absent: NaN, or 0 models."""
 
     where: str
     mean: float
@@ -35,7 +35,7 @@ class Row:
 
     @property
     def factor(self) -> float:
-        """half_width / sd."""
+        """The half width of the interval in standard deviations of the scores."""
         quantile = {"normal": special.ndtri(0.975), "t": special.stdtrit(self.n - 1, 0.975), "se": 1.0}
         return 1.0 if self.interval == "sd" else float(quantile[self.interval] / np.sqrt(self.n))
 
@@ -45,13 +45,13 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Means:
+class MeansTable:
     path: Path
-    rows: list[Row]
+    rows: list[PrintedMean]
 
 
 def is_table(path: Path) -> bool:
-    """Whether a file is a CSV whose head has `mean` and `n`, and no `return`, as tables of episodes have."""
+    """Whether a file is a CSV with the columns `mean` and `n`. Tables of episodes have `return`, and are none."""
     if path.suffix != ".csv" or not path.is_file():
         return False
     with open(path, newline="", errors="replace") as file:
@@ -59,14 +59,14 @@ def is_table(path: Path) -> bool:
     return {"mean", "n"} <= set(head) and "return" not in head
 
 
-def read(path: Path) -> Means:
-    """BadInput names the line and the column."""
+def read(path: Path) -> MeansTable:
+    """Read a table of means. BadInput names the line and the column."""
     with open(path, newline="") as file:
         reader = csv.DictReader(file)
-        return Means(path, [_row(path, reader.line_num, row) for row in reader])
+        return MeansTable(path, [_row(path, reader.line_num, row) for row in reader])
 
 
-def _row(path: Path, line: int, row: dict[str, str]) -> Row:
+def _row(path: Path, line: int, row: dict[str, str]) -> PrintedMean:
     names = ", ".join(f"{key} {value}" for key, value in row.items() if key not in NUMBERS and value)
     where = f"{path}, line {line}" + (f" ({names})" if names else "")
     mean, n = _number(row, "mean", where), _number(row, "n", where)
@@ -76,9 +76,8 @@ def _row(path: Path, line: int, row: dict[str, str]) -> Row:
     if interval not in INTERVALS:
         raise unknown("interval", interval, INTERVALS, where)
     digits = len(row["mean"].strip().partition(".")[2])
-    others = [_number(row, name, where) for name in ("half_width", "granularity", "models")]
-    half_width, granularity, models = others
-    return Row(where, mean, digits, int(n), half_width, granularity, int(np.nan_to_num(models)), interval)
+    half_width, granularity, models = (_number(row, name, where) for name in ("half_width", "granularity", "models"))
+    return PrintedMean(where, mean, digits, int(n), half_width, granularity, int(np.nan_to_num(models)), interval)
 
 
 def _number(row: dict[str, str], name: str, where: str) -> float:

@@ -1,4 +1,4 @@
-"""Runs that are exact copies of others under another label; runs whose returns never change are no copies."""
+"""Runs that are exact copies of others under another label. Runs whose returns never change are no copies."""
 
 from __future__ import annotations
 
@@ -9,28 +9,29 @@ import numpy as np
 import pandas as pd
 
 from results.check import PROBLEM, Evidence, Finding, listed
+from results.reading.records import tuple_groups
 from results.scoring import cells
 
 
 def find(evidence: Evidence) -> Iterator[Finding]:
-    if evidence.results is None:
+    if evidence.runs is None:
         return
-    runs = evidence.runs.set_index("path")
-    alike = defaultdict(list)
-    for path, content in _contents(evidence.results.episodes):
-        alike[runs.task[path], content].append(path)
-    for paths in alike.values():
+    runs = evidence.runs.table.set_index("path")
+    same_content: dict[tuple[str, bytes], list[str]] = defaultdict(list)
+    for path, content in _contents(evidence.runs.results.episodes):
+        same_content[runs.task[path], content].append(path)
+    for paths in same_content.values():
         if len(paths) > 1:
             yield _copies(runs.loc[paths])
-    yield from _repeated(evidence)
+    yield from _repeated_seeds(evidence.runs.table)
 
 
 def _contents(episodes: pd.DataFrame) -> Iterator[tuple[str, bytes]]:
-    """Path and points of every run with at least two different returns, in an order that rows do not decide."""
-    known = episodes[np.isfinite(episodes["return"])]
-    frames = known.frames if "frames" in known else known.step
-    table = pd.DataFrame({"path": known.path, "frames": frames.astype(float), "value": known["return"]})
-    table["noise"] = pd.factorize(known.split + known.noise, sort=True)[0].astype(float)
+    """`(path, points)` of every run with at least two different returns. The order of the rows makes no difference."""
+    finite = episodes[np.isfinite(episodes["return"])]
+    frames = finite.frames if "frames" in finite else finite.step
+    table = pd.DataFrame({"path": finite.path, "frames": frames.astype(float), "value": finite["return"]})
+    table["noise"] = pd.factorize(finite.split + finite.noise, sort=True)[0].astype(float)
     table = table.sort_values(["path", "noise", "frames", "value"])
     if table.empty:
         return
@@ -43,17 +44,17 @@ def _contents(episodes: pd.DataFrame) -> Iterator[tuple[str, bytes]]:
 
 def _copies(runs: pd.DataFrame) -> Finding:
     seeds = runs.train_seed.nunique() > 1 and runs.method.nunique() == 1
-    how = "under several seed labels" if seeds else "under several names"
-    what = f"{len(runs)} runs are equal point by point {how}: {listed(runs.label)}."
+    labels = "under several seed labels" if seeds else "under several names"
+    what = f"{len(runs)} runs are equal point by point {labels}: {listed(runs.label)}."
     where = f"{runs.task.iloc[0]}, {listed(runs.method.unique())}, seeds {listed(map(str, runs.train_seed.unique()))}"
-    why = "Copies count as independent runs: the interval is too narrow and the count n too high."
-    return Finding("duplicated_run", PROBLEM, where, what, why, "Keep one of them; find the run that it took the place of.")
+    why = "Copies count as independent runs: the interval is too narrow and the count n is too high."
+    return Finding("duplicated_run", PROBLEM, where, what, why, "Keep one of them; find the run that the copy replaced.")
 
 
-def _repeated(evidence: Evidence) -> Iterator[Finding]:
+def _repeated_seeds(runs: pd.DataFrame) -> Iterator[Finding]:
     """Several runs of one setting and seed."""
-    _, dropped = cells.distinct(evidence.runs)
-    for (task, method), own in dropped.groupby(["task", "method"], sort=True):
-        what = f"{len(own)} runs more than settings and seeds: {listed(own.label)}."
-        why = "One run of each setting and seed is used in tables; which one, these files do not say."
-        yield Finding("repeated_seed", PROBLEM, f"{task}, {method}", what, why, "Leave one run of each setting and seed.")
+    _, dropped = cells.distinct(runs)
+    for (task, method), group in tuple_groups(dropped, ["task", "method"], sort=True):
+        what = f"{len(group)} more runs than settings and seeds: {listed(group.label)}."
+        why = "Tables use one run of each setting and seed. The files do not say which one is meant."
+        yield Finding("repeated_seed", PROBLEM, f"{task}, {method}", what, why, "Keep one run of each setting and seed.")

@@ -1,4 +1,4 @@
-"""Runs of one task that were made with different simulators, precisions, compile modes or programs."""
+"""Runs of one task with different simulators, precisions, compile modes or versions of the program."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Any
 import pandas as pd
 
 from results.check import NOTE, PROBLEM, Evidence, Finding, listed
+from results.reading.records import groups
 
-# name -> level, what it is, where provenance.json holds it
+# name -> level, name of the fact, its path in provenance.json
 FACTS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "mixed_simulators": (PROBLEM, "simulator versions", ("environment", "simulators")),
     "mixed_roms": (PROBLEM, "game ROMs", ("environment", "rom")),
@@ -21,40 +22,42 @@ FACTS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "mixed_code": (NOTE, "commits of the program", ("git", "commit")),
 }
 WHY = {
-    PROBLEM: "A difference between these runs may be one of what they were made with, not of the methods.",
-    NOTE: "Seldom changes a score, but nothing here shows that it did not.",
+    PROBLEM: "A difference between these runs may come from the machines and not from the methods.",
+    NOTE: "This seldom changes a score, but nothing here shows that it did not.",
 }
-DO = "Run them again with one of them, or show them in tables of their own."
+DO = "Run them again with only one of these, or show them in separate tables."
 
 
 def find(evidence: Evidence) -> Iterator[Finding]:
-    if evidence.results is None:
+    if evidence.runs is None:
         return
-    runs = evidence.runs
+    runs = evidence.runs.table
     precision = runs.precision.where(runs.precision != "unknown", "")
     yield from _mixed(runs, precision, "mixed_precision", PROBLEM, "numeric precisions")
-    for name, (level, what, path) in FACTS.items():
-        values = runs.path.map(_reader(evidence.provenance, path))
-        yield from _mixed(runs, values, name, level, what)
+    for name, (level, fact, path) in FACTS.items():
+        values = runs.path.map(_reader(evidence.runs.provenance, path))
+        yield from _mixed(runs, values, name, level, fact)
 
 
 def _reader(provenance: Mapping[str, Any], path: tuple[str, ...]) -> Callable[[str], str]:
-    def value(run: str) -> str:
-        found: Any = provenance.get(run, {})
+    """A function from a run to its fact as text; '' if its provenance does not hold it."""
+
+    def value_of(run: str) -> str:
+        value: Any = provenance.get(run, {})
         for key in path:
-            found = found.get(key) if isinstance(found, Mapping) else None
-        return "" if found is None or found == {} else found if isinstance(found, str) else json.dumps(found, sort_keys=True)
+            value = value.get(key) if isinstance(value, Mapping) else None
+        return "" if value is None or value == {} else value if isinstance(value, str) else json.dumps(value, sort_keys=True)
 
-    return value
+    return value_of
 
 
-def _mixed(runs: pd.DataFrame, values: pd.Series, name: str, level: str, what: str) -> Iterator[Finding]:
-    """One finding for all tasks whose runs differ; '' is not known, and says nothing."""
-    known = runs.assign(value=values)[values != ""]
-    differ = known.groupby("task").value.transform("nunique") > 1
+def _mixed(runs: pd.DataFrame, values: pd.Series, name: str, level: str, fact: str) -> Iterator[Finding]:
+    """One finding for all tasks with runs that differ. The value '' is unknown and counts as no difference."""
+    recorded = runs.assign(value=values)[values != ""]
+    differ = recorded.groupby("task").value.transform("nunique") > 1
     if differ.any():
-        mixed = known[differ]
-        groups = {value: own.label for value, own in mixed.groupby("value", sort=True)}
-        told = "; ".join(f"{value[:60]} in {len(labels)} runs ({listed(labels)})" for value, labels in groups.items())
+        mixed = recorded[differ]
+        labels_of = {value: group.label for value, group in groups(mixed, "value", sort=True)}
+        parts = "; ".join(f"{value[:60]} in {len(labels)} runs ({listed(labels)})" for value, labels in labels_of.items())
         where = f"tasks {listed(mixed.task.unique())}"
-        yield Finding(name, level, where, f"runs of one task have different {what}: {told}.", WHY[level], DO)
+        yield Finding(name, level, where, f"runs of one task have different {fact}: {parts}.", WHY[level], DO)

@@ -5,25 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from results.check import NOTE, PROBLEM, Evidence, Finding, listed
+from results.reading.records import tuple_groups
 from results.scoring import run_scores
 
 
 def find(evidence: Evidence) -> Iterator[Finding]:
-    if evidence.results is None:
+    if evidence.runs is None:
         return
-    scored = evidence.scored.join(evidence.runs.set_index("path").label, on="path")
-    for (benchmark, method), own in scored[scored.done].groupby(["benchmark", "method"], sort=True):
-        absent = own[own.score.isna()]
+    runs = evidence.runs
+    scored = runs.scores.join(runs.table.set_index("path").label, on="path")
+    for (benchmark, method), group in tuple_groups(scored[scored.done], ["benchmark", "method"], sort=True):
+        absent = group[group.score.isna()]
         if absent.empty:
             continue
-        lead = run_scores.leading(own)
-        where, rule = f"{benchmark}, {method}", own.final.iloc[0]
-        what = f"{len(absent)} of {len(own)} runs have no score by the rule '{rule}': {listed(absent.label)}."
-        if 2 * lead > len(absent):
-            what += f" {lead} of them scored above the median run of the method when last seen."
-            why = "A long good episode was still running when the window closed: leaving these runs out biases the score down."
-            do = "Look at `table sensitivity`; use a rule that misses no run, and name it."
+        leading = run_scores.leading(group)
+        where, rule = f"{benchmark}, {method}", group.final.iloc[0]
+        what = f"{len(absent)} of {len(group)} runs have no score by the rule '{rule}': {listed(absent.label)}."
+        if 2 * leading > len(absent):
+            what += f" {leading} of them scored above the median run of the method at their last point."
+            why = "A long good episode was still running when the window closed. Leaving these runs out biases the score down."
+            do = "Look at `table sensitivity`. Use a rule that misses no run, and name it."
             yield Finding("missing_not_at_random", PROBLEM, where, what, why, do)
         else:
-            why = "They are left out: neither zero nor carried forward; n is smaller than the number of runs."
+            why = "They are left out, neither zero nor carried forward. n is smaller than the number of runs."
             yield Finding("missing_runs", NOTE, where, what, why, "Say so beside the number, or use a rule that misses no run.")

@@ -32,7 +32,7 @@ def table(results: Results) -> pd.DataFrame:
 def canonical(results: Results) -> str:
     """The data of tables and figures as CSV with RESULT_COLUMNS. The same results give the same text, however stored.
 
-    Rows are in the order of `results.reading.load`. Whole numbers have no decimal point; a missing or non-finite value is empty.
+    Rows are in the order of `results.reading.load`. Whole numbers have no point; missing and non-finite values are empty.
     """
     full = table(results)
     columns = {name: [_cell(x) for x in full[name].tolist()] if name in full else "" for name in RESULT_COLUMNS}

@@ -20,10 +20,11 @@ def write(results: Results, out: Path) -> str:
     """BadInput if two runs would have the same folder."""
     from harness.errors import BadInput
     from results.importers.dreamerv3 import SCORE, STEP
+    from results.reading.records import records
 
     training = dict(iter(results.episodes[results.episodes.split == "train"].groupby("path")))
     folders: dict[Path, str] = {}
-    for run in results.runs.to_dict("records"):
+    for run in records(results.runs):
         folder = out / _folder(run)
         if folder in folders:
             raise BadInput(f"{run['path']} and {folders[folder]} would both become {folder}: export them one by one.")

@@ -1,4 +1,4 @@
-"""One self-contained page (HTML) of everything that stored runs say: in words, tables and figures, with its warnings."""
+"""One self-contained page (HTML): summary, warnings, tables and figures of stored runs, their design and provenance."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from results.check import Evidence
+    from results.check import Evidence, RunEvidence
+    from results.report.exhibits import Options
 
 
 def build(
@@ -25,21 +26,21 @@ def build(
     """
     from results import check
 
-    options = {"reps": reps, "seed": seed, "confidence": confidence, "final": final, "baseline": baseline}
+    options: Options = {"reps": reps, "seed": seed, "confidence": confidence, "final": final, "baseline": baseline}
     return render(check.read(roots), options)
 
 
-def render(evidence: Evidence, options: dict) -> str:
-    """As `build`, of what has been read. BadInput where there is no run, and for options that none of them allows."""
+def render(evidence: Evidence, options: Options) -> str:
+    """As `build`, of loaded runs. BadInput without a run, and for options that no table or figure allows."""
     import jinja2
 
     from results import check
     from results.exporters import _tidy
     from results.report import design, exhibits, origin, summary
 
-    _check(evidence, options)
-    tables = exhibits.all_tables(evidence.results, options)
-    found = check.findings(evidence)
+    runs = _checked_runs(evidence, options)
+    tables = exhibits.all_tables(runs.results, options)
+    findings = check.findings(evidence)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -48,29 +49,32 @@ def render(evidence: Evidence, options: dict) -> str:
         undefined=jinja2.StrictUndefined,
     )
     return environment.get_template("page.html").render(
-        studies=list(evidence.results.runs.study.unique()),
-        compared=summary.compared(evidence.results),
-        found=summary.found({each.name: each.long for each in tables.shown}, options["confidence"]),
-        limits=summary.limits(evidence.results, found),
-        findings=found,
+        studies=list(runs.results.runs.study.unique()),
+        compared=summary.compared(runs.results),
+        headlines=summary.headlines({table.name: table.long for table in tables.shown}, options["confidence"]),
+        limits=summary.limits(runs.results, findings),
+        findings=findings,
         tables=tables,
-        figures=exhibits.all_figures(evidence.results, options),
-        designs=design.of(evidence),
-        facts=origin.facts(evidence),
-        runs=len(evidence.results.runs),
+        figures=exhibits.all_figures(runs.results, options),
+        designs=design.designs(runs),
+        facts=origin.facts(runs),
+        runs=len(runs.results.runs),
         options=options,
-        digest=_tidy.digest(evidence.results),
+        digest=_tidy.digest(runs.results),
         problem=check.PROBLEM,
     )
 
 
-def _check(evidence: Evidence, options: dict) -> None:
+def _checked_runs(evidence: Evidence, options: Options) -> RunEvidence:
+    """The runs of the evidence. BadInput if there are none, and for options that no table allows."""
     from harness.errors import BadInput, unknown
     from results import tables
 
-    if evidence.results is None:
-        raise BadInput("A report is of runs; only tables of means were given (`dreamproof check` looks at those).")
-    tables.prepare(evidence.results, **options)
-    known = sorted(evidence.results.runs.ablation.unique())
-    if options["baseline"] not in (None, *known):
-        raise unknown("baseline ablation", options["baseline"], known)
+    if evidence.runs is None:
+        raise BadInput("A report needs runs; only tables of means were given (`dreamproof check` reads those).")
+    results = evidence.runs.results
+    tables.prepare(results, **options)
+    ablations = sorted(results.runs.ablation.unique())
+    if options["baseline"] not in (None, *ablations):
+        raise unknown("baseline ablation", options["baseline"], ablations)
+    return evidence.runs

@@ -1,35 +1,35 @@
-"""What was run: the axes of every study, and what each arm changes against the base, from the stored configurations."""
+"""The design of every study: its axes, and the changes of each arm against the base, from the stored configurations."""
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pandas as pd
 
 from harness import plugins
 from results import style
-from results.check import Evidence
+from results.check import RunEvidence
 from results.reading import load
+from results.reading.records import groups, tuple_groups
 from results.scoring.noises import noise_order
 
 AXES = ("task", "agent", "preset", "ablation", "train_noise", "train_seed", "size", "precision", "steps", "policy")
 LABELS = {"train_noise": "trained with", "train_seed": "training seeds", "policy": "evaluation policy"}
-# Axes, which are told as such; what is left of two configurations is what an arm changes.
-NAMED = {"task", "ablation", "train_noise"}
-APART = ("preset", "size", "precision", "variant")
+AXIS_SETTINGS = {"task", "ablation", "train_noise"}  # the page lists them as axes and not as changes
+ARM_AXES = ("preset", "size", "precision", "variant")  # different values make different arms
 ABSENT = "absent"
 
 
 @dataclass(frozen=True)
 class Change:
-    """One setting of an arm that is not the base's; tasks: where it is so, '' for all that both have."""
+    """One setting in which an arm differs from the base. tasks: where it does, '' for all common tasks."""
 
     path: str
     base: str
-    here: str
+    arm: str
     tasks: str
 
 
@@ -43,9 +43,10 @@ class Arm:
 
 @dataclass(frozen=True)
 class Design:
-    """axes: (name, values). base: the arm that others are compared with; settings: its own, on its first task.
+    """The design of one study.
 
-    imported: how many runs come from files that hold results and not every setting.
+    axes: (name, values). base: the arm that the others are compared with. settings: of the base, on its first task.
+    imported: number of runs from files that hold results but not every setting.
     """
 
     study: str
@@ -56,77 +57,80 @@ class Design:
     imported: int
 
 
-def of(evidence: Evidence) -> list[Design]:
+def designs(evidence: RunEvidence) -> list[Design]:
     """One per study, in the order of the runs."""
-    return [_design(study, runs, evidence) for study, runs in evidence.results.runs.groupby("study", sort=True)]
+    return [_design(study, runs, evidence) for study, runs in groups(evidence.results.runs, "study", sort=True)]
 
 
-def _design(study: str, runs: pd.DataFrame, evidence: Evidence) -> Design:
-    arms = {name: own for name, own in _arms(runs)}
-    base = next(iter(arms))
+def _design(study: str, runs: pd.DataFrame, evidence: RunEvidence) -> Design:
+    runs_of_arm = dict(_arms(runs))
+    base, base_runs = next(iter(runs_of_arm.items()))
     settings = {path: load.settings(config) for path, config in evidence.configs.items()}
-    told = [Arm(name, _caption(own), len(own), list(_changes(own, arms[base], settings))) for name, own in arms.items()]
-    first = settings[arms[base].path.iloc[0]]
+    arms = [
+        Arm(name, _caption(arm_runs), len(arm_runs), list(_changes(arm_runs, base_runs, settings)))
+        for name, arm_runs in runs_of_arm.items()
+    ]
+    base_settings = sorted(_displayed(settings[base_runs.path.iloc[0]]).items())
     imported = sum("imported" in evidence.configs[path] for path in runs.path)
-    return Design(study, list(_axes(runs, evidence)), base, told, sorted(_shown(first).items()), imported)
+    return Design(study, list(_axes(runs, evidence)), base, arms, base_settings, imported)
 
 
 def _arms(runs: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """`agent · ablation` and its runs: the unchanged agent, which is the base, first and random play last.
+    """`(agent · ablation, runs)`: the unchanged agent first, which is the base, and random play last.
 
-    Sizes, presets, precisions and other settings of otherwise one arm make arms of their own, and are in their names.
+    Different sizes, presets, precisions and other settings make different arms, and are part of their names.
     """
-    told = [axis for axis in APART if runs[axis][runs.agent != "random"].nunique() > 1]
-    ordered = runs.assign(last=runs.agent == "random", first=runs.ablation.map(style.ablation_order))
-    for (_, _, *names), own in ordered.groupby(["last", "first", "agent", "ablation", *told], sort=True):
-        yield " · ".join(name for name in names if name), own
+    varying = [axis for axis in ARM_AXES if runs[axis][runs.agent != "random"].nunique() > 1]
+    ordered = runs.assign(is_random=runs.agent == "random", order=runs.ablation.map(style.ablation_order))
+    for (_, _, *names), arm_runs in tuple_groups(ordered, ["is_random", "order", "agent", "ablation", *varying], sort=True):
+        yield " · ".join(name for name in names if name), arm_runs
 
 
-def _axes(runs: pd.DataFrame, evidence: Evidence) -> Iterator[tuple[str, str]]:
+def _axes(runs: pd.DataFrame, evidence: RunEvidence) -> Iterator[tuple[str, str]]:
     orders = {"train_noise": noise_order, "ablation": style.ablation_order}
     trained = runs[runs.agent != "random"] if (runs.agent != "random").any() else runs
     for axis in AXES:
         values = sorted((runs if axis == "agent" else trained)[axis].unique(), key=orders.get(axis))
         yield LABELS.get(axis, axis), ", ".join(map(str, values))
-    tested = {noise for noises in runs.eval_noises for noise in noises}
-    if tested:
-        yield "tested with", ", ".join(sorted(tested, key=noise_order))
-    episodes = {evidence.configs[path]["evaluate"].get("episodes") for path in runs.path} - {None}
-    if episodes and tested:
+    eval_noises = {noise for noises in runs.eval_noises for noise in noises}
+    if not eval_noises:
+        return
+    yield "tested with", ", ".join(sorted(eval_noises, key=noise_order))
+    if episodes := {evidence.configs[path]["evaluate"].get("episodes") for path in runs.path} - {None}:
         yield "episodes per evaluation", ", ".join(map(str, sorted(episodes)))
 
 
 def _changes(arm: pd.DataFrame, base: pd.DataFrame, settings: dict[str, dict[str, str]]) -> Iterator[Change]:
-    """What the first run of the arm on each task changes against the base's there."""
-    found: dict[tuple[str, str, str], list[str]] = defaultdict(list)
-    pairs = [task for task in _tasks(arm) if task in set(base.task)]
-    for task in pairs:
-        here, there = (_shown(settings[side.path[side.task == task].iloc[0]]) for side in (arm, base))
-        replaced = tuple(p.removesuffix("kind") for p in {*here, *there} if p.endswith("kind") and here.get(p) != there.get(p))
-        for path in sorted({*here, *there}):
-            # What vanishes with a part that is replaced is no choice of its own.
-            if here.get(path) != there.get(path) and not (path not in here and path.startswith(replaced)):
-                found[path, there.get(path, ABSENT), here.get(path, ABSENT)].append(task)
-    for (path, there, here), tasks in found.items():
-        yield Change(path, there, here, "" if len(tasks) == len(pairs) else ", ".join(tasks))
+    """The settings in which the first run of the arm differs from the first run of the base on the same task."""
+    tasks_of: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    common = sorted(set(arm.task) & set(base.task))
+    for task in common:
+        arm_values, base_values = (_displayed(settings[runs.path[runs.task == task].iloc[0]]) for runs in (arm, base))
+        paths = sorted({*arm_values, *base_values})
+        differing = [path for path in paths if arm_values.get(path) != base_values.get(path)]
+        replaced_parts = tuple(path.removesuffix("kind") for path in differing if path.endswith("kind"))
+        for path in differing:
+            if path not in arm_values and path.startswith(replaced_parts):
+                continue  # a setting that vanishes with its part is no separate change
+            tasks_of[path, base_values.get(path, ABSENT), arm_values.get(path, ABSENT)].append(task)
+    for (path, base_value, arm_value), tasks in tasks_of.items():
+        yield Change(path, base_value, arm_value, "" if len(tasks) == len(common) else ", ".join(tasks))
 
 
-def _tasks(runs: pd.DataFrame) -> Iterable[str]:
-    return sorted(runs.task.unique())
+def _displayed(settings: dict[str, str]) -> dict[str, str]:
+    """The settings without axes and without an absent source; strings without their quotes."""
+    displayed = {
+        path: value for path, value in settings.items() if path not in AXIS_SETTINGS and (path, value) != ("source", "null")
+    }
+    return {path: _unquoted(value) for path, value in displayed.items()}
 
 
-def _shown(settings: dict[str, str]) -> dict[str, str]:
-    """Without the axes and a source that is not there; strings without their quotes."""
-    told = {path: value for path, value in settings.items() if path not in NAMED and (path, value) != ("source", "null")}
-    return {path: _plain(value) for path, value in told.items()}
-
-
-def _plain(value: str) -> str:
-    read = json.loads(value)
-    return read if isinstance(read, str) else value
+def _unquoted(value: str) -> str:
+    decoded = json.loads(value)
+    return decoded if isinstance(decoded, str) else value
 
 
 def _caption(runs: pd.DataFrame) -> str:
-    """The first line of the ablation's file, where it is one."""
+    """The caption of the ablation; '' if no file defines it."""
     name = runs.ablation.iloc[0]
     return plugins.caption(plugins.load("ablations", name)) if name in plugins.names("ablations") else ""

@@ -1,4 +1,4 @@
-"""Every table and figure that these runs have anything for, each with its data; and why the others are not there."""
+"""Every table and figure with something to show, each with its data, and why the others are absent."""
 
 from __future__ import annotations
 
@@ -16,24 +16,35 @@ from results import plots, tables
 from results.reading.load import Results
 from results.tables import _formats
 
-# In which order they are read; what is not named here comes behind.
+# The order on the page; any other follows behind.
 TABLES = ("robustness", "measures", "ablations", "aggregates", "scores", "improvement", "sensitivity", "variance", "curves")
 FIGURES = ("robustness", "severity", "difference", "ablations", "bars", "intervals", "improvement", "profile", "curves")
-LONG = 30  # rows from which on a table scrolls within itself
-PIXELS = 120  # per inch of a figure: its letters as large as the page's small ones
+LONG = 30  # rows, above which a table scrolls
+PIXELS = 120  # per inch of a figure: its letters are as large as the small ones of the page
+
+Options = dict[str, Any]  # of tables and figures, as on the command line
+
+
+@dataclass(frozen=True)
+class SheetHtml:
+    """One sheet of a table. scrolls: whether it is too long for the page."""
+
+    title: str
+    html: str
+    scrolls: bool
 
 
 @dataclass(frozen=True)
 class Exhibit:
-    """A table or figure: what is shown, and its numbers as CSV in an address (`data:`).
+    """A table or a figure. data: its numbers as CSV, as a `data:` address.
 
-    sheets: (title, HTML, whether it is long) of a table; image: the address of a figure, `width` pixels wide.
+    sheets and long: of a table, long being its numbers. image: the `data:` address of a figure, `width` pixels wide.
     """
 
     name: str
     caption: str
     data: str
-    sheets: list[tuple[str, str, bool]] = field(default_factory=list)
+    sheets: list[SheetHtml] = field(default_factory=list)
     long: pd.DataFrame = field(default_factory=pd.DataFrame)
     image: str = ""
     width: int = 0
@@ -41,44 +52,45 @@ class Exhibit:
 
 @dataclass(frozen=True)
 class Exhibits:
-    """absent: (name, why) of those that have nothing to show."""
+    """absent: (name, reason) of those with nothing to show."""
 
     shown: list[Exhibit]
     absent: list[tuple[str, str]]
 
 
-def table_of(results: Results, name: str, options: dict[str, Any]) -> Exhibit:
-    """BadInput where these runs have no number for the table."""
+def table_of(results: Results, name: str, options: Options) -> Exhibit:
+    """BadInput if these runs have no number for the table."""
     module = plugins.load("results.tables", name)
-    table = tables.build(name, results, **_taken(module.make, options))
+    table = tables.build(name, results, **_accepted(module.make, options))
     if table.long.empty:
         raise BadInput(tables.NOTHING)
-    sheets = [(sheet.title, _formats.html([sheet]), len(sheet.rows) > LONG) for sheet in table.sheets]
-    return Exhibit(name, plugins.caption(module), _csv(table.long), sheets, table.long)
+    sheets = [SheetHtml(sheet.title, _formats.html([sheet]), len(sheet.rows) > LONG) for sheet in table.sheets]
+    return Exhibit(name, plugins.caption(module), _csv_address(table.long), sheets, table.long)
 
 
-def figure_of(results: Results, name: str, options: dict[str, Any]) -> Exhibit:
-    """BadInput where these runs have nothing to draw."""
+def figure_of(results: Results, name: str, options: Options) -> Exhibit:
+    """BadInput if these runs have nothing to draw."""
     module = plugins.load("results.plots", name)
-    figure, drawn = plots.build(name, results, **_taken(module.compute, options))
+    figure, marks = plots.build(name, results, **_accepted(module.compute, options))
     image = "data:image/svg+xml;base64," + base64.b64encode(plots.encode(figure, "svg")).decode()
     width = round(figure.get_size_inches()[0] * PIXELS)
-    return Exhibit(name, plugins.caption(module), _csv(drawn), image=image, width=width)
+    return Exhibit(name, plugins.caption(module), _csv_address(marks), image=image, width=width)
 
 
-def all_tables(results: Results, options: dict[str, Any]) -> Exhibits:
+def all_tables(results: Results, options: Options) -> Exhibits:
     return _collect("results.tables", TABLES, table_of, results, options)
 
 
-def all_figures(results: Results, options: dict[str, Any]) -> Exhibits:
+def all_figures(results: Results, options: Options) -> Exhibits:
     return _collect("results.plots", FIGURES, figure_of, results, options)
 
 
 def _collect(
-    package: str, order: tuple[str, ...], make: Callable[..., Exhibit], results: Results, options: dict[str, Any]
+    package: str, order: tuple[str, ...], make: Callable[..., Exhibit], results: Results, options: Options
 ) -> Exhibits:
     names = plugins.names(package)
-    shown, absent = [], []
+    shown: list[Exhibit] = []
+    absent: list[tuple[str, str]] = []
     for name in sorted(names, key=lambda name: (order.index(name) if name in order else len(order), name)):
         try:
             shown.append(make(results, name, options))
@@ -87,11 +99,11 @@ def _collect(
     return Exhibits(shown, absent)
 
 
-def _taken(function: Callable[..., Any], options: dict[str, Any]) -> dict[str, Any]:
+def _accepted(function: Callable[..., Any], options: Options) -> Options:
     """The options that a table or figure takes, and those that `tables.prepare` takes for every one."""
-    taken = {*inspect.signature(function).parameters, "reps", "seed", "confidence"}
-    return {name: value for name, value in options.items() if name in taken}
+    accepted = {*inspect.signature(function).parameters, "reps", "seed", "confidence"}
+    return {name: value for name, value in options.items() if name in accepted}
 
 
-def _csv(rows: pd.DataFrame) -> str:
+def _csv_address(rows: pd.DataFrame) -> str:
     return "data:text/csv;base64," + base64.b64encode(_formats.csv(rows).encode()).decode()

@@ -1,4 +1,4 @@
-"""What runs were made with: every fact of their provenance, and where runs that are compared differ in one."""
+"""The provenance of the runs: every recorded fact, and which facts differ between runs that are compared."""
 
 from __future__ import annotations
 
@@ -7,44 +7,56 @@ import shlex
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from results.check import Evidence, listed
+from results.check import RunEvidence, listed
 
-MOST = 8  # values of one fact that are told one by one
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST_VALUES = 8  # of one fact, in full
 UNKNOWN = "not recorded"
-OF_ITS_OWN = ("command", "resumed", "imported.where")  # facts in which runs differ without being made differently
+PER_RUN = ("command", "resumed", "imported.where")  # facts that differ between equal runs
+
+
+class Value(NamedTuple):
+    """One value of a fact. labels: the runs that have it, '' if all have."""
+
+    text: str
+    runs: int
+    labels: str
 
 
 @dataclass(frozen=True)
 class Fact:
-    """values: (value, how many runs, their names where not all have it). differs: between runs of one task."""
+    """values: the most frequent first. omitted: how many values are not shown. differs: between runs of one task."""
 
     name: str
-    values: list[tuple[str, int, str]]
-    more: int
+    values: list[Value]
+    omitted: int
     differs: bool
 
 
-def facts(evidence: Evidence) -> list[Fact]:
+def facts(evidence: RunEvidence) -> list[Fact]:
     """One per leaf of provenance.json, in its order, for runs that have begun; then the host, from state.json."""
-    runs = evidence.runs
+    runs = evidence.table
     leaves = {path: dict(_leaves("", evidence.provenance.get(path, {}))) for path in runs.path}
-    began = runs[[bool(leaves[path]) for path in runs.path]]
-    names = list(dict.fromkeys(name for path in began.path for name in leaves[path]))
-    found = [_fact(name, [leaves[path].get(name, UNKNOWN) for path in began.path], began) for name in names]
-    return [*found, _fact("host", [host or UNKNOWN for host in began.host], began)] if found else []
+    begun = runs[[bool(leaves[path]) for path in runs.path]]
+    names = list(dict.fromkeys(name for path in begun.path for name in leaves[path]))
+    recorded = [_fact(name, [leaves[path].get(name, UNKNOWN) for path in begun.path], begun) for name in names]
+    return [*recorded, _fact("host", [host or UNKNOWN for host in begun.host], begun)] if recorded else []
 
 
-def _fact(name: str, values: list[str], runs: Any) -> Fact:
-    by_value, by_task = defaultdict(list), defaultdict(set)
+def _fact(name: str, values: list[str], runs: pd.DataFrame) -> Fact:
+    labels_of: dict[str, list[str]] = defaultdict(list)
+    values_of_task: dict[str, set[str]] = defaultdict(set)
     for value, label, task in zip(values, runs.label, runs.task, strict=True):
-        by_value[value].append(label)
-        by_task[task].add(value)
-    told = sorted(by_value.items(), key=lambda item: (-len(item[1]), item[0]))
-    rows = [(value, len(labels), "" if len(by_value) == 1 else listed(labels)) for value, labels in told[:MOST]]
-    differs = name not in OF_ITS_OWN and any(len(some) > 1 for some in by_task.values())
-    return Fact(name, rows, max(0, len(told) - MOST), differs)
+        labels_of[value].append(label)
+        values_of_task[task].add(value)
+    ordered = sorted(labels_of.items(), key=lambda item: (-len(item[1]), item[0]))
+    shown = [Value(value, len(labels), "" if len(ordered) == 1 else listed(labels)) for value, labels in ordered[:MOST_VALUES]]
+    differs = name not in PER_RUN and any(len(distinct) > 1 for distinct in values_of_task.values())
+    return Fact(name, shown, max(0, len(ordered) - MOST_VALUES), differs)
 
 
 def _leaves(prefix: str, value: Any) -> Iterator[tuple[str, str]]:
