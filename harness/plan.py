@@ -1,8 +1,8 @@
-"""What a study comes to: its cells and what each changes, what is done, what is left and its cost, the arrays to submit.
+"""The plan of a study: its cells and what each changes, what is done, what remains and its cost, the arrays to submit.
 
 The state of a run is what its directory says. Cost is measured where comparable runs have finished below the same root
-(same task, agent, size, precision, compilation, training ratio, batch and kind of device), and otherwise bounded by
-`resources.hours`.
+(same task, agent, size, precision, compilation, training ratio, batch and kind of device). Otherwise `resources.hours`
+bounds it.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from harness.errors import BadInput
 from harness.rundir import RunDir
 from harness.study import Resources
 
-Work = tuple[Any, ...]  # what makes the cost of a policy step comparable
+Workload = tuple[Any, ...]  # what makes the cost of a policy step comparable
 LABELS = ("ablation", "seed", "evaluate", "study")  # of a run, in no diff: they name it, or measure it
-OVER = ("done", "diverged")  # states that `run` and `submit` leave as they are
+FINAL = ("done", "diverged")  # states that `run` and `submit` leave as they are
 
 
 @dataclass(frozen=True)
-class Cell:
+class PlanCell:
     """Runs that differ in their seed alone.
 
     changes: dotted path -> (value of the base, value here). The base is the study's own agent, unablated and trained on
@@ -43,7 +43,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Estimate:
-    """Wall-clock hours of one run. measured: finished runs that say so; 0 where it is the bound `resources.hours`."""
+    """Wall-clock hours of one run. measured: finished runs that it rests on; 0 where it is the bound `resources.hours`."""
 
     task: str
     agent: str
@@ -53,7 +53,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Cost:
-    """Of `runs` runs. bounded: how many of them have no measurement, so that the sum is an upper bound."""
+    """The cost of `runs` runs. bounded: how many of them have no measurement, so that the sum is an upper bound."""
 
     runs: int
     core_hours: float
@@ -62,8 +62,8 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Array:
-    """A job array: so many tasks that need the same, each of at most `resources.pack` runs, `at_once` of them at a time."""
+class ArraySummary:
+    """A job array: tasks with equal resources, each of at most `resources.pack` runs, `at_once` of them at a time."""
 
     tasks: int
     runs: int
@@ -73,155 +73,186 @@ class Array:
 
 
 @dataclass(frozen=True)
-class Plan:
+class StudyPlan:
+    """bases: task -> what its cells are compared with, in words. held_back: tasks beyond the cluster's submit limit.
+
+    warning: why the scheduler could not be asked.
+    """
+
     name: str
     description: str
     design: str
-    bases: dict[str, str]  # task -> what its cells are compared with, in words
-    cells: tuple[Cell, ...]
+    bases: dict[str, str]
+    cells: tuple[PlanCell, ...]
     seeds: tuple[int, ...]
     estimates: tuple[Estimate, ...]
-    spent: Cost
-    left: Cost
-    arrays: tuple[Array, ...]
-    held_back: int  # tasks beyond the cluster's submit limit
-    warning: str | None  # why the scheduler could not be asked
+    past_cost: Cost
+    remaining_cost: Cost
+    arrays: tuple[ArraySummary, ...]
+    held_back: int
+    warning: str | None
 
     @property
     def states(self) -> dict[str, int]:
-        return _added(cell.states for cell in self.cells)
+        total: Counter[str] = Counter()
+        for cell in self.cells:
+            total.update(cell.states)
+        return dict(sorted(total.items()))
 
 
 @dataclass(frozen=True)
-class _Run:
-    """A run of the study, how far it is, and what it needs. left: share of its policy steps that is still to do."""
+class _RunStatus:
+    """A run of the study, its state and its resources.
+
+    unfinished: the share of its policy steps that remains. hours: wall-clock hours so far.
+    """
 
     run: RunConfig
     state: str
-    left: float
-    hours: float  # so far
-    needs: Resources
+    unfinished: float
+    hours: float
+    resources: Resources
+
+    @property
+    def estimate_key(self) -> tuple[str, str]:
+        return self.run.task, self.run.agent.kind
 
 
-def plan(what: str | Path, scale: str | None, root: Path, profile: Path | None = None) -> Plan:
+def plan_study(source: str | Path, scale: str | None, root: Path, profile: Path | None = None) -> StudyPlan:
     """The plan of a study with its runs below `root`, for the cluster of a profile (cluster.yaml).
 
     BadInput where the study, the profile, or a run's directory, is unreadable.
     """
-    loaded, cells = study.load_runs(what, scale)
-    runs = [_look(root, cell, study.resources(loaded, cell, str(what))) for cell in cells]
-    paces = _paces(root, {_work(each.run, each.needs) for each in runs})
-    estimates = {_place(each): _estimate(each, paces) for each in runs}
-    todo = [each for each in runs if each.state not in OVER]
+    loaded, configs = study.load_runs(source, scale)
+    runs = [_run_status(root, run, study.resources(loaded, run, str(source))) for run in configs]
+    paces = _measured_paces(root, {_workload(status.run, status.resources) for status in runs})
+    estimates = {status.estimate_key: _estimate(status, paces) for status in runs}
+    remaining = [status for status in runs if status.state not in FINAL]
     bases = {task: study.base_run(loaded, task) for task in loaded.tasks}
-    sent = _sent(root / loaded.name, runs, profile)
-    return Plan(
+    arrays, held_back, warning = _plan_submission(root / loaded.name, runs, profile)
+    return StudyPlan(
         name=loaded.name,
         description=loaded.description,
         design=loaded.design,
         bases={task: f"{b.preset}, {b.size}, {b.steps} steps, clean" for task, b in bases.items()},
         cells=tuple(_cells(runs, bases)),
-        seeds=tuple(dict.fromkeys(each.run.seed for each in runs)),
-        estimates=tuple(estimates[place] for place in sorted({_place(each) for each in todo})),
-        spent=_cost((each, each.hours, False) for each in runs if each.hours),
-        left=_cost((each, e.hours * each.left, not e.measured) for each in todo for e in [estimates[_place(each)]]),
-        arrays=tuple(Array(len(a.tasks), a.runs, a.at_once, a.resources, str(a)) for a in sent.arrays),
-        held_back=sent.held_back,
-        warning=sent.overview.warning,
+        seeds=tuple(dict.fromkeys(status.run.seed for status in runs)),
+        estimates=tuple(estimates[key] for key in sorted({status.estimate_key for status in remaining})),
+        past_cost=_cost((status, status.hours, False) for status in runs if status.hours),
+        remaining_cost=_remaining_cost(remaining, estimates),
+        arrays=arrays,
+        held_back=held_back,
+        warning=warning,
     )
 
 
-def rows(plan: Plan) -> dict[str, Any]:
-    """A plan as plain data."""
-    made = asdict(plan) | {"runs": sum(plan.states.values()), "states": plan.states}
-    return made | {"arrays": [vars(array) | {"resources": array.resources.model_dump()} for array in plan.arrays]}
+def plan_to_json(plan: StudyPlan) -> dict[str, Any]:
+    """A plan as plain data, as `plan --json` prints it."""
+    return {
+        "name": plan.name,
+        "description": plan.description,
+        "design": plan.design,
+        "bases": plan.bases,
+        "cells": [asdict(cell) for cell in plan.cells],
+        "seeds": plan.seeds,
+        "estimates": [asdict(estimate) for estimate in plan.estimates],
+        "spent": asdict(plan.past_cost),
+        "left": asdict(plan.remaining_cost),
+        "arrays": [vars(array) | {"resources": array.resources.model_dump()} for array in plan.arrays],
+        "held_back": plan.held_back,
+        "warning": plan.warning,
+        "runs": sum(plan.states.values()),
+        "states": plan.states,
+    }
 
 
-def _look(root: Path, run: RunConfig, needs: Resources) -> _Run:
+def _run_status(root: Path, run: RunConfig, resources: Resources) -> _RunStatus:
     folder = RunDir(root / run.study / run.run_id)
     if not (folder.path / "config.json").exists():
-        return _Run(run, "missing", 1.0, 0.0, needs)
-    state = folder.state
-    left, hours = max(0.0, 1 - state["step"] / run.steps), folder.seconds / 3600
-    # A directory whose evaluation grid is not this study's is opened again by `run`.
-    done = folder.done and folder.config == run.dump()
-    return _Run(run, "done" if done else "queued" if folder.done else state["state"], left, hours, needs)
+        return _RunStatus(run, "missing", 1.0, 0.0, resources)
+    stored = folder.state
+    unfinished, hours = max(0.0, 1 - stored["step"] / run.steps), folder.seconds / 3600
+    # `run` opens a directory again whose evaluation grid is not this study's.
+    state = stored["state"] if not folder.done else "done" if folder.config == run.dump() else "queued"
+    return _RunStatus(run, state, unfinished, hours, resources)
 
 
-def _cells(runs: Sequence[_Run], bases: Mapping[str, RunConfig]) -> Iterator[Cell]:
-    cells: dict[tuple[str, ...], list[_Run]] = defaultdict(list)
-    for each in runs:
-        cells[each.run.task, each.run.agent.kind, each.run.ablation, str(each.run.train_noise)].append(each)
-    for key, members in cells.items():
-        states = dict(sorted(Counter(each.state for each in members).items()))
-        yield Cell(*key, changes=_changes(bases[key[0]], members[0].run), states=states)
+def _cells(runs: Sequence[_RunStatus], bases: Mapping[str, RunConfig]) -> Iterator[PlanCell]:
+    cells: dict[tuple[str, str, str, str], list[_RunStatus]] = defaultdict(list)
+    for status in runs:
+        run = status.run
+        cells[run.task, run.agent.kind, run.ablation, str(run.train_noise)].append(status)
+    for (task, agent, ablation, train_noise), members in cells.items():
+        states = dict(sorted(Counter(status.state for status in members).items()))
+        yield PlanCell(task, agent, ablation, train_noise, _changes(bases[task], members[0].run), states)
 
 
 def _changes(base: RunConfig, run: RunConfig) -> dict[str, tuple[Any, Any]]:
-    """The exact difference; of another agent only that it is another one, because they share no settings."""
-    changed = {path: pair for path, pair in config.diff(base, run).items() if path.split(".")[0] not in LABELS}
-    other = "agent.kind" in changed
-    return {path: pair for path, pair in changed.items() if not (other and path.startswith("agent.") and path != "agent.kind")}
+    """The exact difference. Two agents share no settings, so of another agent only its name is a change."""
+    changes = {path: pair for path, pair in config.diff(base, run).items() if path.split(".")[0] not in LABELS}
+    if "agent.kind" in changes:
+        return {path: pair for path, pair in changes.items() if path == "agent.kind" or not path.startswith("agent.")}
+    return changes
 
 
-def _place(each: _Run) -> tuple[str, str]:
-    return each.run.task, each.run.agent.kind
+def _workload(run: RunConfig, resources: Resources) -> Workload:
+    train = run.train
+    batch = (train.ratio, train.batch_size, train.batch_length)
+    return run.task, run.agent.kind, run.size, run.precision, run.compile, *batch, resources.gpus > 0 and train.ratio > 0
 
 
-def _work(run: RunConfig, needs: Resources) -> Work:
-    how = run.train
-    shape = (how.ratio, how.batch_size, how.batch_length)
-    return run.task, run.agent.kind, run.size, run.precision, run.compile, *shape, needs.gpus > 0 and how.ratio > 0
-
-
-def _worked(run: RunDir) -> Work | None:
-    """`_work` of a stored run; None where it does not say (one that was imported)."""
+def _stored_workload(run: RunDir) -> Workload | None:
+    """The workload of a stored run; None where its files do not say it, as in an imported run."""
     try:
-        content, how = run.config, run.config["train"]
-        shape = (how["ratio"], how["batch_size"], how["batch_length"])
-        named = (content["task"], content["agent"]["kind"], content["size"], content["precision"], content.get("compile"))
-        return *named, *shape, run.provenance.get("device") == "cuda" and how["ratio"] > 0
+        content, train = run.config, run.config["train"]
+        batch = (train["ratio"], train["batch_size"], train["batch_length"])
+        settings = (content["task"], content["agent"]["kind"], content["size"], content["precision"], content.get("compile"))
+        return *settings, *batch, run.provenance.get("device") == "cuda" and train["ratio"] > 0
     except (BadInput, KeyError, TypeError):
         return None
 
 
-def _paces(root: Path, wanted: set[Work]) -> dict[Work, list[float]]:
-    """Hours per policy step of every finished run below `root` that did one of these."""
-    paces: dict[Work, list[float]] = defaultdict(list)
+def _measured_paces(root: Path, workloads: set[Workload]) -> dict[Workload, list[float]]:
+    """Hours per policy step of every finished run below `root` with one of these workloads."""
+    paces: dict[Workload, list[float]] = defaultdict(list)
     for path in sorted(root.glob("*/*/done")):
         run = RunDir(path.parent)
-        work = _worked(run)
-        if work in wanted and run.seconds:
-            paces[work].append(run.seconds / 3600 / run.config["steps"])
+        workload = _stored_workload(run)
+        if workload in workloads and run.seconds:
+            paces[workload].append(run.seconds / 3600 / run.config["steps"])
     return paces
 
 
-def _estimate(each: _Run, paces: Mapping[Work, Sequence[float]]) -> Estimate:
-    known = paces.get(_work(each.run, each.needs), ())
-    hours = median(known) * each.run.steps if known else each.needs.hours
-    return Estimate(*_place(each), hours, len(known))
+def _estimate(status: _RunStatus, paces: Mapping[Workload, Sequence[float]]) -> Estimate:
+    measured = paces.get(_workload(status.run, status.resources), ())
+    hours = median(measured) * status.run.steps if measured else status.resources.hours
+    return Estimate(*status.estimate_key, hours, len(measured))
 
 
-def _cost(runs: Iterable[tuple[_Run, float, bool]]) -> Cost:
-    listed = list(runs)
+def _remaining_cost(runs: Sequence[_RunStatus], estimates: Mapping[tuple[str, str], Estimate]) -> Cost:
+    pairs = [(status, estimates[status.estimate_key]) for status in runs]
+    return _cost((status, estimate.hours * status.unfinished, not estimate.measured) for status, estimate in pairs)
+
+
+def _cost(runs: Iterable[tuple[_RunStatus, float, bool]]) -> Cost:
+    """The sum over (run, hours, whether the hours are an upper bound)."""
+    rows = list(runs)
     return Cost(
-        runs=len(listed),
-        core_hours=sum(hours * each.needs.cpus for each, hours, _ in listed),
-        gpu_hours=sum(hours * each.needs.gpus for each, hours, _ in listed),
-        bounded=sum(bound for _, _, bound in listed),
+        runs=len(rows),
+        core_hours=sum(hours * status.resources.cpus for status, hours, _ in rows),
+        gpu_hours=sum(hours * status.resources.gpus for status, hours, _ in rows),
+        bounded=sum(is_bound for _, _, is_bound in rows),
     )
 
 
-def _sent(folder: Path, runs: Sequence[_Run], profile: Path | None) -> Any:
-    """What `submit` would send now: its own plan."""
+def _plan_submission(
+    folder: Path, runs: Sequence[_RunStatus], profile: Path | None
+) -> tuple[tuple[ArraySummary, ...], int, str | None]:
+    """(arrays, tasks held back, warning): what `submit` would send now."""
     submit, profiles = (plugins.load("slurm", name) for name in ("submit", "profile"))
-    needs = {each.run.run_id: each.needs for each in runs}
-    reopened = {each.run.run_id for each in runs if each.state == "queued" and (folder / each.run.run_id / "done").exists()}
-    return submit.plan_submission(folder, needs, profiles.load(profile), reopened=reopened)
-
-
-def _added(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    total: Counter[str] = Counter()
-    for each in counts:
-        total.update(each)
-    return dict(sorted(total.items()))
+    needs = {status.run.run_id: status.resources for status in runs}
+    queued = [status.run.run_id for status in runs if status.state == "queued"]
+    reopened = {name for name in queued if (folder / name / "done").exists()}
+    plan = submit.plan_submission(folder, needs, profiles.load(profile), reopened=reopened)
+    arrays = (ArraySummary(len(a.tasks), a.runs, a.at_once, a.resources, str(a)) for a in plan.arrays)
+    return tuple(arrays), plan.held_back, plan.overview.warning

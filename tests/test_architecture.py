@@ -130,7 +130,8 @@ def test_the_branching_test_sees_a_planted_branch():
         "import results, slurm, results.tables, results.plots, results.reading.load, results.plots.robustness",
         "import harness.cli, harness.envs, harness.noise; from harness import catalogue; catalogue.list_rows('studies')",
         "from harness import study; study.single('dmc/cartpole_swingup', ablation='no_free_bits', size='nano')",
-        "import pathlib; from harness import plan, plan_page; plan_page.text(plan.plan('learning', None, pathlib.Path('no')))",
+        "from pathlib import Path; from harness import plan, plan_page; "
+        "plan_page.plan_to_text(plan.plan_study('learning', None, Path('no')))",
         "import slurm.submit, slurm.state, slurm.worker, slurm.show, slurm.retry, slurm.cancel, slurm.devcluster, submitit",
         "import harness.loop, harness.replay, harness.checkpoint, harness.evaluate, harness.run",
     ],

@@ -73,8 +73,8 @@ def plan(study: str, scale: str | None, as_json: bool, profile: Path | None, run
     from harness import plan as plans
     from harness import plan_page
 
-    made = plans.plan(study, scale, runs, profile)
-    click.echo(json.dumps(plans.rows(made), indent=1) if as_json else plan_page.text(made))
+    study_plan = plans.plan_study(study, scale, runs, profile)
+    click.echo(json.dumps(plans.plan_to_json(study_plan), indent=1) if as_json else plan_page.plan_to_text(study_plan))
 
 
 @click.command()
