@@ -54,9 +54,10 @@ def test_nothing_inside_an_update_waits():
     agent._learned(batch)
     torch.cuda.set_sync_debug_mode("error")
     try:
-        agent._learned(batch)
+        result = agent._learned(batch)
     finally:
         torch.cuda.set_sync_debug_mode("default")
+    assert torch.isfinite(result["metrics"]).all()
 
 
 def unrecorded(name, work, arrays):

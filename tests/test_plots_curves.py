@@ -176,8 +176,10 @@ def test_a_run_without_episodes_is_named(tmp_path):
 def test_nothing_but_unstarted_runs_or_random_play_still_draws(tmp_path):
     run(tmp_path / "a", [], done=False)
     write_run(tmp_path / "b", {"clean": [4.0, 8.0]}, agent={"kind": "random"}, extra=train([(100, 3.0)]))
-    for folder in ("a", "b"):
-        plots.build("curves", [tmp_path / folder])[0].savefig(tmp_path / "f.png")
+    for folder, kinds in (("a", ["stopped"]), ("b", ["seed", "curve", "final", "random", "random"])):
+        figure, table = plots.build("curves", [tmp_path / folder])
+        figure.savefig(tmp_path / f"{folder}.png")
+        assert list(table.kind) == kinds and (tmp_path / f"{folder}.png").stat().st_size > 1000
 
 
 def test_repeats_and_broken_returns_are_told_and_left_out(tmp_path):
