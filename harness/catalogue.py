@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -26,10 +27,10 @@ def list_rows(kind: str) -> list[dict[str, str]]:
 
 def explain(name: str, task: str | None = None) -> Page:
     """Everything that is declared of a name, as plain data. BadInput with the nearest match where nothing has the name."""
-    for kind, describe in _PAGES.items():
-        if _exists(kind, name):
-            return {"kind": _SINGULAR.get(kind, kind.rstrip("s")), "name": name, **describe(name, task)}
-    raise unknown("thing to explain", name, [row["name"] for kind in _PAGES for row in list_rows(kind)])
+    kind = _kind_of(name)
+    if kind is None:
+        raise unknown("thing to explain", name, [row["name"] for kind in _PAGES for row in list_rows(kind)])
+    return {"kind": _SINGULAR.get(kind, kind.rstrip("s")), "name": name, **_PAGES[kind](name, task)}
 
 
 def page_to_text(page: Page) -> str:
@@ -218,15 +219,22 @@ _PAGES: dict[str, Callable[[str, str | None], Page]] = {
 }
 
 
-def _exists(kind: str, name: str) -> bool:
-    """Whether a kind of thing has this name, listed or not: a combination, a noise with parameters, a gym task."""
-    try:
-        return name in {row["name"] for row in list_rows(kind)} or _is_unlisted(kind, name)
-    except (BadInput, ImportError):
-        return False
+def _kind_of(name: str) -> str | None:
+    """The kind of thing that has this name. A listed name (`repo-faithful`) comes before a combination (`a-b`)."""
+    for has_name in (_is_listed, _is_unlisted):
+        for kind in _PAGES:
+            with contextlib.suppress(BadInput, ImportError):
+                if has_name(kind, name):
+                    return kind
+    return None
+
+
+def _is_listed(kind: str, name: str) -> bool:
+    return name in {row["name"] for row in list_rows(kind)}
 
 
 def _is_unlisted(kind: str, name: str) -> bool:
+    """Whether a kind of thing has a name that no list shows: a combination, a noise with parameters, a gym task."""
     if kind == "ablations":
         return bool(set(re.split("[+-]", name)) & set(ablate.names()))
     if kind == "noises":

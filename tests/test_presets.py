@@ -151,6 +151,7 @@ def test_every_preset_learns_at_nano(preset, task):
 def test_every_preset_says_what_it_is():
     assert NOTES.keys() == PRESETS.keys()
     assert "Not expressed" in catalogue.explain("v3-2023")["text"]
+    assert catalogue.explain("repo-faithful")["kind"] == "preset"  # not the ablation `repo` without something
 
 
 SHORT = {"train.batch_size": 4, "train.batch_length": 16, "train.start": 64, "train.ratio": 16, "train.log_every": 40}
