@@ -75,7 +75,7 @@ def test_one_ablation_has_one_spelling():
         "huber-huber": ["component 'huber'"],
         "huber+mse": ["huber and mse both set", "agent.reward.kind", "do not go together"],
         "no_return_limit+std_return_norm": ["both set agent.return_scale.limit"],
-        "plain_kl+v2_kl": ["no 'agent.kl.dyn'", "Plain has"],
+        "plain_kl+v2_kl": ["no 'agent.kl.dyn'", "PlainKl has"],
         "no_unimix+no_latent_unimix": ["no_latent_unimix is in it twice"],
         "without_all+huber": ["huber is in it twice"],
         "without_all-huber-huber": ["huber is in it twice"],
