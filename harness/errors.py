@@ -1,4 +1,4 @@
-"""Errors that are the user's to mend: what, where, got, allowed, and the nearest match. They never show a traceback."""
+"""Errors that the user can correct: what, where, the value given, what is allowed, the nearest match. No traceback."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections.abc import Iterable
 
 
 class BadInput(Exception):
-    """Input that cannot be used: exit status 2 and this message, one paragraph."""
+    """Input that cannot be used: exit status 2, and this message of one paragraph."""
 
 
 class Nothing(BadInput):
-    """The input is well and holds nothing to show, perhaps only not yet."""
+    """The input is correct but holds nothing to show, perhaps not yet."""
 
 
 class RunFailed(Exception):
-    """Something failed while running: exit status 1 and this message, one paragraph."""
+    """Something failed while running: exit status 1, and this message of one paragraph."""
 
 
-def unknown(what: str, name: object, allowed: Iterable[object], where: str = "") -> BadInput:
+def unknown(noun: str, name: object, allowed: Iterable[object], where: str = "") -> BadInput:
     """`No noise 'gausian'. Allowed: ... Did you mean 'gaussian'?` as an exception to raise."""
     names = [str(a) for a in allowed]
     lowered = {n.lower(): n for n in names}
@@ -26,4 +26,4 @@ def unknown(what: str, name: object, allowed: Iterable[object], where: str = "")
     listing = ", ".join(names) if len(names) <= 30 else ", ".join(names[:30]) + f", ... ({len(names)} in all)"
     hint = f" Did you mean '{lowered[near[0]]}'?" if near else ""
     place = f" in {where}" if where else ""
-    return BadInput(f"No {what} '{name}'{place}. Allowed: {listing}.{hint}")
+    return BadInput(f"No {noun} '{name}'{place}. Allowed: {listing}.{hint}")

@@ -1,16 +1,19 @@
-"""Showing something again while it changes: what --watch of status, table and plot share."""
+"""Shows something again whenever it changes: what --watch of status, table and plot share."""
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
 
 import click
 
 from harness.errors import Nothing
 
-Seen = TypeVar("Seen")
+T = TypeVar("T")
 
 option = click.option(
     "--watch",
@@ -18,48 +21,66 @@ option = click.option(
     flag_value=10.0,
     type=click.FloatRange(0.5),
     metavar="[SECONDS]",
-    help="Look again every so many seconds (10) and show what has changed, until Ctrl-C.",
+    help="Look again every so many seconds (10) and show the changes, until Ctrl-C.",
 )
 
 
 def watch(
-    look: Callable[[], Seen], show: Callable[[Seen], None], every: float | None, until: Callable[[Seen], bool] = lambda _: False
-) -> Seen | None:
-    """Show what `look` finds; with `every`, look again after so many seconds and show it where it is another.
+    look: Callable[[], T], show: Callable[[T], None], interval: float | None, is_over: Callable[[T], bool] = lambda _: False
+) -> T | None:
+    """Show what `look` returns. With an `interval` in seconds, look again and again, and show it where it has changed.
 
-    Returns what was seen last: once `until` holds of it, or at Ctrl-C; at once without `every`. Where there is Nothing to
-    show yet, a watch says so and goes on.
+    Returns what was shown last: when `is_over` holds of it, or at Ctrl-C or SIGTERM; at once without an interval. Where
+    there is Nothing to show yet, a watch says so once and goes on.
     """
-    if every is None:
-        show(seen := look())
-        return seen
-    seen, said = None, ""
+    if interval is None:
+        current = look()
+        show(current)
+        return current
+    latest: T | None = None
+    message = ""
     try:
-        while True:
-            try:
-                now = look()
-            except Nothing as nothing:
-                if said != (said := str(nothing)):
-                    click.echo(f"{said} Waiting for it.", err=True)
-            else:
-                if seen is None or now != seen:
-                    show(now)
-                seen, said = now, ""
-                if until(seen):
-                    return seen
-            time.sleep(every)
+        with _sigterm_interrupts():
+            while True:
+                try:
+                    current = look()
+                except Nothing as nothing:
+                    if str(nothing) != message:
+                        message = str(nothing)
+                        click.echo(f"{message} Waiting for it.", err=True)
+                else:
+                    if latest is None or current != latest:
+                        show(current)
+                    latest, message = current, ""
+                    if is_over(current):
+                        break
+                time.sleep(interval)
     except KeyboardInterrupt:
-        return seen
+        pass
+    return latest
 
 
-def fresh(signs: Callable[[], Any], make: Callable[[], Seen]) -> Callable[[], Seen]:
-    """`make`, called only where `signs` are others than at the last call; else what it gave then."""
-    made: list[tuple[Any, Seen]] = []
+@contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+    """SIGTERM raises KeyboardInterrupt, so that a watch started with SIGINT ignored (`nohup ... &`) ends as well as another."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread can have handlers
+        yield
+        return
+    former = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if former is None else former)
 
-    def look() -> Seen:
-        now = signs()  # before anything is read: what is written meanwhile shows at the next look
-        if not made or made[0][0] != now:
-            made[:] = [(now, make())]
-        return made[0][1]
+
+def remake_when_changed(signs: Callable[[], object], make: Callable[[], T]) -> Callable[[], T]:
+    """`make`, but called again only where `signs` have changed since the last call; otherwise its last result."""
+    latest: list[tuple[object, T]] = []
+
+    def look() -> T:
+        current = signs()  # before anything is read: what is written meanwhile shows at the next look
+        if not latest or latest[0][0] != current:
+            latest[:] = [(current, make())]
+        return latest[0][1]
 
     return look

@@ -22,30 +22,30 @@ PATIENCE = 60  # seconds until a test gives up
 
 @pytest.fixture
 def watching(tmp_path):
-    """Starts `dreamproof ... --watch`; what is left of them is ended with the test."""
-    started = []
+    """Starts `dreamproof ... --watch`; the test ends every process that still runs."""
+    processes = []
 
     def start(*arguments, interrupt=signal.SIG_DFL):
         """`interrupt`: what SIGINT does at the start; a test run under nohup would hand its own choice down."""
         command = [sys.executable, "-m", "harness", *map(str, arguments), "--watch", "0.5"]
-        printed = open(tmp_path / f"printed-{len(started)}", "w+")  # noqa: SIM115 (lives as long as the process)
+        log = open(tmp_path / f"output-{len(processes)}", "w+")  # noqa: SIM115 (lives as long as the process)
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        process = subprocess.Popen(command, stdout=printed, stderr=printed, cwd=tmp_path, env=environment,
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=tmp_path, env=environment,
                                    preexec_fn=lambda: signal.signal(signal.SIGINT, interrupt))  # fmt: skip
-        started.append((process, printed))
-        return process, lambda: Path(printed.name).read_text()
+        processes.append((process, log))
+        return process, lambda: Path(log.name).read_text()
 
     yield start
-    for process, printed in started:
+    for process, log in processes:
         process.kill()
         process.wait()
-        printed.close()
+        log.close()
 
 
 def until(condition, process):
     limit = time.monotonic() + PATIENCE
     while not condition():
-        assert process.poll() is None and time.monotonic() < limit, "what was waited for did not come"
+        assert process.poll() is None and time.monotonic() < limit, "the condition did not come true"
         time.sleep(0.05)
 
 
@@ -59,26 +59,26 @@ def test_a_table_is_shown_again_when_runs_have_written_and_ctrl_c_ends_it_well(t
     run = write_run(root, {"clean": [1.0, 3.0]})
     write_run(root, {"clean": [5.0]}, seed=1)
     first = tables.build("robustness", [root], reps=200).render()
-    process, printed = watching("table", "robustness", root, "--reps", 200)
-    until(lambda: printed() == first, process)
+    process, output = watching("table", "robustness", root, "--reps", 200)
+    until(lambda: output() == first, process)
     add(run, 8.0, torn='{"split": "eval", "st')
     second = tables.build("robustness", [root], reps=200).render()
     assert "4.50" in second and "4.50" not in first  # mean of the seeds' means 4 and 5
-    until(lambda: printed() == first + second, process)
+    until(lambda: output() == first + second, process)
     process.send_signal(signal.SIGINT)
-    assert process.wait(PATIENCE) == 0 and printed() == first + second
+    assert process.wait(PATIENCE) == 0 and output() == first + second
 
 
 def test_a_watch_that_starts_with_ctrl_c_ignored_ends_on_sigterm(tmp_path, watching):
     root = tmp_path / "runs"
     write_run(root, {"clean": [1.0]})
-    process, printed = watching("table", "robustness", root, "--reps", 200, interrupt=signal.SIG_IGN)
-    until(printed, process)
+    process, output = watching("table", "robustness", root, "--reps", 200, interrupt=signal.SIG_IGN)
+    until(output, process)
     process.send_signal(signal.SIGINT)
     time.sleep(1)
     assert process.poll() is None
     process.send_signal(signal.SIGTERM)
-    assert process.wait(PATIENCE) == -signal.SIGTERM
+    assert process.wait(PATIENCE) == 0
 
 
 def test_what_is_unchanged_is_not_made_again(tmp_path):
@@ -88,7 +88,7 @@ def test_what_is_unchanged_is_not_made_again(tmp_path):
 
     run = write_run(tmp_path / "runs", {"clean": [1.0]}, done=False)
     calls = []
-    look = watch.fresh(lambda: changes.signs([tmp_path / "runs"]), lambda: calls.append(1) or len(calls))
+    look = watch.remake_when_changed(lambda: changes.signs([tmp_path / "runs"]), lambda: calls.append(1) or len(calls))
     assert (look(), look()) == (1, 1)
     add(run, 2.0)
     assert (look(), look()) == (2, 2)
@@ -103,8 +103,8 @@ def test_what_is_unchanged_is_not_made_again(tmp_path):
 def test_a_plot_waits_for_something_to_draw_and_is_never_half_written(tmp_path, watching):
     root, out = tmp_path / "runs", tmp_path / "figures" / "a.svg"
     run = write_run(root, {"clean": []}, done=False)
-    process, printed = watching("plot", "bars", root, "--reps", 200, "--out", out)
-    until(lambda: "Waiting for it" in printed(), process)
+    process, output = watching("plot", "bars", root, "--reps", 200, "--out", out)
+    until(lambda: "Waiting for it" in output(), process)
     assert not out.exists()
     add(run, 2.0)
     (run / "done").touch()
@@ -127,8 +127,8 @@ def test_a_plot_waits_for_something_to_draw_and_is_never_half_written(tmp_path, 
 )
 def test_bad_input_ends_a_watch_before_it_begins(tmp_path, watching, arguments, word):
     write_run(tmp_path / "runs", {"clean": [1.0]})
-    process, printed = watching(*arguments)
-    assert process.wait(PATIENCE) == 2 and word in printed()
+    process, output = watching(*arguments)
+    assert process.wait(PATIENCE) == 2 and word in output()
 
 
 def test_seconds_are_seconds_and_not_too_few():

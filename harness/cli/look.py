@@ -60,9 +60,10 @@ def doctor(profile: Path | None, as_json: bool, runs: Path) -> int:
     """Python, torch, GPU, rendering, simulators, disk, SLURM, cluster profile: works, does not, how to mend it."""
     from harness import doctor
 
-    findings = doctor.examine(runs, profile)
-    click.echo(json.dumps([vars(f) for f in findings], indent=1) if as_json else doctor.text(findings))
-    return int(any(finding.state == "broken" for finding in findings))
+    diagnoses = doctor.examine(runs, profile)
+    tree = doctor.diagnoses_to_json(diagnoses)
+    click.echo(json.dumps(tree, indent=1) if as_json else doctor.diagnoses_to_text(diagnoses))
+    return int(any(diagnosis.state == "broken" for diagnosis in diagnoses))
 
 
 @click.command("verify-switches")

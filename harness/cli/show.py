@@ -162,7 +162,7 @@ def _watched(make: Callable[[], Any], show: Callable[[Any], None], where: Sequen
     """Show what is made of the runs; with `every`, make it again when they have written something."""
     from results.reading import changes
 
-    watching.watch(watching.fresh(lambda: changes.signs(where), make) if every else make, show, every)
+    watching.watch(watching.remake_when_changed(lambda: changes.signs(where), make) if every else make, show, every)
 
 
 def _write(path: Path, content: bytes) -> None:
