@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export MUJOCO_GL ?= egl
 
-.PHONY: setup quickstart test lint bench oracle peers evidence reproduce devcluster-up devcluster-down clean
+.PHONY: setup quickstart test test-avx2 lint bench oracle peers evidence reproduce devcluster-up devcluster-down clean
 
 setup: .venv/.installed
 
@@ -24,6 +24,13 @@ quickstart: setup
 
 test: setup
 	$(BIN)/python -m pytest -n auto --dist loadgroup
+
+# The numeric tests again as other x86-64 machines compute: with AVX2 and no AVX-512, and with neither. SETTINGS="..." picks.
+SETTINGS ?= ATEN_CPU_CAPABILITY=avx2,ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=AVX2
+test-avx2: setup
+	for setting in $(SETTINGS); do \
+	  echo "numeric tests with $$setting" && \
+	  env $$(echo $$setting | tr , ' ') $(BIN)/python -m pytest -m 'numeric and not oracle' -n auto --dist loadgroup || exit 1; done
 
 lint: setup
 	$(BIN)/ruff check .

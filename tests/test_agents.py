@@ -13,6 +13,8 @@ from pydantic import ValidationError
 
 from agents.protocol import Space, Spec
 
+pytestmark = pytest.mark.numeric
+
 NAMES = sorted(path.parent.name for path in (Path(__file__).parents[1] / "agents").glob("*/config.py"))
 IMAGE = {"image": Space((64, 64, 3), "uint8")}
 VECTOR = {"state": Space((3,), "float32"), "height": Space((), "float32"), "mode": Space((), "int32", 3)}

@@ -12,6 +12,8 @@ from agents.nn.dists import BoundedNormal, IndependentOneHot, TwoHot, symexp_bin
 from agents.nn.functional import symexp, symlog
 from agents.nn.sampler import GeneratorSampler, ModeSampler, UniformSampler
 
+pytestmark = pytest.mark.numeric
+
 BINS = symexp_bins(255)
 
 

@@ -16,6 +16,8 @@ from agents.nn.layers import MLP, BlockLinear, Linear, RMSNorm
 from agents.nn.sampler import ModeSampler
 from agents.protocol import Space, Spec
 
+pytestmark = pytest.mark.numeric
+
 B, T = 2, 6
 SPEC = Spec({"state": Space((3,), "float32")}, Space((), "int32", 4))
 TINY = {

@@ -12,6 +12,8 @@ from agents.dreamer.parts.return_scale import PercentileScale
 from agents.dreamer.returns import lambda_return, replay_return
 from agents.nn.dists import Bernoulli, IndependentOneHot
 
+pytestmark = pytest.mark.numeric
+
 G = 1 - 1 / 333
 
 

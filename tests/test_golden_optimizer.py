@@ -9,6 +9,8 @@ import torch
 
 from agents.dreamer.parts.optimizer import AdaptiveClip, LaPropConfig
 
+pytestmark = pytest.mark.numeric
+
 
 def optimise(grads, *, start=1.0, warmup=0, **options):
     """Steps that one scalar weight takes under a series of gradients, clipping out of the way."""

@@ -30,6 +30,8 @@ from agents.nn.gru import BlockGRU, LayerNormGRU
 from agents.nn.sampler import ModeSampler, UniformSampler
 from agents.protocol import Space, Spec
 
+pytestmark = pytest.mark.numeric
+
 VECTORS = Spec({"state": Space((3,), "float32")}, Space((2,), "float32"))
 TINY = {
     "deter": 16,

@@ -19,6 +19,8 @@ from harness.lanes import LaneProcesses
 from harness.loop import Interaction
 from harness.vector import Episode, Lane, Vector
 
+pytestmark = pytest.mark.numeric
+
 SECONDS = 60  # after which something that was waited for will not come
 
 TASKS = {  # task, options, noise

@@ -14,6 +14,8 @@ from harness.rundir import RunDir
 from harness.schedule import Ratio
 from harness.vector import FLAGS, Episode, Lane, Vector
 
+pytestmark = pytest.mark.numeric
+
 
 class Scripted:
     """Plays 0, 1, 0, 1, ... within each episode and remembers every observation it was given."""

@@ -13,6 +13,8 @@ from harness.errors import BadInput
 from harness.noise import blackout, gaussian, state_gaussian
 from harness.rng import Key
 
+pytestmark = pytest.mark.numeric
+
 KEY = Key(seed=7, purpose="noise", index=1, episode=3)
 GREY = np.full((64, 64, 3), 128, np.uint8)
 BLACK = np.zeros((64, 64, 3), np.uint8)

@@ -19,6 +19,8 @@ from agents.dreamer.rssm import Latents
 from agents.nn.sampler import ModeSampler
 from agents.protocol import Space, Spec
 
+pytestmark = pytest.mark.numeric
+
 PUBLISHED = Path(os.environ.get("DREAMPROOF_PUBLISHED", Path(__file__).parents[2] / "shared" / "published"))
 INSTANCES = sorted(PUBLISHED.glob("oracle_*.npz")) or [None]
 NOT_OBSERVED = {"reward", "is_first", "is_last", "is_terminal"}

@@ -11,6 +11,8 @@ import pytest
 from scipy import stats
 from test_results import row, write_run
 
+pytestmark = pytest.mark.numeric
+
 LEVEL = {"a": [10.0, 12.0, 17.0], "b": [70.0, 75.0, 71.0]}
 
 

@@ -21,6 +21,8 @@ from agents.protocol import Space, Spec
 from harness import build, checkpoint, study
 from harness.errors import BadInput
 
+pytestmark = pytest.mark.numeric
+
 SPEC = Spec({"image": Space((16, 16, 3), "uint8")}, Space((), "int32", 5))
 FIRST = torch.zeros(1, 1, dtype=torch.bool)
 DUALS = [ProportionalDual(), AdamDual()]

@@ -18,8 +18,6 @@ from harness.rundir import RunDir
 from slurm import arrays, profile, state, submission
 from slurm.scheduler import Job
 
-QUEUE = {"state": "queued", "step": 0}
-
 
 def needs(count, **changes):
     return {f"run{i}": study.Resources(**changes) for i in range(count)}

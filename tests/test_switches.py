@@ -16,6 +16,8 @@ from agents.dreamer.parts import kl
 from agents.protocol import Space, Spec
 from harness import ablate, build, catalogue, config, plugins, study, verify
 
+pytestmark = pytest.mark.numeric
+
 NAMES = [name for name in ablate.names() if name != "none"]
 # The other halves of what `verify.TASKS` crosses.
 OTHER_TASKS = {
