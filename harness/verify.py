@@ -22,7 +22,7 @@ TASKS = {
     "images, discrete": Spec({"image": Space((16, 16, 3), "uint8")}, Space((), "int32", 5)),
     "vectors, continuous": Spec({"state": Space((3,), "float32"), "mode": Space((), "int32", 3)}, Space((2,), "float32")),
 }
-Measures = dict[str, tuple[Arrays, dict[str, float]]]  # {occasion: (arrays, metrics)}
+Measures = dict[str, tuple[Arrays, dict[str, float]]]  # {regime: (arrays, metrics)}
 
 
 class Pair(TypedDict):
@@ -38,7 +38,7 @@ class Pair(TypedDict):
 
 
 class Contrast(TypedDict):
-    """The two agents on one task and occasion. probes: metric -> (base, ablated)."""
+    """The two agents on one task and regime. probes: metric -> (base, ablated)."""
 
     measures: dict[str, Pair]
     probes: dict[str, list[float | None]]
@@ -48,7 +48,7 @@ class Verdict(TypedDict):
     """One ablation, as `verify-switches --json` prints it.
 
     inert: tasks of its scope where nothing differs. leaks: tasks outside where something does. touched: measures that
-    differ though it declares them invariant. tasks: task -> occasion -> contrast.
+    differ though it declares them invariant. tasks: task -> regime -> contrast.
     """
 
     ablation: str
@@ -62,7 +62,7 @@ class Verdict(TypedDict):
 
 
 def verify_ablation(name: str) -> Verdict:
-    """What differs from the base on each task and occasion, and whether that is what the ablation declares."""
+    """What differs from the base on each task and regime, and whether that is what the ablation declares."""
     ablation = ablate.parse(name)
     scope, invariant = ablate.scope(ablation), ablate.invariant(ablation)
     tasks = {task: contrast(_base_measures(task), measure_step(ablation, task)) for task in TASKS}
@@ -92,7 +92,7 @@ def measure_step(ablation: Ablation, task: str) -> Measures:
     agent = build.agent(run, spec, device="cpu", threads=1)
     measures = plugins.load(f"agents.{run.agent.kind}", "probe").measure(agent, spec)
     sampled = {"replay": _sampled_items(build.replay(run, spec, agent))}
-    return {occasion: (arrays | sampled, metrics) for occasion, (arrays, metrics) in measures.items()}
+    return {regime: (arrays | sampled, metrics) for regime, (arrays, metrics) in measures.items()}
 
 
 @cache
@@ -109,7 +109,7 @@ def _sampled_items(replay: Replay) -> np.ndarray:
 
 def contrast(base: Measures, ablated: Measures) -> dict[str, Contrast]:
     """Occasion -> the measures and probes of both, side by side."""
-    return {occasion: _side_by_side(base[occasion], ablated[occasion]) for occasion in base}
+    return {regime: _side_by_side(base[regime], ablated[regime]) for regime in base}
 
 
 def _side_by_side(base: tuple[Arrays, dict[str, float]], ablated: tuple[Arrays, dict[str, float]]) -> Contrast:
@@ -149,8 +149,8 @@ def verdict_to_text(verdict: Verdict) -> str:
     problems += [f"CHANGES {name}, which it declares invariant" for name in verdict["touched"]]
     lines = [f"{verdict['ablation']}: {'; '.join(problems) or 'acts on ' + verdict['acts_on']}"]
     for task, contrasts in verdict["tasks"].items():
-        for occasion, sides in contrasts.items():
-            lines.append(f"  {task}, {occasion}: {_differences_to_text(sides['measures'])}")
+        for regime, sides in contrasts.items():
+            lines.append(f"  {task}, {regime}: {_differences_to_text(sides['measures'])}")
     return "\n".join(lines)
 
 

@@ -2,7 +2,7 @@
 
 python tests/stacked.py [--size nano] [--obs vector] [--seeds 4] [--threads 1] [--rounds 7]
 
-The stack is a prototype: the weights of all seeds are rows of one tensor, `judge` runs once under `torch.vmap`, one backward
+The stack is a prototype: the weights of all seeds are rows of one tensor, `loss` runs once under `torch.vmap`, one backward
 pass serves all, and each agent's own optimiser and statistics finish its update. Three updates are compared with separate
 agents' first. Then, in turn: K updates, the stacked one, and one agent on K batches at once, whose weights are shared:
 the same elementwise work and fewer, larger products. Last, the stack beside two processes that share the K updates.
@@ -28,7 +28,7 @@ from torch.utils._pytree import tree_map
 from agents.dreamer.agent import Dreamer
 from agents.dreamer.rssm import Latents
 from agents.nn import conv, dists, layers
-from agents.nn.launch import to_tensor
+from agents.nn.launch import to_tensors
 from agents.nn.sampler import BELOW_ONE, TINY, UniformSampler, categorical_from_uniform
 from agents.protocol import Arrays
 from harness import build, study
@@ -116,7 +116,7 @@ class Stack(nn.Module):
 
     def __init__(self, agents: list[Dreamer]) -> None:
         super().__init__()
-        self.agents, self.sampler = agents, StackedSampler([agent._generator for agent in agents])
+        self.agents, self.sampler = agents, StackedSampler([agent._runtime.generator for agent in agents])
         self.world, self.behavior = agents[0].world, agents[0].behavior
         self.leaves, self.grads = {}, torch.stack([agent.optimizer._grads for agent in agents])
         weights = torch.stack([agent.optimizer._weights for agent in agents])
@@ -136,31 +136,33 @@ class Stack(nn.Module):
         for agent, w, g in zip(agents, weights, self.grads, strict=True):
             agent.optimizer._weights, agent.optimizer._grads = w, g
 
-    def forward(self, start: tuple[Tensor, Tensor], data: dict[str, Any], moving: dict[str, Any]) -> tuple[Any, ...]:
+    def forward(self, start: tuple[Tensor, Tensor], data: dict[str, Any], statistics: dict[str, Any]) -> tuple[Any, ...]:
         first = self.agents[0]
-        own, first._statistics = first._statistics, moving
-        outcome = first.judge(Latents(*start), data, self.sampler)
-        first._statistics = own
-        return outcome.total, outcome.metrics, outcome.statistics, (outcome.latents.deter, outcome.latents.stoch)
+        own_statistics, first._statistics = first._statistics, statistics
+        result = first.loss(Latents(*start), data, self.sampler)
+        first._statistics = own_statistics
+        return result.total, result.metrics, result.statistics, (result.latents.deter, result.latents.stoch)
 
     def learn(self, batches: list[Arrays]) -> list[dict[str, Tensor]]:
         """One update of every agent -> its metrics."""
-        prepared = [agent.unpack(given) for agent, given in zip(self.agents, batches, strict=True)]
+        tensors = [to_tensors(batch) for batch in batches]
+        prepared = [agent.prepare_batch(replayed) for agent, replayed in zip(self.agents, tensors, strict=True)]
         inputs = [
-            ((start.deter, start.stoch), data, a._statistics) for (start, data), a in zip(prepared, self.agents, strict=True)
+            ((start.deter, start.stoch), data, agent._statistics)
+            for (start, data), agent in zip(prepared, self.agents, strict=True)
         ]
         self.grads.zero_()
-        together = tree_map(lambda *x: torch.stack(x), *inputs)
-        judged = vmap(lambda leaves, *given: functional_call(self, leaves, given))(self.leaves, *together)
-        judged[0].sum().backward()
-        made = []
-        for k, (agent, given) in enumerate(zip(self.agents, batches, strict=True)):
-            total, metrics, moved, latents = tree_map(lambda x, k=k: x[k].detach(), judged)
-            ok, counts = agent.optimizer.step(total)
-            agent._commit(ok, moved)
-            agent._refreshed(Latents(*latents), ok, {key: to_tensor(x) for key, x in given.items()})
-            made.append(metrics | counts)
-        return made
+        stacked = tree_map(lambda *x: torch.stack(x), *inputs)
+        results = vmap(lambda leaves, *x: functional_call(self, leaves, x))(self.leaves, *stacked)
+        results[0].sum().backward()
+        metrics = []
+        for k, agent in enumerate(self.agents):
+            total, loss_metrics, statistics, latents = tree_map(lambda x, k=k: x[k].detach(), results)
+            accepted, optimizer_metrics = agent.optimizer.step(total)
+            agent._apply_statistics(accepted, statistics)
+            agent._refresh_latents(Latents(*latents), accepted, tensors[k])
+            metrics.append(loss_metrics | optimizer_metrics)
+        return metrics
 
 
 def allow_stacks() -> None:

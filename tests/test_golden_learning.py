@@ -12,6 +12,7 @@ from agents.dreamer.parts.layers import RmsNormConfig, Silu
 from agents.dreamer.rssm import Latents
 from agents.nn.conv import UpConv
 from agents.nn.gru import BlockGRU
+from agents.nn.launch import to_tensors
 from agents.nn.layers import MLP, BlockLinear, Linear, RMSNorm
 from agents.nn.sampler import ModeSampler
 from agents.protocol import Space, Spec
@@ -39,7 +40,7 @@ def tiny(spec: Spec = SPEC, **changes):
 
 
 def sequence(agent, seed: int = 0):
-    """A start and a sequence without episode ends, for `judge`."""
+    """A start and a sequence without episode ends, for `loss`."""
     g = torch.Generator().manual_seed(seed)
     start = Latents(torch.rand(B, 16, generator=g), F.one_hot(torch.randint(4, (B, 3), generator=g), 4).float())
     data = {key: torch.zeros(B, T, dtype=torch.bool) for key in ("is_first", "is_last", "is_terminal")}
@@ -61,25 +62,25 @@ def changed(before: torch.Tensor, after: torch.Tensor) -> list[int]:
 def test_a_target_changes_the_loss_of_its_own_step_only(key, loss):
     agent = tiny()
     start, data = sequence(agent)
-    before = agent.judge(start, data, ModeSampler()).losses[loss]
+    before = agent.loss(start, data, ModeSampler()).losses[loss]
     data[key][0, 3] = 1
-    assert changed(before, agent.judge(start, data, ModeSampler()).losses[loss]) == [3]
+    assert changed(before, agent.loss(start, data, ModeSampler()).losses[loss]) == [3]
 
 
 def test_the_previous_action_enters_at_its_step_and_stays():
     agent = tiny()
     start, data = sequence(agent)
-    before = agent.judge(start, data, ModeSampler()).latents.deter
+    before = agent.loss(start, data, ModeSampler()).latents.deter
     data["prev_action"][0, 3] = data["prev_action"][0, 3].roll(1)
-    assert changed(before, agent.judge(start, data, ModeSampler()).latents.deter) == [3, 4, 5]
+    assert changed(before, agent.loss(start, data, ModeSampler()).latents.deter) == [3, 4, 5]
 
 
 def test_an_observation_moves_the_sample_of_its_step_and_the_state_after_it():
     agent = tiny()
     start, data = sequence(agent)
-    before = agent.judge(start, data, ModeSampler()).latents
+    before = agent.loss(start, data, ModeSampler()).latents
     data["obs"]["state"][0, 3] += 50.0
-    after = agent.judge(start, data, ModeSampler()).latents
+    after = agent.loss(start, data, ModeSampler()).latents
     assert changed(before.post, after.post)[0] == 3 and changed(before.deter, after.deter)[0] == 4
 
 
@@ -90,9 +91,9 @@ def test_replay_returns_reach_the_critic_one_step_before_the_reward():
     """
     agent = tiny(value={"kind": "symlog_twohot", "bins": 31, "outscale": 1.0}, reward={"bins": 31, "outscale": 0.0})
     start, data = sequence(agent)
-    before = agent.judge(start, data, ModeSampler()).losses["replay_value"]
+    before = agent.loss(start, data, ModeSampler()).losses["replay_value"]
     data["reward"][0, 3] += 5.0
-    after = agent.judge(start, data, ModeSampler()).losses["replay_value"]
+    after = agent.loss(start, data, ModeSampler()).losses["replay_value"]
     assert before.shape == (B, T - 1) and changed(before, after) == [0, 1, 2]
     assert (after - before)[0, :3].abs().min() > 0.1  # far from what rounding does
 
@@ -101,7 +102,7 @@ def test_the_last_step_of_an_episode_has_no_replay_value_loss():
     agent = tiny()
     start, data = sequence(agent)
     data["is_last"][0, 2] = True
-    loss = agent.judge(start, data, ModeSampler()).losses["replay_value"]
+    loss = agent.loss(start, data, ModeSampler()).losses["replay_value"]
     assert loss[0, 2] == 0 and (loss[0, [0, 1, 3, 4]] > 0).all()
 
 
@@ -113,7 +114,7 @@ def test_a_batch_is_cut_into_context_and_trained_steps():
     batch["action"] = rng.integers(0, 4, (B, 1 + T)).astype(np.int32)
     batch["deter"] = torch.randn(B, 1 + T, 16).bfloat16().view(torch.int16).numpy().view(np.uint16)
     batch["stoch"] = rng.integers(0, 4, (B, 1 + T, 3)).astype(np.uint8)
-    start, data = agent.unpack(batch)
+    start, data = agent.prepare_batch(to_tensors(batch))
     assert torch.equal(start.stoch.argmax(-1), torch.from_numpy(batch["stoch"][:, 0]).long())
     bits = torch.from_numpy(batch["deter"][:, 0].view(np.int16)).view(torch.bfloat16)
     assert torch.equal(start.deter, bits.float())
@@ -128,7 +129,7 @@ def test_nothing_before_the_first_step_of_an_episode_reaches_it():
     actions = data["prev_action"].requires_grad_()
     data["is_first"][0, 2] = True
     data["is_first"][1, 0] = True
-    deter = agent.judge(start, data, ModeSampler()).latents.deter
+    deter = agent.loss(start, data, ModeSampler()).latents.deter
     inputs = (start.deter, start.stoch, actions)
     h, z, a = torch.autograd.grad(deter[0, 2:].sum(), inputs, retain_graph=True)
     assert not h[0].any() and not z[0].any() and not a[0, :3].any() and a[0, 3:].any()
@@ -142,7 +143,7 @@ def test_nothing_before_the_first_step_of_an_episode_reaches_it():
 def moved(agent, loss: str, start, data) -> set[str]:
     """Networks that take a gradient from one loss."""
     agent.optimizer.zero_grad()
-    agent.judge(start, data, ModeSampler()).losses[loss].mean().backward()
+    agent.loss(start, data, ModeSampler()).losses[loss].mean().backward()
     named = [(f"world.{n}", p) for n, p in agent.world.named_parameters()]
     named += [(f"behavior.{n}", p) for n, p in agent.behavior.named_parameters()]
     return {n.split(".")[1] for n, p in named if p.grad is not None and p.grad.any()}
@@ -191,13 +192,13 @@ def test_the_policy_moves_the_right_way(action, advantage, entropy):
 def test_imagination_starts_at_every_state_and_chooses_before_it_moves():
     agent = tiny()
     start, data = sequence(agent)
-    seq = agent.judge(start, data, ModeSampler()).latents
+    seq = agent.loss(start, data, ModeSampler()).latents
     feat, actions = agent.behavior.imagine(agent.world, seq, ModeSampler())
     assert feat.shape == (16, B * T, 28) and actions.shape == (15, B * T, 4)
     assert torch.equal(feat[0], seq.feat.flatten(0, 1))
     assert torch.equal(agent.behavior.actor(feat[0]).mode, actions[0])
     core = agent.world.rssm.core
-    want = core.ready()(feat[0, :, :16], feat[0, :, 16:], core.drive(actions[0]))
+    want = core.step_fn()(feat[0, :, :16], feat[0, :, 16:], core.action_input(actions[0]))
     assert torch.allclose(feat[1, :, :16], want, atol=1e-6)
 
 
@@ -206,10 +207,10 @@ def test_imagination_starts_at_every_state_and_chooses_before_it_moves():
 
 def test_a_fresh_agent_predicts_zero_and_costs_ln_255():
     agent = Config(**{k: v for k, v in TINY.items() if k not in ("reward", "value", "actor")}).build(SPEC, seed=0)
-    outcome = agent.judge(*sequence(agent), ModeSampler())
+    outcome = agent.loss(*sequence(agent), ModeSampler())
     assert outcome.metrics["loss/reward"].item() == pytest.approx(5.541264, abs=1e-5)
     assert outcome.metrics["behavior/return"] == 0 and outcome.metrics["behavior/advantage"] == 0
-    weight = agent.behavior._horizon.trajectory_weight
+    weight = agent.behavior._discount.trajectory_weight
     feat, _ = agent.behavior.imagine(agent.world, outcome.latents, ModeSampler())
     mean = weight(agent.world.cont(feat).mean)[:-1].mean().item()
     assert outcome.metrics["loss/value"].item() == pytest.approx(2 * 5.541264 * mean, rel=1e-5)
@@ -262,19 +263,19 @@ def cell(**gates):
 
 def test_a_closed_update_gate_keeps_the_state():
     core, h = cell(update=-1e4), torch.randn(3, 8)
-    assert torch.equal(core.ready()(h, torch.randn(3, 6), core.drive(torch.randn(3, 2))), h)
+    assert torch.equal(core.step_fn()(h, torch.randn(3, 6), core.action_input(torch.randn(3, 2))), h)
 
 
 def test_a_neutral_update_gate_mixes_in_a_quarter():
     core, h = cell(update=0.0, cand=2.0), torch.randn(3, 8)
     want = 0.268941 * torch.tanh(torch.tensor(0.5 * 2.0)) + (1 - 0.268941) * h
-    assert torch.allclose(core.ready()(h, torch.randn(3, 6), core.drive(torch.randn(3, 2))), want, atol=1e-5)
+    assert torch.allclose(core.step_fn()(h, torch.randn(3, 6), core.action_input(torch.randn(3, 2))), want, atol=1e-5)
 
 
 def test_actions_beyond_one_count_as_one():
     core = cell()
     a, b = torch.tensor([[3.0, -0.5]]), torch.tensor([[1.0, -0.5]])
-    assert torch.equal(core.drive(a), core.drive(b))
+    assert torch.equal(core.action_input(a), core.action_input(b))
 
 
 def test_the_hoisted_recurrence_is_the_written_formula():
@@ -289,7 +290,7 @@ def test_the_hoisted_recurrence_is_the_written_formula():
     r, c, u = (torch.cat([p[i] for p in parts], -1) for i in range(3))
     u = torch.sigmoid(u - 1)
     want = u * torch.tanh(torch.sigmoid(r) * c) + (1 - u) * h
-    assert torch.allclose(core.ready()(h, z, core.drive(a)), want, atol=1e-5)
+    assert torch.allclose(core.step_fn()(h, z, core.action_input(a)), want, atol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(4, 4), (6, 6), (3, 5)])

@@ -9,7 +9,7 @@ import torch
 from pydantic import ValidationError
 
 from agents.dreamer import probe
-from agents.dreamer.build import modules
+from agents.dreamer.build import build_modules
 from agents.dreamer.config import Config
 from agents.dreamer.encoder import TransformedVector
 from agents.dreamer.parts.actor import DynamicsBackprop, MixedGradient, Reinforce
@@ -27,6 +27,7 @@ from agents.dreamer.parts.return_scale import PercentileScale, StdScale, UnitSca
 from agents.dreamer.parts.target import HuberTarget, MseTarget, SymexpTwoHotTarget, SymlogMseTarget, SymlogTwoHotTarget
 from agents.nn.dists import IndependentOneHot, SquaredVector
 from agents.nn.gru import BlockGRU, LayerNormGRU
+from agents.nn.launch import to_tensors
 from agents.nn.sampler import ModeSampler, UniformSampler
 from agents.protocol import Space, Spec
 
@@ -147,7 +148,7 @@ def test_symlog_two_hot_of_one():
 def test_every_head_predicts_zero_at_first_and_not_with_outscale_one(part):
     for outscale, zero in ((0.0, True), (1.0, False)):
         head = {"kind": part.kind, "outscale": outscale}
-        world, _ = modules(Config(**TINY | {"reward": head}), VECTORS)
+        world, _ = build_modules(Config(**TINY | {"reward": head}), VECTORS)
         assert (world.reward(torch.ones(1, 28)).mean.item() == 0.0) == zero
 
 
@@ -246,13 +247,13 @@ def test_a_closed_layer_norm_gru_forgets_slowly():
     gru = core(LayerNormGRU, eps=1e-3)
     gru.gates.weight.data.zero_()
     deter = torch.randn(3, 8)
-    after = gru.ready()(deter, torch.zeros(3, 6), gru.drive(torch.zeros(3, 2)))
+    after = gru.step_fn()(deter, torch.zeros(3, 6), gru.action_input(torch.zeros(3, 2)))
     assert torch.allclose(after, deter * (1 - 0.268941), atol=1e-6)
 
 
 def test_a_layer_norm_gru_reads_sample_action_and_itself():
     gru, args = core(LayerNormGRU, eps=1e-3), [torch.randn(1, n, requires_grad=True) for n in (8, 6, 2)]
-    after = gru.ready()(args[0], args[1], gru.drive(args[2]))
+    after = gru.step_fn()(args[0], args[1], gru.action_input(args[2]))
     hidden = gru.inputs(torch.cat([args[1], args[2] / args[2].abs().clamp(min=1)], -1))
     gates = gru.gates_norm(gru.gates(torch.cat([args[0], hidden], -1)))
     r, c, u = gates.split(8, -1)
@@ -337,7 +338,7 @@ def differentiable():
     config = Config(**TINY | changes | {"actor": actor, "horizon": 1})  # later actions do not look back at the first one
     agent = config.build(VECTORS, seed=0)
     agent.world.cont.output.weight.data.zero_()
-    return agent, agent.unpack(probe.batch(agent, VECTORS))
+    return agent, agent.prepare_batch(to_tensors(probe.replayed_batch(agent, VECTORS)))
 
 
 def test_the_gradient_through_the_dynamics_is_a_finite_difference():
@@ -347,11 +348,11 @@ def test_the_gradient_through_the_dynamics_is_a_finite_difference():
     def policy_loss(shift):
         with torch.no_grad():
             bias[1] += shift
-            loss = agent.judge(start, data, ModeSampler()).losses["policy"].double().mean().item()
+            loss = agent.loss(start, data, ModeSampler()).losses["policy"].double().mean().item()
             bias[1] -= shift
         return loss
 
-    loss = agent.judge(start, data, ModeSampler()).losses["policy"].mean()
+    loss = agent.loss(start, data, ModeSampler()).losses["policy"].mean()
     slope = torch.autograd.grad(loss, bias)[0][1].item()
     assert abs(slope) > 0.01 and (policy_loss(2e-3) - policy_loss(-2e-3)) / 4e-3 == pytest.approx(slope, rel=0.01)
 
@@ -360,9 +361,9 @@ def test_the_gradient_through_the_dynamics_is_a_finite_difference():
 def test_the_policy_s_loss_trains_the_actor_alone(kind):
     config = Config(**TINY | {"actor_grad": {"kind": kind}, "reward": {"bins": 31, "outscale": 1.0}})
     agent = config.build(VECTORS, seed=0)
-    start, data = agent.unpack(probe.batch(agent, VECTORS))
+    start, data = agent.prepare_batch(to_tensors(probe.replayed_batch(agent, VECTORS)))
     agent.optimizer.zero_grad()
-    agent.judge(start, data, ModeSampler()).losses["policy"].mean().backward()
+    agent.loss(start, data, ModeSampler()).losses["policy"].mean().backward()
     moved = {name.split(".")[0] for name, p in agent.behavior.named_parameters() if p.grad is not None and p.grad.any()}
     assert moved == {"actor"} and not any(p.grad.any() for p in agent.world.parameters())
     assert all(p.requires_grad for p in agent.world.parameters())
@@ -385,7 +386,9 @@ def test_a_stopped_head_does_not_reach_the_encoder(switch, loss):
     for kind, reaches in (("through", True), ("stop", False)):
         agent = Config(**TINY | heads | {switch: {"kind": kind}}).build(VECTORS, seed=0)
         agent.optimizer.zero_grad()
-        agent.judge(*agent.unpack(probe.batch(agent, VECTORS)), ModeSampler()).losses[loss].mean().backward()
+        agent.loss(*agent.prepare_batch(to_tensors(probe.replayed_batch(agent, VECTORS))), ModeSampler()).losses[
+            loss
+        ].mean().backward()
         assert any(p.grad.any() for p in agent.world.encoder.parameters()) == reaches
 
 
@@ -404,17 +407,17 @@ def test_rewards_and_starts_and_contexts():
 def test_without_a_context_nothing_before_the_sequence_matters():
     for kind, matters in (("stored", True), ("zeros", False)):
         agent = Config(**TINY | {"replay_context": {"kind": kind}}).build(VECTORS, seed=0)
-        batch, seen = probe.batch(agent, VECTORS), []
+        batch, seen = probe.replayed_batch(agent, VECTORS), []
         for action in (0.9, -0.9):
             batch["action"][:, 0] = action
             batch["stoch"][:, 0] = action > 0
-            seen.append(agent.judge(*agent.unpack(batch), ModeSampler()).latents.deter)
+            seen.append(agent.loss(*agent.prepare_batch(to_tensors(batch)), ModeSampler()).latents.deter)
         assert torch.equal(*seen) != matters
 
 
 def test_without_a_decoder_there_is_neither_loss_nor_weight():
     agent = Config(**TINY | {"reconstruction": {"kind": "none"}}).build(VECTORS, seed=0)
-    outcome = agent.judge(*agent.unpack(probe.batch(agent, VECTORS)), ModeSampler())
+    outcome = agent.loss(*agent.prepare_batch(to_tensors(probe.replayed_batch(agent, VECTORS))), ModeSampler())
     assert not [name for name in outcome.losses if name.startswith("recon")] and not list(agent.world.decoder.parameters())
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from test_agents import SPECS, build, observe, sample
 
 from agents.nn import launch
 
-CALLS = launch.EAGER + 3  # some run as they are, one is recorded, some are replayed
+CALLS = launch.EAGER_CALLS + 3  # some run as they are, one is recorded, some are replayed
 
 
 @pytest.mark.parametrize("name", sorted(SPECS))
@@ -18,9 +20,9 @@ def test_learning_and_acting_as_on_the_cpu(name):
     agents = {device: build("dreamer", spec, device=device) for device in ("cpu", "cuda")}
     agents["cuda"].load(without_generator(agents["cpu"].state()) | generator(agents["cuda"]))
     batch = sample(spec, agents["cpu"], rng)
-    judged = {device: judge(agent, batch) for device, agent in agents.items()}
-    for name, value in judged["cpu"].items():
-        assert judged["cuda"][name] == pytest.approx(value, rel=1e-3, abs=1e-3), name
+    losses = {device: mean_losses(agent, batch) for device, agent in agents.items()}
+    for name, value in losses["cpu"].items():
+        assert losses["cuda"][name] == pytest.approx(value, rel=1e-3, abs=1e-3), name
     for _ in range(CALLS):
         seen, uniforms = observe(spec, 2, rng), rng.random((2, agents["cpu"].num_uniforms))
         cpu, cuda = (agent.act(agent.initial(2), seen, uniforms, "mode") for agent in agents.values())
@@ -32,7 +34,7 @@ def test_a_recorded_update_is_the_update(precision):
     """Replayed and unrecorded from the same state, with the same stream of random numbers."""
     spec, rng = SPECS["both-discrete"], np.random.default_rng(0)
     recorded, plain = (build("dreamer", spec, device="cuda", precision=precision) for _ in range(2))
-    plain._launch = unrecorded
+    plain._runtime = replace(plain._runtime, launch=launch_unrecorded)
     batches = [sample(spec, plain, rng) for _ in range(CALLS)]
     for batch in batches:
         (metrics, stored), (other, other_stored) = recorded.learn(batch), plain.learn(batch)
@@ -50,27 +52,26 @@ def test_a_recorded_update_is_the_update(precision):
 def test_nothing_inside_an_update_waits():
     spec, rng = SPECS["both-continuous"], np.random.default_rng(0)
     agent = build("dreamer", spec, device="cuda")
-    batch = {key: launch.to_tensor(x).cuda() for key, x in sample(spec, agent, rng).items()}
-    agent._learned(batch)
+    batch = launch.to_tensors(sample(spec, agent, rng), "cuda")
+    agent.train_step(batch)
     torch.cuda.set_sync_debug_mode("error")
     try:
-        result = agent._learned(batch)
+        outputs = agent.train_step(batch)
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    assert torch.isfinite(result["metrics"]).all()
+    assert torch.isfinite(outputs["metrics"]).all()
 
 
-def unrecorded(name, work, arrays):
-    made = work({key: launch.to_tensor(x).cuda() for key, x in arrays.items()})
-    return {key: launch.to_numpy(x.cpu()) for key, x in made.items()}
+def launch_unrecorded(name, function, arrays):
+    return {key: launch.to_numpy(x.cpu()) for key, x in function(launch.to_tensors(arrays, "cuda")).items()}
 
 
-def judge(agent, batch):
+def mean_losses(agent, batch):
     """Losses without random numbers: likeliest classes and fixed places in every distribution."""
     from agents.nn.sampler import ModeSampler
 
-    outcome = agent.judge(*agent.unpack(batch), ModeSampler())
-    return {name: float(loss.mean()) for name, loss in outcome.losses.items()}
+    result = agent.loss(*agent.prepare_batch(launch.to_tensors(batch, agent.device)), ModeSampler())
+    return {name: float(loss.mean()) for name, loss in result.losses.items()}
 
 
 def generator(agent):

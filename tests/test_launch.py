@@ -15,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from agents.dreamer import probe
 from agents.nn.conv import DownConv
 from agents.nn.functional import TALL
+from agents.nn.launch import to_tensors
 from agents.nn.layers import Linear
 from harness import ablate, config, study
 
@@ -45,10 +46,9 @@ def masked(func, args):
 
 
 def watched(agent, spec):
-    batch = probe.batch(agent, spec)
-    tensors = {key: torch.from_numpy(x.view(np.int16) if x.dtype == np.uint16 else x) for key, x in batch.items()}
+    tensors = to_tensors(probe.replayed_batch(agent, spec))
     with Watch() as watch:
-        agent._learned(tensors)
+        agent.train_step(tensors)
     return watch.found
 
 

@@ -189,29 +189,29 @@ def load(path: Path) -> Instance:
 
 
 @pytest.fixture(scope="module")
-def judged(instance):
-    """-> agent, outcome of the first batch, with gradients."""
+def first_loss(instance):
+    """-> agent, its loss on the first batch, with gradients."""
     agent = instance.agent()
     agent.optimizer.zero_grad()
-    outcome = agent.judge(*instance.data(agent), ModeSampler())
-    outcome.total.backward()
-    return agent, outcome
+    result = agent.loss(*instance.data(agent), ModeSampler())
+    result.total.backward()
+    return agent, result
 
 
 def near(ours: torch.Tensor, theirs: np.ndarray, what: str) -> None:
     np.testing.assert_allclose(ours.detach().numpy(), theirs, rtol=1e-5, atol=1e-5, err_msg=what)
 
 
-def test_every_array_has_a_place(instance, judged):
-    have = {instance.name(name) for name, _ in named(judged[0])}
+def test_every_array_has_a_place(instance, first_loss):
+    have = {instance.name(name) for name, _ in named(first_loss[0])}
     want = {key for key in instance.arrays if key.startswith("param/") and "retnorm" not in key}
     assert have == want
 
 
-def test_activations(instance, judged):
-    agent, outcome = judged
+def test_activations(instance, first_loss):
+    agent, result = first_loss
     _, data = instance.data(agent)
-    seq, arrays, world = outcome.latents, instance.arrays, agent.world
+    seq, arrays, world = result.latents, instance.arrays, agent.world
     near(world.encoder(data["obs"]), arrays["tokens"], "tokens")
     near(seq.deter, arrays["deter"], "deter")
     near(seq.stoch, arrays["stoch"], "stoch")
@@ -219,9 +219,9 @@ def test_activations(instance, judged):
     near(world.rssm.prior(seq.deter), arrays["prior"].reshape(seq.post.shape), "prior")
 
 
-def test_predictions(instance, judged):
-    agent, outcome = judged
-    seq, arrays = outcome.latents, instance.arrays
+def test_predictions(instance, first_loss):
+    agent, result = first_loss
+    seq, arrays = result.latents, instance.arrays
     for key, dist in agent.world.decoder(seq.deter, seq.stoch.flatten(-2)).items():
         if f"recon/{key}" in arrays and hasattr(dist, "mean"):
             near(dist.mean, arrays[f"recon/{key}"], key)
@@ -231,26 +231,26 @@ def test_predictions(instance, judged):
     near(agent.behavior.slow_critic(seq.feat).mean, arrays["slow_value"], "slow_value")
 
 
-def test_losses(instance, judged):
-    _, outcome = judged
+def test_losses(instance, first_loss):
+    _, result = first_loss
     theirs = {key[5:]: x for key, x in instance.arrays.items() if key.startswith("loss/")}
-    np.testing.assert_allclose(outcome.total.item(), theirs.pop("total"), rtol=1e-5)
+    np.testing.assert_allclose(result.total.item(), theirs.pop("total"), rtol=1e-5)
     names = {LOSSES.get(key, f"recon_{key}"): key for key in theirs}
-    assert names.keys() == outcome.losses.keys()
+    assert names.keys() == result.losses.keys()
     for ours, key in names.items():
-        np.testing.assert_allclose(outcome.losses[ours].detach().numpy(), theirs[key], rtol=1e-5, err_msg=key)
+        np.testing.assert_allclose(result.losses[ours].detach().numpy(), theirs[key], rtol=1e-5, err_msg=key)
 
 
-def test_statistics_of_imagination(instance, judged):
+def test_statistics_of_imagination(instance, first_loss):
     names = {"tar": "return", "adv": "advantage", "adv_std": "advantage_std", "weight": "weight", "rew": "reward"}
     names |= {"con": "cont", "val": "value", "slowval": "slow_value"}
     for theirs, ours in names.items():
-        near(judged[1].metrics[f"behavior/{ours}"], instance.arrays[f"metric/{theirs}"], theirs)
+        near(first_loss[1].metrics[f"behavior/{ours}"], instance.arrays[f"metric/{theirs}"], theirs)
 
 
-def test_gradients(instance, judged):
+def test_gradients(instance, first_loss):
     """Each tensor's gradient to 1e-4 of its norm."""
-    for name, p in named(judged[0]):
+    for name, p in named(first_loss[0]):
         if p.requires_grad:
             theirs = instance.tensor(name, "grad/", p)
             error = (p.grad - theirs).norm() / theirs.norm().clamp(min=1e-12)
@@ -277,8 +277,8 @@ def test_updates(instance, flush_denormals):
     start, data = instance.data(agent)
     before = {name: p.detach().clone() for name, p in named(agent)}
     for n in (1, 2, 3):
-        outcome, _, _ = agent.improve(start, data, ModeSampler())
-        np.testing.assert_allclose(outcome.total.item(), instance.arrays[f"after{n}/loss"], rtol=1e-5)
+        result, _, _ = agent.update(start, data, ModeSampler())
+        np.testing.assert_allclose(result.total.item(), instance.arrays[f"after{n}/loss"], rtol=1e-5)
         for name, p in named(agent):
             theirs = instance.tensor(name, f"after{n}/", p)
             excess = (p.detach() - theirs).abs() - instance.flushed(name, p) * 1e-4 * (theirs - before[name]).abs()

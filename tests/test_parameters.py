@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from agents.dreamer.build import learned, modules
+from agents.dreamer.build import build_modules, trainable_parameters
 from agents.dreamer.config import SIZES, Config
 from agents.protocol import Space, Spec
 
@@ -62,7 +62,7 @@ def sized(size: str) -> Config:
 
 def counts(size: str, task: str) -> dict[str, int]:
     with torch.device("meta"):
-        named = learned(*modules(sized(size), TASKS[task]))
+        named = trainable_parameters(*build_modules(sized(size), TASKS[task]))
     return {name: p.numel() for name, p in named.items()}
 
 

@@ -144,7 +144,7 @@ def test_every_preset_learns_at_nano(preset, task):
     run = study.single(task, preset=preset, size="nano")
     agent = build.agent(run, SPECS[task], device="cpu", threads=1)
     for _ in range(2):
-        metrics, _ = agent.learn(probe.batch(agent, SPECS[task]))
+        metrics, _ = agent.learn(probe.replayed_batch(agent, SPECS[task]))
     assert metrics["loss/total"] != 0 and all(np.isfinite(float(x)) for x in metrics.values()), metrics
 
 

@@ -6,6 +6,7 @@ import torch
 from reference_dreamer import Reference
 
 from agents.dreamer import probe
+from agents.nn.launch import to_tensors
 from agents.nn.sampler import GeneratorSampler
 from agents.protocol import Space, Spec
 from harness import build, study
@@ -22,14 +23,14 @@ def both(request):
     """-> agent and its outcome, with gradients; the reference's weights, with gradients; losses, total."""
     spec = SPECS[request.param]
     agent = build.agent(study.single("counter/vector", size="nano"), spec, device="cpu", threads=1)
-    probe.wear(agent, 1.0, 0.3)  # random weights: as initialised, output layers are zero
-    batch = probe.batch(agent, spec)
+    probe.set_test_weights(agent, 1.0, 0.3)  # random weights: as initialised, output layers are zero
+    batch = probe.replayed_batch(agent, spec)
     batch["stoch"] = np.random.default_rng(4).integers(0, 8, batch["stoch"].shape).astype(np.uint8)
     agent.optimizer.zero_grad()
-    outcome = agent.judge(*agent.unpack(batch), GeneratorSampler(torch.Generator().manual_seed(SEED)))
+    outcome = agent.loss(*agent.prepare_batch(to_tensors(batch)), GeneratorSampler(torch.Generator().manual_seed(SEED)))
     outcome.total.backward()
 
-    P = {name: p.detach().double().requires_grad_(p.requires_grad) for name, p in probe._named(agent)}
+    P = {name: p.detach().double().requires_grad_(p.requires_grad) for name, p in probe.named_weights(agent)}
     plain = Reference(P, latents=8, classes=8, bins=63, blocks=4, discrete=spec.action.discrete, seed=SEED)
     losses, total = plain.losses(batch)
     total.backward()
@@ -47,7 +48,7 @@ def test_same_losses(both):
 def test_same_gradients(both):
     """Each tensor's gradient to 1e-4 of its norm; every weight but the slow critic's has one."""
     agent, _, P, _, _ = both
-    for name, p in probe._named(agent):
+    for name, p in probe.named_weights(agent):
         if not name.startswith("behavior.slow_critic"):
             norm = P[name].grad.norm()
             assert norm > 0 and (p.grad - P[name].grad).norm() < 1e-4 * norm, name

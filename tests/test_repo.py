@@ -14,9 +14,11 @@ import pytest
 import torch
 
 from agents.dreamer import probe
+from agents.dreamer.build import trainable_parameters
 from agents.dreamer.parts.bottleneck import KL_AVERAGE_RATE, AdamDual, ProportionalDual, Repo
 from agents.dreamer.parts.latent import CategoricalLatent
 from agents.nn.dists import IndependentOneHot
+from agents.nn.launch import to_tensors
 from agents.protocol import Space, Spec
 from harness import build, checkpoint, study
 from harness.errors import BadInput
@@ -197,7 +199,7 @@ def test_free_nats_stop_the_gradient_and_leave_the_constraint_s_kl_alone():
 
 def test_the_decoder_s_gradient_ends_at_the_features():
     one = agent()
-    outcome = one.judge(*one.unpack(probe.batch(one, SPEC)), one._sampler)
+    outcome = one.loss(*one.prepare_batch(to_tensors(probe.replayed_batch(one, SPEC))), one._sampler)
     grads = torch.autograd.grad(
         outcome.losses["recon_image"].mean(), list(one.world.parameters()), allow_unused=True, retain_graph=True
     )
@@ -210,7 +212,7 @@ def test_a_share_of_the_decoder_s_gradient_gets_through():
 
     def of(**changes):
         one = agent(**changes)
-        outcome = one.judge(*one.unpack(probe.batch(one, SPEC)), one._sampler)
+        outcome = one.loss(*one.prepare_batch(to_tensors(probe.replayed_batch(one, SPEC))), one._sampler)
         return torch.autograd.grad(outcome.losses["recon_image"].mean(), list(one.world.encoder.parameters()))
 
     parts = of(**{"agent.recon_grad": {"kind": "share", "share": 0.25}})
@@ -220,7 +222,7 @@ def test_a_share_of_the_decoder_s_gradient_gets_through():
 
 def test_the_multiplier_is_stored_and_continues_bit_for_bit():
     one, other = agent(), agent()
-    batch = probe.batch(one, SPEC)
+    batch = probe.replayed_batch(one, SPEC)
     for _ in range(3):
         one.learn(batch)
     other.load(one.state())
@@ -232,7 +234,7 @@ def test_the_multiplier_is_stored_and_continues_bit_for_bit():
 
 def test_a_bad_batch_leaves_the_multiplier_alone():
     one = agent()
-    batch = probe.batch(one, SPEC)
+    batch = probe.replayed_batch(one, SPEC)
     one.learn(batch)
     before = {name: x for name, x in one.state().items() if name.startswith("kl/")}
     metrics, _ = one.learn(batch | {"reward": np.full_like(batch["reward"], np.nan)})
@@ -241,7 +243,7 @@ def test_a_bad_batch_leaves_the_multiplier_alone():
 
 
 def test_the_multiplier_is_not_among_what_the_optimiser_moves():
-    assert not any("kl" in name.split(".") or "beta" in name for name in probe.learned(agent().world, agent().behavior))
+    assert not any("kl" in name.split(".") or "beta" in name for name in trainable_parameters(agent().world, agent().behavior))
 
 
 def test_rates_are_per_run():

@@ -42,7 +42,7 @@ def verdict_of(name):
 
 
 def contrasts_of(verdict):
-    return [contrast for occasions in verdict["tasks"].values() for contrast in occasions.values()]
+    return [contrast for regimes in verdict["tasks"].values() for contrast in regimes.values()]
 
 
 # Every file.
@@ -75,7 +75,7 @@ def test_an_ablated_agent_acts_learns_and_refreshes(name, task):
         k: (s.shape, s.dtype) for k, s in agent.extra_spaces.items()
     }
     for _ in range(2):
-        metrics, refreshed = agent.learn(probe.batch(agent, spec))
+        metrics, refreshed = agent.learn(probe.replayed_batch(agent, spec))
     assert all(np.isfinite(float(x)) for x in metrics.values()), metrics
     assert {k: str(x.dtype) for k, x in refreshed.items()} == {k: s.dtype for k, s in agent.extra_spaces.items()}
 

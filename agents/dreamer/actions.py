@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -11,9 +12,29 @@ from torch import Tensor
 from agents.nn.dists import one_hot
 
 
+class ActionCodec(Protocol):
+    @property
+    def width(self) -> int:
+        """A: numbers of one action, as the networks see it."""
+        ...
+
+    @property
+    def num_uniforms(self) -> int:
+        """Uniform numbers that one action takes."""
+        ...
+
+    def encode(self, action: Tensor) -> Tensor:
+        """The environment's actions (B, T, ...) -> the networks' (B, T, A)."""
+        ...
+
+    def decode(self, action: Tensor) -> Tensor:
+        """The networks' actions (E, A) -> the environment's (E, ...)."""
+        ...
+
+
 @dataclass(frozen=True)
-class Discrete:
-    """Class indices (B, T) or (E,) outside, one-hot inside."""
+class DiscreteActionCodec:
+    """Class indices outside, one-hot inside."""
 
     width: int  # classes
     num_uniforms: int = 1
@@ -26,7 +47,7 @@ class Discrete:
 
 
 @dataclass(frozen=True)
-class Continuous:
+class ContinuousActionCodec:
     """Arrays of `shape` outside, flat inside. Samples are not clipped inside; the model scales them as it reads them."""
 
     shape: tuple[int, ...]

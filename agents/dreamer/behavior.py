@@ -1,4 +1,4 @@
-"""The behaviour: imagine, score, improve the actor and the critic.
+"""The behaviour: actor pi_theta(a | s) and critic v_psi(s), trained on states s that the world model imagines.
 
 B batch, T time, N = B*K starts of imagination, H imagined steps, A action dimensions, F features. Imagination is
 time-major, so that cutting off its last state copies nothing.
@@ -6,7 +6,6 @@ time-major, so that cutting off its last state copies nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -14,13 +13,12 @@ from torch import Tensor, nn
 
 from agents.dreamer.returns import lambda_return, replay_return
 from agents.dreamer.rssm import Latents
-from agents.dreamer.world_model import Statistics, WorldModel
-
-Scored = tuple[dict[str, Tensor], dict[str, Tensor], Statistics]
+from agents.dreamer.world_model import Batch, LossTerms, Statistics, WorldModel
+from agents.nn.sampler import Sampler
 
 
 class Behavior(nn.Module):
-    """Actor, critic and the critic's slow copy. The statistics that normalise them come in and go out, unchanged inside."""
+    """Actor, critic and the critic's slow copy. The statistics that normalise them come in and go out of `losses`."""
 
     def __init__(
         self,
@@ -29,62 +27,77 @@ class Behavior(nn.Module):
         critic: nn.Module,
         slow_critic: nn.Module,
         action_uniforms: int,
-        steps: int,
+        imagination_horizon: int,
         lam: float,
-        entropy: float,
-        horizon: Any,
+        entropy_weight: float,
+        discount: Any,
         starts: Any,
         actor_grad: Any,
         return_scale: Any,
-        advantage: Any,
+        advantage_norm: Any,
         value_norm: Any,
-        slow: Any,
+        slow_rule: Any,
         repval_grad: Any,
     ) -> None:
+        """`action_uniforms`: uniform numbers that one action takes; `imagination_horizon`: H; `lam`: lambda;
+        `entropy_weight`: eta, the actor's."""
         super().__init__()
         self.actor, self.critic, self.slow_critic = actor, critic, slow_critic
-        self._action_uniforms, self._steps, self._lam, self._entropy = action_uniforms, steps, lam, entropy
-        self._horizon, self._starts, self._actor_grad = horizon, starts, actor_grad
-        self._return_scale, self._advantage, self._value_norm = return_scale, advantage, value_norm
-        self._slow, self._repval_grad = slow, repval_grad
-        self._on_returns = {"return_scale": return_scale, "value_norm": value_norm}
+        self._action_uniforms, self._imagination_horizon = action_uniforms, imagination_horizon
+        self._lam, self._entropy_weight = lam, entropy_weight
+        self._discount, self._starts, self._actor_grad = discount, starts, actor_grad
+        self._return_scale, self._advantage_norm, self._value_norm = return_scale, advantage_norm, value_norm
+        self._slow_rule, self._repval_grad = slow_rule, repval_grad
+        self._return_statistics = {"return_scale": return_scale, "value_norm": value_norm}
 
     def statistics(self) -> Statistics:
         """Every normaliser's state at its start."""
-        return {name: part.state() for name, part in {**self._on_returns, "advantage": self._advantage}.items()}
+        normalizers = {**self._return_statistics, "advantage": self._advantage_norm}
+        return {name: part.state() for name, part in normalizers.items()}
 
-    def losses(self, world: WorldModel, seq: Latents, data: Mapping[str, Tensor], stats: Statistics, sampler: Any) -> Scored:
-        """Losses, metrics and the statistics after this batch."""
-        feat, actions = self.imagine(world, seq, sampler)  # (H+1, N, F), (H, N, A)
+    def losses(self, world: WorldModel, latents: Latents, batch: Batch, statistics: Statistics, sampler: Sampler) -> LossTerms:
+        """The losses of actor and critic. Hafner et al. 2025, eqs. 4 to 7."""
+        # Imagine: states s_0 ... s_H and actions a_0 ... a_{H-1}.
+        feat, actions = self.imagine(world, latents, sampler)  # (H+1, N, F), (H, N, A)
 
-        # Score: what the imagined states are worth, without gradient but for the critic's own prediction.
-        dist = self.critic(feat[:-1].detach())
+        # Score: rewards r_k, continuations c_k, values v_k, returns R^lambda_k. The critic's own prediction has a gradient;
+        # whether the scores have one is the actor gradient's choice.
+        critic = self.critic(feat[:-1].detach())
         with self._actor_grad.gradient_context(world, self):
-            reward, cont, slow = world.reward(feat).mean, world.cont(feat).mean, self.slow_critic(feat).mean
-            pred = self._actor_grad.predict_values(self.critic, feat, dist)
-            value, slow_value = (self._value_norm.denormalize(stats["value_norm"], x) for x in (pred, slow))
-            value = self._slow.baseline(value, slow_value)
-            returns = lambda_return(reward, self._horizon.step_discount(cont), value, self._lam)  # (H, N)
-            weight = self._horizon.trajectory_weight(cont).detach()
+            reward, continuation = world.reward(feat).mean, world.cont(feat).mean
+            slow_prediction = self.slow_critic(feat).mean
+            prediction = self._actor_grad.predict_values(self.critic, feat, critic)
+            value, slow_value = (
+                self._value_norm.denormalize(statistics["value_norm"], x) for x in (prediction, slow_prediction)
+            )
+            value = self._slow_rule.baseline(value, slow_value)
+            returns = lambda_return(reward, self._discount.step_discount(continuation), value, self._lam)  # (H, N)
+            trajectory_weight = self._discount.trajectory_weight(continuation).detach()
 
-            # Normalise: every statistic sees this batch before it is used.
-            stats = stats | {name: part.update(stats[name], returns) for name, part in self._on_returns.items()}
-            scale = self._return_scale.scale(stats["return_scale"])
+            # Normalise: advantages (R^lambda_k - v_k) / max(1, S). Every statistic sees this batch before it is used.
+            statistics = statistics | {
+                name: part.update(statistics[name], returns) for name, part in self._return_statistics.items()
+            }
+            scale = self._return_scale.scale(statistics["return_scale"])
             advantage = (returns - value[:-1]) / scale
-            stats = stats | {"advantage": self._advantage.update(stats["advantage"], advantage)}
-            normed = self._advantage.normalize(stats["advantage"], advantage)
+            statistics = statistics | {"advantage": self._advantage_norm.update(statistics["advantage"], advantage)}
+            normed_advantage = self._advantage_norm.normalize(statistics["advantage"], advantage)
 
-        # Improve.
+        # Actor: L(theta) = -sum_k w_k (A_k ln pi_theta(a_k | s_k) + eta H[pi_theta(. | s_k)]).
         policy = self.actor(feat[:-1].detach())
         entropy = policy.entropy()
-        gain = self._actor_grad.objective(policy.log_prob(actions.detach()), normed) + self._entropy * entropy
-        target = self._value_norm.normalize(stats["value_norm"], returns)
-        fit = self._slow.loss(dist, target, slow[:-1])
-        shape = (len(seq.deter), -1)
+        log_prob = policy.log_prob(actions.detach())
+        actor_objective = self._actor_grad.objective(log_prob, normed_advantage) + self._entropy_weight * entropy
+
+        # Critic: L(psi) = -sum_k w_k ln p_psi(R^lambda_k | s_k), and the same on the replay.
+        target = self._value_norm.normalize(statistics["value_norm"], returns)
+        critic_loss = self._slow_rule.loss(critic, target, slow_prediction[:-1])
+
+        starts = (len(latents.deter), -1)  # N -> (B, K)
         losses = {
-            "policy": -(weight[:-1] * gain).mean(0).unflatten(0, shape),
-            "value": (weight[:-1] * fit).mean(0).unflatten(0, shape),
-            "replay_value": self._replay_loss(seq, data, returns[0].unflatten(0, shape), stats),
+            "policy": -(trajectory_weight[:-1] * actor_objective).mean(0).unflatten(0, starts),
+            "value": (trajectory_weight[:-1] * critic_loss).mean(0).unflatten(0, starts),
+            "replay_value": self._replay_loss(latents, batch, returns[0].unflatten(0, starts), statistics),
         }
         metrics = {
             "behavior/entropy": entropy.mean(),
@@ -96,36 +109,36 @@ class Behavior(nn.Module):
             "behavior/value": value.mean(),
             "behavior/slow_value": slow_value.mean(),
             "behavior/reward": reward.mean(),
-            "behavior/cont": cont.mean(),
-            "behavior/weight": weight.mean(),
-            "behavior/normed_std": normed.std(correction=0),
+            "behavior/cont": continuation.mean(),
+            "behavior/weight": trajectory_weight.mean(),
+            "behavior/normed_std": normed_advantage.std(correction=0),
             "return_scale/scale": scale,
-        } | {f"actor/{name}": value for name, value in policy.diagnostics().items()}
-        return losses, metrics, stats
+        } | {f"actor/{name}": x for name, x in policy.diagnostics().items()}
+        return LossTerms(losses, metrics, statistics)
 
-    def imagine(self, world: WorldModel, seq: Latents, sampler: Any) -> tuple[Tensor, Tensor]:
+    def imagine(self, world: WorldModel, latents: Latents, sampler: Sampler) -> tuple[Tensor, Tensor]:
         """Follow the policy inside the model from the states of a sequence -> feat (H+1, N, F), actions (H, N, A).
 
         Whether a gradient passes the dynamics is the actor gradient's choice; none reaches the world's weights.
         """
-        start = Latents(self._starts.select(seq.deter), self._starts.select(seq.stoch))
+        start = Latents(self._starts.select(latents.deter), self._starts.select(latents.stoch)).detached_rows()
 
-        def policy(feat: Tensor, sampler: Any) -> Tensor:
+        def policy(feat: Tensor, sampler: Sampler) -> Tensor:
             return self._actor_grad.sample_action(self.actor(feat.detach()), sampler)
 
         with self._actor_grad.gradient_context(world):
-            return world.rssm.imagine(start.flatten(), policy, self._steps, sampler, self._action_uniforms)
+            return world.rssm.imagine(start, policy, self._imagination_horizon, sampler, self._action_uniforms)
 
-    def _replay_loss(self, seq: Latents, data: Mapping[str, Tensor], boot: Tensor, stats: Statistics) -> Tensor:
-        """Critic loss on the replayed steps but the last, bootstrapped from imagination: boot (B, K) -> (B, K-1)."""
-        reward, last, terminal = (self._starts.select(data[key]) for key in ("reward", "is_last", "is_terminal"))
-        returns = replay_return(reward, last, terminal, boot, self._horizon.gamma, self._lam)
-        feat = self._repval_grad(self._starts.select(seq.feat))[:, :-1]
+    def _replay_loss(self, latents: Latents, batch: Batch, bootstrap: Tensor, statistics: Statistics) -> Tensor:
+        """Critic loss on the replayed steps but the last, bootstrapped from imagination: bootstrap (B, K) -> (B, K-1)."""
+        reward, is_last, is_terminal = (self._starts.select(batch[key]) for key in ("reward", "is_last", "is_terminal"))
+        returns = replay_return(reward, is_last, is_terminal, bootstrap, self._discount.gamma, self._lam)
+        feat = self._repval_grad(self._starts.select(latents.feat))[:, :-1]
         with torch.no_grad():
-            slow = self.slow_critic(feat).mean
-        target = self._value_norm.normalize(stats["value_norm"], returns)
-        return self._slow.loss(self.critic(feat), target, slow) * ~last[:, :-1]
+            slow_prediction = self.slow_critic(feat).mean
+        target = self._value_norm.normalize(statistics["value_norm"], returns)
+        return self._slow_rule.loss(self.critic(feat), target, slow_prediction) * ~is_last[:, :-1]
 
-    def follow(self, ok: Tensor) -> None:
-        """Let the slow critic follow the critic, where `ok` says that the update counted."""
-        self._slow.update_slow_weights(list(self.slow_critic.parameters()), list(self.critic.parameters()), ok)
+    def update_slow_critic(self, accepted: Tensor) -> None:
+        """Move the slow critic towards the critic, where `accepted` (0-d bool) says that the update counted."""
+        self._slow_rule.update_slow_weights(list(self.slow_critic.parameters()), list(self.critic.parameters()), accepted)

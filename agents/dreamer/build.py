@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from agents.device import check_compiler, resolve
-from agents.dreamer.actions import Continuous, Discrete
-from agents.dreamer.agent import Dreamer
+from agents.dreamer.actions import ActionCodec, ContinuousActionCodec, DiscreteActionCodec
+from agents.dreamer.agent import Dreamer, Runtime
 from agents.dreamer.behavior import Behavior
 from agents.dreamer.config import Config
 from agents.dreamer.decoder import Decoder, ImageDecoder, VectorDecoder
@@ -21,7 +21,7 @@ from agents.dreamer.rssm import RSSM, Posterior
 from agents.dreamer.world_model import WorldModel
 from agents.lazy import Lazy
 from agents.nn.dists import Bernoulli, BoundedNormal, Categorical, IndexCategorical, SquaredVector
-from agents.nn.launch import Direct, Recorded
+from agents.nn.launch import DirectLaunch, GraphLaunch
 from agents.nn.layers import MLP, Dense, Head, Linear, TwinLinear
 from agents.nn.memory import keep_blocks
 from agents.protocol import Space, Spec
@@ -29,7 +29,7 @@ from agents.protocol import Space, Spec
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16}
 
 
-def dreamer(
+def build_dreamer(
     config: Config, spec: Spec, *, seed: int, device: str, precision: str, threads: int, compile: bool, updates: int
 ) -> Dreamer:
     """The agent, its weights drawn from `seed`; `updates` are those of the whole run."""
@@ -37,75 +37,82 @@ def dreamer(
         raise ValueError(f"precision '{precision}' is not one of {', '.join(PRECISIONS)}")
     torch.set_num_threads(threads)
     keep_blocks()
-    place, dtype = torch.device(resolve(device)), PRECISIONS[precision]
+    torch_device, dtype = torch.device(resolve(device)), PRECISIONS[precision]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        world, behavior = (module.to(place) for module in modules(config, spec, updates))
+        world, behavior = (module.to(torch_device) for module in build_modules(config, spec, updates))
         config.trained.freeze(world, behavior)
         if compile:
-            check_compiler(place.type)
-            Lazy.arrive()
-            for part in world.modules():
-                if hasattr(part, "compile_steps"):
-                    part.compile_steps()
-        noise = int(torch.randint(2**62, ()))  # the stream of sampling is not the stream of the weights
-    generator = torch.Generator(place).manual_seed(noise)
+            _compile_steps(world, torch_device)
+        sampler_seed = int(torch.randint(2**62, ()))  # the stream of sampling is not the stream of the weights
+    generator = torch.Generator(torch_device).manual_seed(sampler_seed)
+    runtime = Runtime(
+        device=torch_device,
+        generator=generator,
+        autocast=partial(torch.autocast, torch_device.type, dtype=dtype, enabled=dtype is not None),
+        launch=GraphLaunch(torch_device, generator) if torch_device.type == "cuda" else DirectLaunch(),
+    )
     return Dreamer(
         world=world,
         behavior=behavior,
-        optimizer=config.optimizer.build(learned(world, behavior)),
-        weights=loss_weights(config, spec),
-        action=action_of(spec),
+        optimizer=config.optimizer.build(trainable_parameters(world, behavior)),
+        loss_weights=loss_weights(config, spec),
+        action_codec=action_codec(spec),
         replay_context=config.replay_context,
         reward_transform=config.reward_transform,
-        generator=generator,
-        autocast=partial(torch.autocast, place.type, dtype=dtype, enabled=dtype is not None),
-        launch=Recorded(place, generator) if place.type == "cuda" else Direct(),
-        device=place,
+        runtime=runtime,
         deter=config.deter,
-        obs=tuple(sorted(spec.obs)),
+        obs_keys=tuple(sorted(spec.obs)),
     )
 
 
-def modules(config: Config, spec: Spec, updates: int = 1) -> tuple[WorldModel, Behavior]:
+def _compile_steps(world: WorldModel, device: torch.device) -> None:
+    check_compiler(device.type)
+    Lazy.arrive()
+    for module in world.modules():
+        if hasattr(module, "compile_steps"):
+            module.compile_steps()
+
+
+def build_modules(config: Config, spec: Spec, updates: int = 1) -> tuple[WorldModel, Behavior]:
     """The networks on the default device (`meta` to count them only)."""
     return _world_model(config, spec, updates), _behavior(config, spec)
 
 
-def learned(world: nn.Module, behavior: nn.Module) -> dict[str, nn.Parameter]:
-    """What the optimiser moves: everything but the slow critic."""
-    named = nn.ModuleDict({"world": world, "behavior": behavior}).named_parameters()
-    return {name: p for name, p in named if p.requires_grad}
+def trainable_parameters(world: nn.Module, behavior: nn.Module) -> dict[str, nn.Parameter]:
+    """What the optimiser moves, by name: everything but the slow critic and what is frozen."""
+    modules = nn.ModuleDict({"world": world, "behavior": behavior})
+    return {name: p for name, p in modules.named_parameters() if p.requires_grad}
 
 
 def loss_weights(config: Config, spec: Spec) -> dict[str, float]:
     """Weight of every named loss."""
     weights = config.weights
-    named = {"reward": weights.reward, "cont": weights.cont, "policy": weights.policy, "value": weights.value}
+    heads = {"reward": weights.reward, "cont": weights.cont, "policy": weights.policy, "value": weights.value}
     recon = {f"recon_{key}": weights.recon for key in spec.obs}
-    return named | recon | dict(config.kl.weights) | {"replay_value": config.replay_value.weight}
+    return heads | recon | dict(config.kl.weights) | {"replay_value": config.replay_value.weight}
 
 
-def action_of(spec: Spec) -> Discrete | Continuous:
+def action_codec(spec: Spec) -> ActionCodec:
     if spec.action.discrete:
-        return Discrete(spec.action.classes)
-    return Continuous(tuple(spec.action.shape))
+        return DiscreteActionCodec(spec.action.classes)
+    return ContinuousActionCodec(tuple(spec.action.shape))
 
 
-def _size(space: Space) -> int:
+def _num_values(space: Space) -> int:
     return prod(space.shape)
 
 
-def _feat(config: Config) -> int:
+def _feat_width(config: Config) -> int:
     return config.deter + config.latent.width
 
 
-def _layer(config: Config) -> dict[str, Any]:
-    """What every hidden layer is made with."""
+def _layer_options(config: Config) -> dict[str, Any]:
+    """Norm and activation of every hidden layer."""
     return {"norm": config.norm.build, "act": config.act}
 
 
-def _split(spec: Spec) -> tuple[dict[str, Space], dict[str, Space]]:
+def _split_spaces(spec: Spec) -> tuple[dict[str, Space], dict[str, Space]]:
     """Images and everything else, each in the order of the names."""
     keys = sorted(spec.obs)
     images = {key: spec.obs[key] for key in keys if spec.obs[key].image}
@@ -119,9 +126,9 @@ def _world_model(config: Config, spec: Spec, updates: int) -> WorldModel:
         rssm=_rssm(config, spec, embed=encoder.width),
         decoder=config.reconstruction.build(partial(_decoder, config, spec)),
         reward=_scalar_head(config, config.reward, config.layers.reward),
-        cont=Head(MLP(_feat(config), config.units, config.layers.cont, **_layer(config)), Linear(config.units, 1), Bernoulli),
+        cont=_continue_head(config),
         kl=config.kl.build(updates, config.latent.kl_bound),
-        horizon=config.discount,
+        discount=config.discount,
         recon_grad=config.recon_grad,
         reward_grad=config.reward_grad,
     )
@@ -133,30 +140,30 @@ def _behavior(config: Config, spec: Spec) -> Behavior:
         actor=_actor(config, spec),
         critic=critic,
         slow_critic=copy.deepcopy(critic).requires_grad_(False),
-        action_uniforms=action_of(spec).num_uniforms,
-        steps=config.horizon,
+        action_uniforms=action_codec(spec).num_uniforms,
+        imagination_horizon=config.horizon,
         lam=config.lam,
-        entropy=config.actor.entropy,
-        horizon=config.discount,
+        entropy_weight=config.actor.entropy,
+        discount=config.discount,
         starts=config.starts,
         actor_grad=config.actor_grad,
         return_scale=config.return_scale,
-        advantage=config.advantage,
+        advantage_norm=config.advantage,
         value_norm=config.value_norm,
-        slow=config.slow_critic,
+        slow_rule=config.slow_critic,
         repval_grad=config.repval_grad,
     )
 
 
 def _encoder(config: Config, spec: Spec) -> Encoder:
-    images, vectors = _split(spec)
+    images, vectors = _split_spaces(spec)
     parts: dict[str, nn.Module] = {}
     if vectors:
         read = {k: OneHot(s.classes) if s.discrete else TransformedVector(config.squash) for k, s in vectors.items()}
-        width = sum(space.classes or _size(space) for space in vectors.values())
-        parts["vector"] = VectorEncoder(read, width, units=config.units, layers=config.layers.encoder, **_layer(config))
+        width = sum(space.classes or _num_values(space) for space in vectors.values())
+        parts["vector"] = VectorEncoder(read, width, units=config.units, layers=config.layers.encoder, **_layer_options(config))
     if images:
-        parts["image"] = ImageEncoder(images, depths=_depths(config), **_layer(config))
+        parts["image"] = ImageEncoder(images, depths=_depths(config), **_layer_options(config))
     return Encoder(parts)
 
 
@@ -165,20 +172,20 @@ def _depths(config: Config) -> list[int]:
 
 
 def _rssm(config: Config, spec: Spec, *, embed: int) -> RSSM:
-    latent, hidden, layer = config.latent, config.hidden, _layer(config)
-    core = config.core.build(deter=config.deter, stoch=latent.width, actions=action_of(spec).width, hidden=hidden, **layer)
+    latent, hidden, layer = config.latent, config.hidden, _layer_options(config)
+    core = config.core.build(deter=config.deter, stoch=latent.width, actions=action_codec(spec).width, hidden=hidden, **layer)
     prior = nn.Sequential(MLP(config.deter, hidden, config.layers.prior, **layer), Linear(hidden, latent.outputs))
     posterior = Posterior(config.deter, Dense(config.deter + embed, hidden, **layer), Linear(hidden, latent.outputs))
     return RSSM(core=core, prior=prior, posterior=posterior, latent=latent)
 
 
 def _decoder(config: Config, spec: Spec) -> Decoder:
-    images, vectors = _split(spec)
+    images, vectors = _split_spaces(spec)
     parts: dict[str, nn.Module] = {}
     if vectors:
         heads = {key: _vector_head(config, space) for key, space in vectors.items()}
         parts["vector"] = VectorDecoder(
-            _feat(config), heads, units=config.units, layers=config.layers.decoder, **_layer(config)
+            _feat_width(config), heads, units=config.units, layers=config.layers.decoder, **_layer_options(config)
         )
     if images:
         parts["image"] = ImageDecoder(
@@ -188,26 +195,31 @@ def _decoder(config: Config, spec: Spec) -> Decoder:
             units=config.units,
             depths=_depths(config),
             blocks=config.decoder_blocks,
-            **_layer(config),
+            **_layer_options(config),
         )
     return Decoder(parts)
 
 
 def _vector_head(config: Config, space: Space) -> Head:
     readout = IndexCategorical if space.discrete else partial(SquaredVector, transform=config.squash)
-    return Head(nn.Identity(), Linear(config.units, space.classes or _size(space)), readout)
+    return Head(nn.Identity(), Linear(config.units, space.classes or _num_values(space)), readout)
+
+
+def _continue_head(config: Config) -> Head:
+    trunk = MLP(_feat_width(config), config.units, config.layers.cont, **_layer_options(config))
+    return Head(trunk, Linear(config.units, 1), Bernoulli)
 
 
 def _scalar_head(config: Config, target: Any, layers: int) -> Head:
-    trunk = MLP(_feat(config), config.units, layers, **_layer(config))
+    trunk = MLP(_feat_width(config), config.units, layers, **_layer_options(config))
     return Head(trunk, Linear(config.units, target.outputs, target.outscale), target.readout())
 
 
 def _actor(config: Config, spec: Spec) -> Head:
     actor = config.actor
-    trunk = MLP(_feat(config), config.units, actor.layers, **_layer(config))
+    trunk = MLP(_feat_width(config), config.units, actor.layers, **_layer_options(config))
     if spec.action.discrete:
         readout = partial(Categorical, unimix=actor.unimix)
         return Head(trunk, Linear(config.units, spec.action.classes, actor.outscale), readout)
     readout = partial(BoundedNormal, min_std=actor.min_std, max_std=actor.max_std)
-    return Head(trunk, TwinLinear(config.units, _size(spec.action), actor.outscale), readout)
+    return Head(trunk, TwinLinear(config.units, _num_values(spec.action), actor.outscale), readout)

@@ -143,7 +143,7 @@ class Config(AgentConfig):
         compile: bool = False,
     ) -> Agent:
         how = {"device": device, "precision": precision, "threads": threads, "compile": compile}
-        return builder.dreamer(self, spec, seed=seed, updates=updates, **how)
+        return builder.build_dreamer(self, spec, seed=seed, updates=updates, **how)
 
 
 def _size(width: int) -> dict[str, Any]:

@@ -1,11 +1,12 @@
-"""The recurrent state-space model: one step, a scan over a sequence, a roll-out of imagination.
+"""The recurrent state-space model: one step, a sequence with observations, a roll-out of imagination.
 
-B batch, T time, N rows, D deter, S latents, C classes, E embed, A action dimensions.
+Symbols: h_t `deter`, z_t `stoch`, x_t observation (here its `embed`), a_t action.
+Shapes: B batch, T time, N rows, D width of h, S latents of C classes, E width of embed, A action dimensions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,121 +14,169 @@ import torch
 from torch import Tensor, nn
 
 from agents.nn.functional import cast, compiled
+from agents.nn.gru import SequenceModel, StepFn
 from agents.nn.layers import Dense, Linear
+from agents.nn.sampler import Sampler
 
-Step = Callable[..., tuple[Tensor, ...]]
-Policy = Callable[[Tensor, Any], Tensor]
-Followed = tuple[Tensor, Tensor, tuple[Tensor, ...]]
-Rolled = tuple[Tensor, Tensor, list[Tensor], list[Tensor]]
-# Steps of a sequence, and of imagination, in one compiled graph: more are fewer calls, and longer compilation.
-FOLLOWED, IMAGINED = 2, 3
+Policy = Callable[[Tensor, Sampler], Tensor]  # feat (N, F), the step's sampler -> action (N, A)
+PosteriorFn = Callable[[Tensor, Tensor], Tensor]  # h_t (N, D), embed input -> logits (N, S*C)
+Models = tuple[StepFn, PosteriorFn]  # sequence model, representation model
+State = tuple[Tensor, Tensor]  # h_t (N, D), z_t (N, S, C)
+PosteriorScan = tuple[State, tuple[Tensor, ...]]  # the last state; deter, stoch and logits of all steps
+PriorScan = tuple[State, list[Tensor], list[Tensor]]  # the last state; actions; feat after each
+StepInputs = tuple[Tensor, Tensor, Tensor]  # keep (0 where an episode begins), action input, embed input
+# Steps in one compiled graph, of a sequence and of imagination: more are fewer calls, and longer compilation.
+POSTERIOR_CHUNK, PRIOR_CHUNK = 2, 3
 
 
 @dataclass(frozen=True)
 class Latents:
     """States with any batch shape; logits of the posterior where there is one."""
 
-    deter: Tensor  # (..., D)
-    stoch: Tensor  # (..., S, C)
-    post: Tensor | None = None  # (..., S*C) raw logits
+    deter: Tensor  # h (..., D)
+    stoch: Tensor  # z (..., S, C)
+    post: Tensor | None = None  # raw logits of q(z | h, x), (..., S*C)
 
     @property
     def feat(self) -> Tensor:
-        """What every head reads: (..., D + S*C)."""
+        """What every head reads, h and z: (..., F), F = D + S*C."""
         return torch.cat([self.deter, self.stoch.flatten(-2)], -1)
 
-    def flatten(self) -> Latents:
-        """Batch and time as one axis, without gradient."""
+    def detached_rows(self) -> Latents:
+        """(B, T, ...) -> (B*T, ...), without gradient."""
         return Latents(self.deter.detach().flatten(0, 1), self.stoch.detach().flatten(0, 1))
 
 
 class Posterior(nn.Module):
-    """(deter, embed) -> logits: one hidden layer."""
+    """Logits of q(z_t | h_t, x_t): one hidden layer on h_t and the embedding of x_t."""
 
     def __init__(self, deter: int, hidden: Dense, output: Linear) -> None:
         super().__init__()
         self._deter = deter
         self.hidden, self.output = hidden, output
 
-    def drive(self, embed: Tensor) -> Tensor:
-        """What the embeddings (..., E) add to the hidden layer: it does not depend on the state."""
+    def embed_input(self, embed: Tensor) -> Tensor:
+        """What the embeddings (..., E) add to the hidden layer. It does not depend on the state."""
         weight = self.hidden.linear.weight[:, self._deter :]
         return nn.functional.linear(embed, weight, self.hidden.linear.bias).float()
 
-    def ready(self) -> Callable[[Tensor, Tensor], Tensor]:
-        """One step, as a function of deter (N, D) and drive; the weight is split once (see BlockGRU.ready)."""
+    def step_fn(self) -> PosteriorFn:
+        """One step, for use in one scan. The weight is split here, once (see `BlockGRU.step_fn`)."""
         weight = cast(self.hidden.linear.weight[:, : self._deter]).t()
-        return lambda deter, drive: self.output(self.hidden.finish(torch.addmm(drive, cast(deter), weight))).float()
+
+        def step(deter: Tensor, embed_input: Tensor) -> Tensor:
+            return self.output(self.hidden.finish(torch.addmm(embed_input, cast(deter), weight))).float()
+
+        return step
 
 
 class RSSM(nn.Module):
-    """deter' = core(deter, stoch, action); prior from deter alone, posterior from deter and embed."""
+    """The recurrent state-space model. Hafner et al. 2025, eq. 1.
 
-    def __init__(self, *, core: nn.Module, prior: nn.Sequential, posterior: Posterior, latent: Any) -> None:
+    Sequence model `core`:                        h_t = f(h_{t-1}, z_{t-1}, a_{t-1})
+    Representation model `posterior` (encoder):   z_t ~ q(z_t | h_t, x_t)
+    Dynamics predictor `prior`:                   z^_t ~ p(z^_t | h_t)
+    """
+
+    def __init__(self, *, core: SequenceModel, prior: nn.Sequential, posterior: Posterior, latent: Any) -> None:
         super().__init__()
         self.core, self.prior, self.posterior = core, prior, posterior
         self.latent = latent
-        self._followed = self._imagined = 0  # steps in one call; 0: all
+        self._posterior_chunk: int | None = None  # steps in one call of a scan; None: all
+        self._prior_chunk: int | None = None
+        self._posterior_scan: Callable[..., PosteriorScan] = self._scan_posterior  # or compiled, see `compile_steps`
+        self._prior_scan: Callable[..., PriorScan] = self._scan_prior
 
-    def compile_steps(self) -> None:
-        """From now on learning calls compiled steps: one graph per scan, made once, because a whole scan takes minutes."""
-        self._followed, self._imagined = FOLLOWED, IMAGINED
-        # On a CPU what calls the kernels is C++ too: in Python the calls of 16 rows take as long as what they call.
-        options = {"cpp_wrapper": next(self.parameters()).is_cpu}
-        self._follow, self._roll = compiled(self._follow, **options), compiled(self._roll, **options)
+    # One step.
 
-    def observe(self, start: Latents, embed: Tensor, action: Tensor, first: Tensor, sampler: Any) -> Latents:
-        """Follow a sequence: embed (B, T, E), previous actions (B, T, A), is_first (B, T) -> latents (B, T, ...).
+    def posterior_step(
+        self, models: Models, state: State, inputs: StepInputs, sampler: Sampler
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """h_t = f(h_{t-1}, z_{t-1}, a_{t-1}), z_t ~ q(z_t | h_t, x_t) -> h_t, z_t, logits of q."""
+        (sequence_model, representation_model), (h, z), (keep, action_input, embed_input) = models, state, inputs
+        h = sequence_model(h * keep, z.flatten(-2) * keep, action_input)
+        logits = representation_model(h, embed_input)
+        z = self.latent.sample(logits, sampler)
+        return h, z, logits
 
-        Where a step is the first of its episode, the state before it and the action before it count as zero.
+    def prior_step(self, sequence_model: StepFn, state: State, action: Tensor, sampler: Sampler) -> State:
+        """h_t = f(h_{t-1}, z_{t-1}, a_{t-1}), z^_t ~ p(z^_t | h_t) -> h_t, z^_t."""
+        h, z = state
+        h = sequence_model(h, z.flatten(-2), self.core.action_input(action))
+        z = self.latent.sample(self.prior(h).float(), sampler)
+        return h, z
+
+    # Many steps.
+
+    def observe(self, start: Latents, embed: Tensor, prev_action: Tensor, is_first: Tensor, sampler: Sampler) -> Latents:
+        """`posterior_step` along a sequence.
+
+        The state before it, embed (B, T, E), a_{t-1} (B, T, A), is_first (B, T) -> latents (B, T, ...). Where a step is
+        the first of its episode, h_{t-1}, z_{t-1} and a_{t-1} count as zero.
         """
-        keep = (~first).float().unsqueeze(-1)  # (B, T, 1)
-        inputs = keep, self.core.drive(action * keep), self.posterior.drive(embed)
-        ready, made = (self.core.ready(), self.posterior.ready()), [start.deter, start.stoch]
-        if self._followed and torch.is_grad_enabled():  # as in all later states, so that one graph serves all
-            made = [x.requires_grad_() for x in made]
+        batch, steps = is_first.shape
+        keep = (~is_first).float().unsqueeze(-1)  # (B, T, 1)
+        inputs = keep, self.core.action_input(prev_action * keep), self.posterior.embed_input(embed)
+        models = self.core.step_fn(), self.posterior.step_fn()
+        state = start.deter, start.stoch
+        if self._posterior_chunk and torch.is_grad_enabled():  # as in all later states, so that one graph serves all
+            state = start.deter.requires_grad_(), start.stoch.requires_grad_()
         chunks = []
-        for chunk in zip(*(x.split(self._followed or first.shape[1], 1) for x in inputs), strict=True):
-            samplers = [sampler.prefetch(len(first), self.latent.num_uniforms) for _ in range(chunk[0].shape[1])]
-            *made, states = self._follow(ready, made, chunk, samplers)
-            chunks.append(states)
+        for chunk in zip(*(x.split(self._posterior_chunk or steps, 1) for x in inputs), strict=True):
+            samplers = [sampler.prefetch(batch, self.latent.num_uniforms) for _ in range(chunk[0].shape[1])]
+            state, sequence = self._posterior_scan(models, state, chunk, samplers)
+            chunks.append(sequence)
         return Latents(*(torch.cat(x, 1) for x in zip(*chunks, strict=True)))
 
-    def _follow(
-        self, ready: tuple[Step, Step], made: Sequence[Tensor], inputs: Sequence[Tensor], samplers: list[Any]
-    ) -> Followed:
-        """Some steps of a sequence -> deter, stoch, and all states on the way."""
-        (core, posterior), (deter, stoch), states = ready, made, []
-        for kept, act, obs, sampler in zip(*(x.unbind(1) for x in inputs), samplers, strict=True):
-            deter = core(deter * kept, stoch.flatten(-2) * kept, act)
-            post = posterior(deter, obs)
-            stoch = self.latent.sample(post, sampler)
-            states.append((deter, stoch, post))
-        return deter, stoch, tuple(torch.stack(x, 1) for x in zip(*states, strict=True))
+    def imagine(
+        self, start: Latents, policy: Policy, steps: int, sampler: Sampler, action_uniforms: int
+    ) -> tuple[Tensor, Tensor]:
+        """`prior_step` under `policy` from N rows -> feat (steps+1, N, F), actions (steps, N, A).
 
-    def imagine(self, start: Latents, policy: Policy, steps: int, sampler: Any, action_uniforms: int) -> tuple[Tensor, Tensor]:
-        """Roll the prior forward under `policy` from N rows -> feat (steps+1, N, F), actions.
-
-        The first state is `start`; actions are (steps, N, A), each chosen in the state of the same index. `policy` takes
-        feat and the step's sampler, from which it takes `action_uniforms` numbers, to an action.
+        The first state is `start`; each action is chosen in the state of the same index. `policy` takes `action_uniforms`
+        uniform numbers from the step's sampler.
         """
-        core, moved = self.core.ready(), (start.deter, start.stoch)
-        feats, actions = [cast(start.feat)], []
+        sequence_model, state = self.core.step_fn(), (start.deter, start.stoch)
+        num_uniforms = action_uniforms + self.latent.num_uniforms
+        feats: list[Tensor] = [cast(start.feat)]
+        actions: list[Tensor] = []
         while len(actions) < steps:
-            ahead = min(self._imagined or steps, steps - len(actions))
-            samplers = [sampler.prefetch(len(start.deter), action_uniforms + self.latent.num_uniforms) for _ in range(ahead)]
-            *moved, chosen, seen = self._roll(core, policy, *moved, feats[-1], samplers)
-            actions += chosen
-            feats += seen
+            length = min(self._prior_chunk or steps, steps - len(actions))
+            samplers = [sampler.prefetch(len(start.deter), num_uniforms) for _ in range(length)]
+            state, new_actions, new_feats = self._prior_scan(sequence_model, policy, state, feats[-1], samplers)
+            actions += new_actions
+            feats += new_feats
         return torch.stack(feats), torch.stack(actions)
 
-    def _roll(self, core: Step, policy: Policy, deter: Tensor, stoch: Tensor, feat: Tensor, samplers: list[Any]) -> Rolled:
-        """Some imagined steps -> deter and stoch after them, the actions, and feat after each."""
+    # Scans: the steps of one chunk. These two are what is compiled.
+
+    def compile_steps(self) -> None:
+        """From now on learning calls compiled scans: one graph per chunk, made once. A whole scan would compile for minutes."""
+        self._posterior_chunk, self._prior_chunk = POSTERIOR_CHUNK, PRIOR_CHUNK
+        # On a CPU what calls the kernels is C++ too: in Python the calls of 16 rows take as long as what they call.
+        options = {"cpp_wrapper": next(self.parameters()).is_cpu}
+        self._posterior_scan = compiled(self._scan_posterior, **options)
+        self._prior_scan = compiled(self._scan_prior, **options)
+
+    def _scan_posterior(self, models: Models, state: State, inputs: StepInputs, samplers: list[Sampler]) -> PosteriorScan:
+        """Inputs (B, t, ...) -> the last state; deter, stoch and logits of all t steps (B, t, ...)."""
+        steps = []
+        keeps, action_inputs, embed_inputs = (x.unbind(1) for x in inputs)
+        for keep, action_input, embed_input, sampler in zip(keeps, action_inputs, embed_inputs, samplers, strict=True):
+            h, z, logits = self.posterior_step(models, state, (keep, action_input, embed_input), sampler)
+            state = h, z
+            steps.append((h, z, logits))
+        return state, tuple(torch.stack(x, 1) for x in zip(*steps, strict=True))
+
+    def _scan_prior(
+        self, sequence_model: StepFn, policy: Policy, state: State, feat: Tensor, samplers: list[Sampler]
+    ) -> PriorScan:
+        """`feat` is that of `state` -> the last state, the actions, and feat after each of them."""
         actions, feats = [], []
         for sampler in samplers:
-            actions.append(policy(feat, sampler))
-            deter = core(deter, stoch.flatten(-2), self.core.drive(actions[-1]))
-            stoch = self.latent.sample(self.prior(deter).float(), sampler)
-            feat = cast(Latents(deter, stoch).feat)
+            action = policy(feat, sampler)
+            state = self.prior_step(sequence_model, state, action, sampler)
+            feat = cast(Latents(*state).feat)
+            actions.append(action)
             feats.append(feat)
-        return deter, stoch, actions, feats
+        return state, actions, feats

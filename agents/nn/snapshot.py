@@ -14,20 +14,20 @@ def snapshot(tensors: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
     return {name: x.detach().cpu().numpy().copy() for name, x in tensors.items()}
 
 
-def check(state: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]) -> None:
+def check_entries(state: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]) -> None:
     """ValueError naming the first entry that is missing, unknown or of another shape or type."""
-    for name, want in expected.items():
+    for name, array in expected.items():
         if name not in state:
-            raise ValueError(f"the stored state has no '{name}' (wanted: shape {want.shape})")
-        have = np.asarray(state[name])
-        if have.shape != want.shape or have.dtype != want.dtype:
-            raise ValueError(f"'{name}' is stored as {have.dtype} {have.shape}, wanted {want.dtype} {want.shape}")
-    if extra := sorted(state.keys() - expected.keys()):
-        raise ValueError(f"the stored state has an unknown '{extra[0]}'")
+            raise ValueError(f"the stored state has no '{name}' (wanted: shape {array.shape})")
+        stored = np.asarray(state[name])
+        if stored.shape != array.shape or stored.dtype != array.dtype:
+            raise ValueError(f"'{name}' is stored as {stored.dtype} {stored.shape}, wanted {array.dtype} {array.shape}")
+    if unknown := sorted(state.keys() - expected.keys()):
+        raise ValueError(f"the stored state has an unknown '{unknown[0]}'")
 
 
 @torch.no_grad()
 def restore(tensors: Mapping[str, Tensor], state: Mapping[str, np.ndarray]) -> None:
-    """Copy into the live tensors, in place, so that whatever shares their memory sees it."""
+    """Copy into the live tensors, in place, so that everything that shares their memory sees it."""
     for name, x in tensors.items():
         x.copy_(torch.from_numpy(np.array(state[name])))
