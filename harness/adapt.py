@@ -1,6 +1,6 @@
-"""Adaptation to other observations: a run that begins with a trained run's weights and trains its encoder alone.
+"""Adaptation to other observations: a run that starts with a trained run's weights and trains the encoder alone.
 
-The adapted run stands beside its source as the ablation `finetune` of it (`repo+finetune`), so that tables compare both.
+The adapted run lies beside its source, as the source's ablation `finetune` (`repo+finetune`), so that tables compare both.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from harness.rundir import RunDir
 ABLATION = "finetune"
 
 
-def adapted(
+def adapted_config(
     source: RunDir,
     train_noise: str,
     steps: int,
@@ -28,40 +28,35 @@ def adapted(
     changes: Mapping[str, Any] | None = None,
     where: str = "command line",
 ) -> RunConfig:
-    """The run that adapts `source` to a noise in so many policy steps; evaluated as the source was, and under the noise.
+    """The run that adapts `source` to a noise in `steps` policy steps. Its evaluation adds that noise to the source's.
 
-    Raises BadInput where the source has not finished training, is itself adapted, or its task cannot have the noise.
+    `eval_noises`: more evaluation noises; `episodes`: per noise, None as the source has them; `changes`: dotted paths of
+    the configuration. `where`: what error messages name as the origin of the values. Raises BadInput where the source has
+    not finished training, is itself adapted, or its task cannot have the noise.
     """
     before = config.parse(source.config, str(source.path))
-    _trained(source)
+    checkpoint.load_trained(source.path / "checkpoint", before.steps)
     if before.source is not None:
-        raise BadInput(f"{source.path} is adapted itself: adapt its source {before.source} instead.")
-    noises = dict.fromkeys(noise.parse(n) for n in (*before.evaluate.noise, train_noise, *eval_noises))
-    told = {
+        raise BadInput(f"{source.path} is an adapted run: adapt its source {before.source} instead.")
+    eval_grid = [*before.evaluate.noise, *(noise.parse(text) for text in (train_noise, *eval_noises))]
+    overrides = {
         "train_noise": train_noise,
         "steps": steps,
         "source": f"{before.study}/{source.name}",
-        "evaluate.noise": [str(n) for n in noises],
+        "evaluate.noise": [str(eval_noise) for eval_noise in dict.fromkeys(eval_grid)],
         "evaluate.episodes": episodes or before.evaluate.episodes,
     }
-    run = ablate.apply(config.apply_changes(before, told, where), ablate.parse(ABLATION), where)
+    run = ablate.apply(config.apply_changes(before, overrides, where), ablate.parse(ABLATION), where)
     run = config.apply_changes(run, {**(changes or {})}, f"{where}, set")
     study.check_run(run, where)
-    return config.apply_changes(
-        run, {"ablation": ABLATION if before.ablation == "none" else f"{before.ablation}+{ABLATION}"}, where
-    )
+    ablation = ABLATION if before.ablation == "none" else f"{before.ablation}+{ABLATION}"
+    return config.apply_changes(run, {"ablation": ablation}, where)
 
 
 def load_source_weights(agent: Agent, source: Path) -> None:
-    """Give a fresh agent what the run in `source` has learned. RunFailed where that is gone or does not fit."""
+    """Give a fresh agent the weights of the run in `source`. RunFailed where they are gone or do not fit."""
     try:
-        agent.load_weights(_trained(RunDir(source)).arrays["agent"])
+        trained = checkpoint.load_trained(source / "checkpoint", RunDir(source).config["steps"])
+        agent.load_weights(trained.arrays["agent"])
     except (BadInput, ValueError) as error:
-        raise RunFailed(f"Cannot begin with the weights of {source}: {error}") from None
-
-
-def _trained(source: RunDir) -> checkpoint.Checkpoint:
-    saved = checkpoint.load(source.path / "checkpoint", replay=False)
-    if saved is None or saved.step < source.config["steps"]:
-        raise BadInput(f"{source.path} has not finished training: run it first.")
-    return saved
+        raise RunFailed(f"Cannot start with the weights of {source}: {error}") from None

@@ -117,6 +117,14 @@ def load(folder: Path, *, replay: bool = True) -> Checkpoint | None:
     return None
 
 
+def load_trained(folder: Path, steps: int) -> Checkpoint:
+    """The checkpoint of a run that has trained all its `steps`, without its replay. BadInput where it has not."""
+    saved = load(folder, replay=False)
+    if saved is None or saved.step < steps:
+        raise BadInput(f"{folder.parent} has not finished training: run it first.")
+    return saved
+
+
 # Writing
 
 

@@ -3,43 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
 
 from agents.protocol import Agent
 from harness.env import Env
-from harness.loop import interact
+from harness.loop import Policy, interact
 from harness.noise import Noise
-from harness.vector import Vector
+from harness.vector import EpisodeRow, VectorEnv
 
-Lists = Sequence[Sequence[int]]
+# Fixed: a row of a matrix product may depend on the number of rows, so an episode is always one of eight side by side.
+EVAL_ENVS = 8
 
-LANES = 8  # fixed: a row of a matrix product may depend on the number of rows, so an episode always runs among eight
+EpisodeLists = Sequence[Sequence[int]]  # the episode numbers that each environment plays, in order
 
 
-class Grid:
+class Evaluator:
     """Evaluation of one model under any noise, with environments that are made once.
 
-    Episode i always runs in lane i mod LANES, and every lane plays its own fixed list: no episode is favoured for being
-    short. Rows come in the order of their numbers. `vector(environments, noise, lists)` joins the environments, each with
-    its list of episode numbers.
+    Episode i always runs in environment i mod EVAL_ENVS, and every environment plays a list that is fixed in advance: a
+    short episode does not make room for more of its kind. `make_vector(environments, noise, episode_lists)` joins the
+    environments.
     """
 
-    def __init__(self, agent: Agent, make: Callable[[], Env], vector: Callable[[Sequence[Env], Noise, Lists], Vector]):
-        self._agent, self._make, self._vector = agent, make, vector
+    def __init__(
+        self,
+        agent: Agent,
+        make_env: Callable[[], Env],
+        make_vector: Callable[[Sequence[Env], Noise, EpisodeLists], VectorEnv],
+    ):
+        self._agent, self._make_env, self._make_vector = agent, make_env, make_vector
         self._envs: list[Env] = []
 
-    def rows(self, noise: Noise, numbers: Sequence[int], policy: str, stop: Callable[[], bool]) -> Iterator[dict[str, Any]]:
-        """Play the given episodes. Ends early, between two steps, where `stop()` says so."""
-        wanted = sorted(numbers)
-        lists = [[n for n in wanted if n % LANES == lane] for lane in range(LANES)]
-        while len(self._envs) < LANES:
-            self._envs.append(self._make())
-        finished: dict[int, dict[str, Any]] = {}
-        for tick in interact(self._vector(self._envs, noise, lists), self._agent, policy):
-            finished |= {row["episode"]: row for row in tick.ended}
-            while wanted and wanted[0] in finished:
-                yield finished.pop(wanted.pop(0))
-            if stop():
+    def play(
+        self, noise: Noise, episodes: Sequence[int], policy: Policy, should_stop: Callable[[], bool]
+    ) -> Iterator[EpisodeRow]:
+        """Play these episodes and yield their rows in the order of their numbers. Ends early where `should_stop()` is true."""
+        pending = sorted(episodes)
+        episode_lists = [[number for number in pending if number % EVAL_ENVS == index] for index in range(EVAL_ENVS)]
+        while len(self._envs) < EVAL_ENVS:
+            self._envs.append(self._make_env())
+        finished: dict[int, EpisodeRow] = {}
+        for tick in interact(self._make_vector(self._envs, noise, episode_lists), self._agent, policy):
+            finished |= {row["episode"]: row for row in tick.finished_episodes}
+            while pending and pending[0] in finished:
+                yield finished.pop(pending.pop(0))
+            if should_stop():
                 return
 
     def close(self) -> None:
@@ -47,10 +54,11 @@ class Grid:
             env.close()
 
 
-def missing(
-    rows: Iterable[dict[str, Any]], noises: Sequence[Noise], episodes: int, policy: str, step: int
+def missing_episodes(
+    rows: Iterable[EpisodeRow], noises: Sequence[Noise], episodes: int, policy: Policy, step: int
 ) -> dict[Noise, list[int]]:
     """Noise -> evaluation episodes that have no row yet for the model of `step`; noises with nothing missing are left out."""
-    have = {(r["noise"], r["episode"]) for r in rows if (r["split"], r["step"], r["policy"]) == ("eval", step, policy)}
-    grid = {noise: [e for e in range(episodes) if (str(noise), e) not in have] for noise in noises}
-    return {noise: numbers for noise, numbers in grid.items() if numbers}
+    model = ("eval", step, policy)
+    present = {(row["noise"], row["episode"]) for row in rows if (row["split"], row["step"], row["policy"]) == model}
+    missing = {noise: [number for number in range(episodes) if (str(noise), number) not in present] for noise in noises}
+    return {noise: numbers for noise, numbers in missing.items() if numbers}

@@ -37,11 +37,11 @@ class Key:
         return Key(self.seed, f"{self.purpose}/{name}", self.index, self.episode)
 
 
-def train_seed(seed: int, index: int, episode: int) -> int:
-    """Seed of a training episode: equal for every agent and noise that runs with this seed."""
-    return int(Key(seed, "env", index, episode).generator().integers(TRAIN_SEEDS))
+def train_env_seed(run_seed: int, index: int, episode: int) -> int:
+    """Seed of the simulator in a training episode: equal for every agent and noise that runs with `run_seed`."""
+    return int(Key(run_seed, "env", index, episode).generator().integers(TRAIN_SEEDS))
 
 
-def eval_seed(episode: int) -> int:
-    """The published evaluation seeds: episode i always starts from 2**30 + i, disjoint from every training seed."""
+def eval_env_seed(episode: int) -> int:
+    """Seed of the simulator in a published evaluation episode: always 2**30 + its number, disjoint from every training seed."""
     return TRAIN_SEEDS + episode

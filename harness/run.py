@@ -1,4 +1,4 @@
-"""One run from its directory to `done`: train, checkpoint, resume, evaluate, and say truthfully how it ended."""
+"""One run from its directory to `done`: train, checkpoint, resume, evaluate, and record truthfully how it ended."""
 
 from __future__ import annotations
 
@@ -7,32 +7,28 @@ import shlex
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 from harness import adapt, build, checkpoint, config, envs, provenance
 from harness.claim import ClaimLost, RunBusy
-from harness.config import EvaluateConfig, RunConfig
-from harness.env import Env
+from harness.config import EvaluateConfig
 from harness.errors import BadInput, RunFailed
-from harness.evaluate import Grid, missing
-from harness.loop import Training
+from harness.evaluate import Evaluator, missing_episodes
 from harness.recorder import Recorder
 from harness.rundir import RunDir, write_json
 from harness.schedule import Every
 from harness.stop import Stop
 
-Evaluate = Callable[[int], bool]  # evaluate the model of this step; False where it was stopped
-
 HEARTBEAT = 2.0  # seconds between updates of state.json
-SHARE = 20  # a checkpoint comes no sooner than this many times what the last one cost
-CHECK = 100  # updates between looks at whether the run has diverged: not by the clock, so that it is repeatable
+CHECKPOINT_SHARE = 20  # the time between two checkpoints is at least this many times what the last one took
+CHECK_EVERY = 100  # updates between two checks for divergence: not by the clock, so that it is repeatable
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What a run runs on: recorded with it, no part of its identity."""
+    """What a run uses of this machine: recorded with the run, no part of its identity."""
 
     device: str = "auto"
     threads: int = 1
@@ -40,7 +36,7 @@ class Machine:
     checkpoint_every: float = 5.0  # seconds, at least
     command: str = ""  # what the user typed
 
-    def workers(self, device: str) -> int:
+    def worker_count(self, device: str) -> int:
         """Processes for environments where learning is on `device`."""
         return int(device == "cuda") if self.env_workers is None else self.env_workers
 
@@ -56,16 +52,17 @@ def execute(run: RunDir, machine: Machine, stop: Stop) -> str:
 
 
 def _execute_claimed(run: RunDir, machine: Machine, stop: Stop) -> str:
+    """Execute the run and write its final state, whatever happens. Raises ClaimLost where it is another process's by now."""
     before = run.state
     try:
         run.set_state(state="running", attempt=before["attempt"] + 1, started=before.get("started") or round(time.time(), 3))
-        state, message = _execute(run, machine, stop)
+        state, message = Attempt(run, machine, stop).execute()
     except ClaimLost:
         raise
     except (BadInput, RunFailed) as error:
         state, message = "failed", str(error)
     except OSError as error:
-        state, message = "failed", f"{type(error).__name__}: {error}. Mend it and give the same command again."
+        state, message = "failed", f"{type(error).__name__}: {error}. Correct this and run the same command again."
     except Exception as error:
         traceback.print_exc()
         state, message = "failed", f"{type(error).__name__}: {error} (log.txt has the traceback)"
@@ -78,216 +75,241 @@ def _execute_claimed(run: RunDir, machine: Machine, stop: Stop) -> str:
 
 
 def extend(run: RunDir, machine: Machine, stop: Stop, noises: Sequence[str], episodes: int) -> str:
-    """Evaluate a finished run under more noises or for more episodes; rows that exist are not computed again."""
-    parsed = config.parse(run.config, str(run.path))
-    grid = config.parse({**run.config, "evaluate": {**run.config["evaluate"], "noise": noises, "episodes": episodes}})
+    """Evaluate a finished run under more noises or for more episodes; rows that exist are not computed again.
+
+    Returns done or preempted. BadInput where the run has not finished training.
+    """
+    run_config = config.parse(run.config, str(run.path))
+    grid = config.parse({**run.config, "evaluate": {**run.config["evaluate"], "noise": noises, "episodes": episodes}}).evaluate
     with run.claim():
-        saved = checkpoint.load(run.path / "checkpoint", replay=False)
-        trained = saved is not None and saved.step >= parsed.steps
-        if not trained:
-            raise BadInput(f"{run.path} has not finished training: run it first.")
-        env = build.environment(parsed)
-        agent = build.agent(parsed, env.spec, device=machine.device, threads=machine.threads)
+        trained = checkpoint.load_trained(run.path / "checkpoint", run_config.steps)
+        env = build.environment(run_config)
+        agent = build.agent(run_config, env.spec, device=machine.device, threads=machine.threads)
         env.close()
-        agent.load(saved.arrays["agent"])
-        recorder = build.recorder(parsed, run)
-        player = build.evaluation(parsed, agent)
-        finished = _evaluate(run, grid.evaluate, player, recorder, stop, saved.step, agent.updates)
-        player.close()
+        agent.load(trained.arrays["agent"])
+        evaluation = Evaluation(run, grid, build.evaluator(run_config, agent), build.recorder(run_config, run), stop)
+        finished = evaluation.complete(trained.step, agent.updates)
+        evaluation.close()
     return "done" if finished else "preempted"
 
 
-def _compile_mode(run: RunDir, parsed: config.RunConfig, device: str) -> bool:
-    """As the run was begun, and kept for all its attempts: another mode would round differently half way."""
-    compile = run.state.get("compile")
-    if compile is None:
-        compile = build.compiles(parsed, device)
-        run.set_state(compile=compile)
-    build.check_device(device, compile=compile)
-    return compile
+class Evaluation:
+    """A run's grid of evaluation noises and episodes, and what plays them."""
+
+    def __init__(self, run: RunDir, grid: EvaluateConfig, evaluator: Evaluator, recorder: Recorder, stop: Stop):
+        self._run, self._grid, self._evaluator, self._recorder, self._stop = run, grid, evaluator, recorder, stop
+
+    def complete(self, step: int, updates: int) -> bool:
+        """Play every missing (noise, episode) with the model of `step`. False where a request to stop came in between."""
+        grid = self._grid
+        missing = missing_episodes(self._run.rows("episodes"), grid.noise, grid.episodes, grid.policy, step)
+        total, played, last_heartbeat = sum(map(len, missing.values())), 0, 0.0
+        for noise, numbers in missing.items():
+            for row in self._evaluator.play(noise, numbers, grid.policy, lambda: self._stop.reason is not None):
+                labels = {"noise": str(noise), "policy": grid.policy}
+                self._recorder.add_episode(row, step=step, updates=updates, split="eval", **labels)
+                played += 1
+                if time.monotonic() - last_heartbeat > HEARTBEAT:
+                    last_heartbeat = time.monotonic()
+                    message = f"evaluating: {played} of {total} episodes"
+                    self._run.set_state(sync=False, phase="evaluate", message=message)
+            if self._stop.reason:
+                return False
+        return True
+
+    def close(self) -> None:
+        self._evaluator.close()
 
 
-def _execute(run: RunDir, machine: Machine, stop: Stop) -> tuple[str, str]:
-    parsed = config.parse(run.config, str(run.path))
-    probe = build.environment(parsed)
-    compile = _compile_mode(run, parsed, machine.device)
-    agent = build.agent(parsed, probe.spec, device=machine.device, threads=machine.threads, compile=compile)
-    workers = machine.workers(agent.device)
-    vector = build.training_vector(parsed, probe.spec, num_uniforms=agent.num_uniforms, processes=workers)
-    recorder = build.recorder(parsed, run)
-    training = build.training(parsed, vector, agent, recorder)
-    memory = training.replay.max_bytes(parsed.steps)
-    print(f"The replay will hold at most {memory / 1e9:.2f} GB in memory.", file=sys.stderr, flush=True)
-    _restore(run, training, recorder, parsed.source)
-    ran_on = {"device": agent.device, "threads": machine.threads, "env_workers": workers}
-    ran_on |= {"precision": parsed.precision, "compile": compile}
-    _write_provenance(run, parsed, probe, machine.command, ran_on)
-    probe.close()
-    player = build.evaluation(parsed, agent)
+class Attempt:
+    """One attempt at a run: from its last checkpoint, or from the start, as far as it goes. `execute` it once."""
 
-    def evaluate(step: int) -> bool:
-        return _evaluate(run, parsed.evaluate, player, recorder, stop, step, agent.updates)
+    def __init__(self, run: RunDir, machine: Machine, stop: Stop):
+        self._run, self._machine, self._stop = run, machine, stop
+        self._config = config.parse(run.config, str(run.path))
+        self._probe = build.environment(self._config)  # never trains: its spec and its fingerprint are needed
+        self._compile = self._fix_compile()
+        threads = machine.threads
+        agent = build.agent(self._config, self._probe.spec, device=machine.device, threads=threads, compile=self._compile)
+        self._workers = machine.worker_count(agent.device)
+        vector = build.training_vector(self._config, self._probe.spec, num_uniforms=agent.num_uniforms, processes=self._workers)
+        self._agent, self._recorder = agent, build.recorder(self._config, run)
+        self._training = build.training(self._config, vector, agent, self._recorder)
+        evaluator = build.evaluator(self._config, agent)
+        self._evaluation = Evaluation(run, self._config.evaluate, evaluator, self._recorder, stop)
 
-    try:
-        steps, every = parsed.steps, parsed.evaluate.every
-        problem = _train(run, training, recorder, machine, stop, steps=steps, every=every, evaluate=evaluate)
+    def execute(self) -> tuple[str, str]:
+        """Restore, train, evaluate -> the run's state and a message for the user: done, preempted or diverged."""
+        try:
+            self._print_memory()
+            self._restore()
+            self._write_provenance()
+            return self._train_and_evaluate()
+        finally:
+            self._training.interaction.vector.close()
+            self._evaluation.close()
+
+    def _train_and_evaluate(self) -> tuple[str, str]:
+        problem = self._train()
         if problem:
             return "diverged", problem
-        if training.step < steps:
-            return "preempted", f"stopped by {stop.reason} at step {training.step}; the same command continues it"
-        if not evaluate(training.step):
-            return "preempted", f"stopped by {stop.reason} while evaluating; the same command continues it"
-    finally:
-        training.interaction.vector.close()
-        player.close()
-    run.mark_done()
-    return "done", ""
+        step = self._training.step
+        if step < self._config.steps:
+            return "preempted", f"stopped by {self._stop.reason} at step {step}; the same command continues it"
+        if not self._evaluation.complete(step, self._agent.updates):
+            return "preempted", f"stopped by {self._stop.reason} while evaluating; the same command continues it"
+        self._run.mark_done()
+        return "done", ""
+
+    # ---- Before training
+
+    def _fix_compile(self) -> bool:
+        """Whether to compile, as the first attempt decided: another mode would round differently half way."""
+        compile = self._run.state.get("compile")
+        if compile is None:
+            compile = build.resolve_compile(self._config, self._machine.device)
+            self._run.set_state(compile=compile)
+        build.check_device(self._machine.device, compile=compile)
+        return compile
+
+    def _print_memory(self) -> None:
+        memory = self._training.replay.max_bytes(self._config.steps)
+        print(f"The replay will hold at most {memory / 1e9:.2f} GB in memory.", file=sys.stderr, flush=True)
+
+    def _restore(self) -> None:
+        """Continue from the last good checkpoint; without one start at step 0, with the weights of the source if any."""
+        training, source = self._training, self._config.source
+        saved = checkpoint.load(self._run.path / "checkpoint")
+        if saved is None:
+            if source is not None:
+                adapt.load_source_weights(self._agent, self._run.path.parents[1] / source)
+            self._recorder.reset()
+            return
+        if saved.warning:
+            print(f"warning: {saved.warning}", file=sys.stderr, flush=True)
+            self._run.set_state(message=saved.warning)
+        training.step = saved.step
+        self._agent.load(saved.arrays["agent"])
+        training.ratio.load(saved.meta["ratio"])
+        recorder_state = dict(saved.meta["recorder"])
+        if saved.has_replay:
+            saved.restore_replay(training.replay)
+            training.interaction.load(saved.arrays["interaction"])
+        else:  # trained to the end: evaluation rows after the checkpoint are finished work
+            recorder_state["episodes"] = _complete_lines(self._run.path / "episodes.jsonl")
+        self._recorder.load(saved.arrays["recorder"], recorder_state)
+
+    def _write_provenance(self) -> None:
+        """Where and with what this run is made. Later attempts with other versions are listed under `resumed`."""
+        path = self._run.path / "provenance.json"
+        task, command = self._config.task, shlex.split(self._machine.command)
+        now = provenance.collect(modules=envs.suite(task).modules, task=task, env=self._probe, command=command)
+        self._probe.close()
+        now |= {"device": self._agent.device, "threads": self._machine.threads, "env_workers": self._workers}
+        now |= {"precision": self._config.precision, "compile": self._compile}
+        try:
+            first = json.loads(path.read_text())
+        except (OSError, ValueError):
+            write_json(path, now | {"resumed": []})
+            return
+        changed = {key: value for key, value in now.items() if value != first.get(key) and key != "command"}
+        if changed and changed not in first["resumed"]:
+            write_json(path, first | {"resumed": [*first["resumed"], changed]})
+
+    # ---- Training
+
+    def _train(self) -> str | None:
+        """Train to the last step or until a request to stop; at either a checkpoint is written. Returns why it diverged."""
+        training, steps = self._training, self._config.steps
+        if training.step >= steps:
+            return None
+        clock, problem = _WallClock(self._machine.checkpoint_every), None
+        evaluation_due, check_due = Every(self._config.evaluate.every), Every(CHECK_EVERY)
+        evaluation_due(training.step), check_due(self._agent.updates)  # what was due before this attempt is not due again
+        while training.step < steps and not self._stop.reason and not problem:
+            training.advance()
+            at_end = training.step >= steps
+            self._log_metrics(final=at_end)
+            evaluates = evaluation_due(training.step) and not at_end
+            if evaluates and not self._evaluation.complete(training.step, self._agent.updates):
+                return None  # the rows of this evaluation come after the last checkpoint and will be computed again
+            if check_due(self._agent.updates):
+                problem = self._recorder.divergence()
+            if clock.heartbeat_due():
+                self._write_heartbeat()
+            if clock.checkpoint_due() and not at_end:
+                clock.restart_checkpoints(self._save_checkpoint())
+        problem = problem or self._recorder.divergence()
+        if problem:
+            self._log_metrics(final=True)
+        # A finished run stores its model without the replay.
+        self._save_checkpoint(replay=not problem and training.step < steps)
+        self._write_heartbeat()
+        return problem
+
+    def _log_metrics(self, *, final: bool) -> None:
+        replay = self._training.replay
+        extra = {"replay/items": len(replay), "replay/bytes": replay.nbytes}
+        self._recorder.log_metrics(self._training.step, self._agent.updates, extra, final=final)
+
+    def _save_checkpoint(self, *, replay: bool = True) -> float:
+        """Write a checkpoint -> the seconds that it took."""
+        start = time.monotonic()
+        self._run.check_claim()
+        training = self._training
+        recorder_arrays, recorder_state = self._recorder.state()
+        checkpoint.save(
+            self._run.path / "checkpoint",
+            step=training.step,
+            meta={"recorder": recorder_state, "ratio": training.ratio.state(), "updates": self._agent.updates},
+            arrays={
+                "agent": self._agent.state(),
+                "interaction": training.interaction.state(),
+                "recorder": recorder_arrays,
+            },
+            replay=training.replay if replay else None,
+        )
+        return time.monotonic() - start
+
+    def _write_heartbeat(self) -> None:
+        """Progress in state.json, whose time of update also shows that the run is alive."""
+        self._run.set_state(
+            sync=False,
+            phase="train",
+            step=self._training.step,
+            steps=self._config.steps,
+            updates=self._agent.updates,
+            seconds=self._recorder.seconds,
+            last_return=self._recorder.last_return,
+        )
 
 
-def _train(
-    run: RunDir,
-    training: Training,
-    recorder: Recorder,
-    machine: Machine,
-    stop: Stop,
-    *,
-    steps: int,
-    every: int,
-    evaluate: Evaluate,
-) -> str | None:
-    """Train to the end or until asked to stop; a checkpoint stands at either. Returns why the run diverged, or None."""
-    if training.step >= steps:
-        return None
-    pace, problem, due, checked = _Pace(machine.checkpoint_every), None, Every(every), Every(CHECK)
-    due(training.step), checked(training.agent.updates)
-    while training.step < steps and not stop.reason and not problem:
-        training.advance()
-        at_end = training.step >= steps
-        recorder.log_metrics(training.step, training.agent.updates, _extra(training), final=at_end)
-        if due(training.step) and not at_end and not evaluate(training.step):
-            return None  # the half evaluation is behind the last checkpoint and will be done again
-        if checked(training.agent.updates):
-            problem = recorder.divergence()
-        if pace.beat():
-            _heartbeat(run, training, recorder, steps)
-        if pace.checkpoint_due() and not at_end:
-            pace.saved(_save(run, training, recorder))
-    problem = problem or recorder.divergence()
-    if problem:
-        recorder.log_metrics(training.step, training.agent.updates, _extra(training), final=True)
-    _save(run, training, recorder, replay=not problem and training.step < steps)
-    _heartbeat(run, training, recorder, steps)
-    return problem
+def _complete_lines(path: Path) -> int:
+    """Bytes of a file up to the end of its last complete line."""
+    return path.read_bytes().rfind(b"\n") + 1
 
 
-def _evaluate(run: RunDir, grid: EvaluateConfig, player: Grid, recorder: Recorder, stop: Stop, step: int, updates: int) -> bool:
-    """Every missing (noise, episode) of the grid for the model of `step`. False where it was stopped in between."""
-    todo = missing(run.rows("episodes"), grid.noise, grid.episodes, grid.policy, step)
-    total, done, beat = sum(map(len, todo.values())), 0, 0.0
-    for noise, numbers in todo.items():
-        for row in player.rows(noise, numbers, grid.policy, lambda: bool(stop.reason)):
-            labels = {"noise": str(noise), "policy": grid.policy, "split": "eval"}
-            recorder.add_episode(row, step=step, updates=updates, **labels)
-            done += 1
-            if time.monotonic() - beat > HEARTBEAT:
-                beat = time.monotonic()
-                run.set_state(sync=False, phase="evaluate", message=f"evaluating: {done} of {total} episodes")
-        if stop.reason:
-            return False
-    return True
+class _WallClock:
+    """When a heartbeat or a checkpoint is due, by wall-clock time. Neither changes a result.
 
+    `checkpoint_every`: seconds between checkpoints, at least.
+    """
 
-def _save(run: RunDir, training: Training, recorder: Recorder, *, replay: bool = True) -> float:
-    """Checkpoint; returns the seconds it took. A finished run's model is kept without its replay."""
-    begun = time.monotonic()
-    run.check_claim()
-    recorded, offsets = recorder.state()
-    checkpoint.save(
-        run.path / "checkpoint",
-        step=training.step,
-        meta={"recorder": offsets, "ratio": training.ratio.state(), "updates": training.agent.updates},
-        arrays={"agent": training.agent.state(), "interaction": training.interaction.state(), "recorder": recorded},
-        replay=training.replay if replay else None,
-    )
-    return time.monotonic() - begun
+    def __init__(self, checkpoint_every: float):
+        self._last_heartbeat = self._last_checkpoint = time.monotonic()
+        self._min_interval = self._interval = checkpoint_every
 
-
-def _restore(run: RunDir, training: Training, recorder: Recorder, source: str | None) -> None:
-    saved = checkpoint.load(run.path / "checkpoint")
-    if saved is None:
-        if source is not None:
-            adapt.load_source_weights(training.agent, run.path.parents[1] / source)
-        recorder.reset()
-        return
-    if saved.warning:
-        print(f"warning: {saved.warning}", file=sys.stderr, flush=True)
-        run.set_state(message=saved.warning)
-    training.step = saved.step
-    training.agent.load(saved.arrays["agent"])
-    training.ratio.load(saved.meta["ratio"])
-    offsets = dict(saved.meta["recorder"])
-    if saved.has_replay:
-        saved.restore_replay(training.replay)
-        training.interaction.load(saved.arrays["interaction"])
-    else:  # trained to the end: evaluation rows behind the checkpoint are finished work
-        offsets["episodes"] = _whole_rows(run)
-    recorder.load(saved.arrays["recorder"], offsets)
-
-
-def _whole_rows(run: RunDir) -> int:
-    """Bytes of episodes.jsonl up to its last complete line."""
-    content = (run.path / "episodes.jsonl").read_bytes()
-    return content.rfind(b"\n") + 1
-
-
-def _write_provenance(run: RunDir, parsed: RunConfig, probe: Env, command: str, ran_on: dict[str, Any]) -> None:
-    """Where and with what this run was made; later attempts on other versions are listed under `resumed`."""
-    path = run.path / "provenance.json"
-    modules = envs.suite(parsed.task).modules
-    now = provenance.collect(modules=modules, task=parsed.task, env=probe, command=shlex.split(command)) | ran_on
-    try:
-        before = json.loads(path.read_text())
-    except (OSError, ValueError):
-        write_json(path, now | {"resumed": []})
-        return
-    changed = {key: value for key, value in now.items() if value != before.get(key)}
-    changed.pop("command", None)
-    if changed and changed not in before["resumed"]:
-        write_json(path, before | {"resumed": [*before["resumed"], changed]})
-
-
-def _heartbeat(run: RunDir, training: Training, recorder: Recorder, steps: int) -> None:
-    run.set_state(
-        sync=False,
-        phase="train",
-        step=training.step,
-        steps=steps,
-        updates=training.agent.updates,
-        seconds=recorder.seconds,
-        last_return=recorder.last_return,
-    )
-
-
-def _extra(training: Training) -> dict[str, float]:
-    return {"replay/items": len(training.replay), "replay/bytes": training.replay.nbytes}
-
-
-class _Pace:
-    """When to say that the run is alive, and when to checkpoint. Wall-clock time: neither changes a result."""
-
-    def __init__(self, seconds: float):
-        self._beat = self._save = time.monotonic()
-        self._least = self._gap = seconds
-
-    def beat(self) -> bool:
-        due = time.monotonic() - self._beat > HEARTBEAT
+    def heartbeat_due(self) -> bool:
+        """True once per `HEARTBEAT` seconds."""
+        due = time.monotonic() - self._last_heartbeat > HEARTBEAT
         if due:
-            self._beat = time.monotonic()
+            self._last_heartbeat = time.monotonic()
         return due
 
     def checkpoint_due(self) -> bool:
-        return time.monotonic() - self._save > self._gap
+        return time.monotonic() - self._last_checkpoint > self._interval
 
-    def saved(self, seconds: float) -> None:
-        self._save = time.monotonic()
-        self._gap = max(self._least, SHARE * seconds)
+    def restart_checkpoints(self, seconds: float) -> None:
+        """Count from now to the next checkpoint; the last one took `seconds`."""
+        self._last_checkpoint = time.monotonic()
+        self._interval = max(self._min_interval, CHECKPOINT_SHARE * seconds)

@@ -5,14 +5,14 @@ import pytest
 
 from agents.protocol import Space
 from harness import envs, noise
-from harness.evaluate import LANES, Grid, missing
+from harness.evaluate import EVAL_ENVS, Evaluator, missing_episodes
 from harness.loop import Interaction, Training
 from harness.recorder import Recorder
 from harness.replay import Replay
-from harness.rng import TRAIN_SEEDS, eval_seed, train_seed
+from harness.rng import TRAIN_SEEDS, eval_env_seed, train_env_seed
 from harness.rundir import RunDir
 from harness.schedule import Ratio
-from harness.vector import FLAGS, Episode, Lane, Vector
+from harness.vector import FLAGS, EnvSlot, Episode, SyncVector
 
 pytestmark = pytest.mark.numeric
 
@@ -44,10 +44,10 @@ def counter(length=4, task="counter/vector"):
 
 
 def vector(n=2, seed=3, text="clean", length=4, task="counter/vector"):
-    made = [counter(length, task) for _ in range(n)]
-    parsed = noise.parse(text).bind_task(task)
-    lanes = [Lane(e, parsed, lambda k, i=i: Episode.training(seed, i, k)) for i, e in enumerate(made)]
-    return Vector(lanes, made[0].spec)
+    environments = [counter(length, task) for _ in range(n)]
+    bound = noise.parse(text).bind_task(task)
+    slots = [EnvSlot(env, bound, lambda k, i=i: Episode.training(seed, i, k)) for i, env in enumerate(environments)]
+    return SyncVector(slots, environments[0].spec)
 
 
 def ticks(count, **options):
@@ -84,7 +84,7 @@ def test_the_action_on_a_last_step_is_zero():
 def test_the_recorded_return_is_the_simulators_sum_of_rewards():
     played = ticks(10, n=1)
     rewards = [float(t.step["reward"][0]) for t in played]
-    rows = [row for t in played for row in t.ended]
+    rows = [row for t in played for row in t.finished_episodes]
     assert [row["return"] for row in rows] == [sum(rewards[0:5]), sum(rewards[5:10])]
     assert [row["length"] for row in rows] == [4, 4]
     assert [(r["terminated"], r["truncated"]) for r in rows] == [(False, True)] * 2
@@ -107,17 +107,17 @@ def test_uniform_numbers_depend_on_environment_episode_and_step_alone():
 
 
 def test_training_and_evaluation_seeds_are_disjoint_and_agree_across_agents():
-    train = [train_seed(s, i, e) for s in range(5) for i in range(4) for e in range(50)]
-    assert max(train) < TRAIN_SEEDS <= min(eval_seed(e) for e in range(1000))
+    train = [train_env_seed(s, i, e) for s in range(5) for i in range(4) for e in range(50)]
+    assert max(train) < TRAIN_SEEDS <= min(eval_env_seed(e) for e in range(1000))
     assert len(set(train)) == len(train)
-    assert eval_seed(0) == 2**30 and eval_seed(99) == 2**30 + 99  # published: they never change
+    assert eval_env_seed(0) == 2**30 and eval_env_seed(99) == 2**30 + 99  # published: they never change
 
 
 def test_models_meet_the_same_task_and_noise_but_draw_their_own_actions():
     one, two = Episode.evaluation(1, 5), Episode.evaluation(2, 5)
-    assert (one.seed, one.noise) == (two.seed, two.noise) and one.agent != two.agent
+    assert (one.env_seed, one.noise_key) == (two.env_seed, two.noise_key) and one.agent_key != two.agent_key
     assert Episode.evaluation(1, 5) == one
-    assert Episode.training(1, 0, 5).noise != Episode.training(2, 0, 5).noise
+    assert Episode.training(1, 0, 5).noise_key != Episode.training(2, 0, 5).noise_key
 
 
 @pytest.mark.parametrize("stop_at", [0, 3, 4, 5, 11])
@@ -129,8 +129,8 @@ def test_an_interaction_continues_where_it_was_saved(stop_at):
     second = Interaction(vector(text="state_gaussian:std=0.5,unit=absolute"), Scripted())
     second.load({k: v.copy() for k, v in first.state().items()})
     for expected in whole[stop_at:]:
-        got = second.tick().step
-        assert all(np.array_equal(expected[k], got[k]) for k in expected)
+        actual = second.tick().step
+        assert all(np.array_equal(expected[k], actual[k]) for k in expected)
 
 
 def new_recorder(tmp_path, **options):
@@ -189,37 +189,38 @@ class Oracle(Scripted):
         return carry, (obs["vector"].argmax(-1) // 2).astype(np.int32), {}
 
 
-def grid(agent, length=20):
-    def vector_of(environments, eval_noise, lists):
+def evaluator(agent, length=20):
+    def make_vector(environments, eval_noise, episode_lists):
         bound = eval_noise.bind_task("counter/vector")
 
-        def lane(env, numbers):
-            return Lane(env, bound, lambda n: Episode.evaluation(0, numbers[n]) if n < len(numbers) else None)
+        def slot(env, numbers):
+            return EnvSlot(env, bound, lambda n: Episode.evaluation(0, numbers[n]) if n < len(numbers) else None)
 
-        return Vector([lane(e, ns) for e, ns in zip(environments, lists, strict=True)], environments[0].spec)
+        pairs = zip(environments, episode_lists, strict=True)
+        return SyncVector([slot(env, numbers) for env, numbers in pairs], environments[0].spec)
 
-    return Grid(agent, lambda: counter(length), vector_of)
+    return Evaluator(agent, lambda: counter(length), make_vector)
 
 
 def test_evaluation_plays_each_published_episode_once_in_order():
-    rows = list(grid(Oracle()).rows(noise.parse("clean"), range(21), "sample", lambda: False))
+    rows = list(evaluator(Oracle()).play(noise.parse("clean"), range(21), "sample", lambda: False))
     assert [r["episode"] for r in rows] == list(range(21))
-    assert [r["seed"] for r in rows] == [eval_seed(e) for e in range(21)]
+    assert [r["seed"] for r in rows] == [eval_env_seed(e) for e in range(21)]
     assert {r["return"] for r in rows} == {20.0}
 
 
 def test_evaluation_rows_do_not_depend_on_what_else_is_played():
     parsed = noise.parse("state_gaussian:std=1.0,unit=absolute")
-    whole = {r["episode"]: r for r in grid(Oracle()).rows(parsed, range(20), "sample", lambda: False)}
-    part = {r["episode"]: r for r in grid(Oracle()).rows(parsed, [3, 11, 17], "sample", lambda: False)}
+    whole = {r["episode"]: r for r in evaluator(Oracle()).play(parsed, range(20), "sample", lambda: False)}
+    part = {r["episode"]: r for r in evaluator(Oracle()).play(parsed, [3, 11, 17], "sample", lambda: False)}
     assert part == {e: whole[e] for e in (3, 11, 17)}
     assert len({r["return"] for r in whole.values()}) > 1
 
 
 def test_short_episodes_are_not_favoured():
     """With a fatal task the first to finish are the worst; fixed lists play all of them all the same."""
-    rows = list(grid(Scripted()).rows(noise.parse("clean"), range(2 * LANES), "sample", lambda: False))
-    assert [r["episode"] for r in rows] == list(range(2 * LANES))
+    rows = list(evaluator(Scripted()).play(noise.parse("clean"), range(2 * EVAL_ENVS), "sample", lambda: False))
+    assert [r["episode"] for r in rows] == list(range(2 * EVAL_ENVS))
 
 
 def test_missing_counts_rows_of_this_model_and_policy_only():
@@ -229,8 +230,8 @@ def test_missing_counts_rows_of_this_model_and_policy_only():
     clean, weak, strong = (noise.parse(text) for text in ("clean", "g10", "g20"))
     rows = [row("clean", 0), row("clean", 2, step=50), row(str(weak), 2)]
     rows += [row(str(weak), 0, policy="mode"), row(str(weak), 1, split="train")]
-    assert missing(rows, [clean, weak, strong], 3, "sample", 100) == {clean: [1, 2], weak: [0, 1], strong: [0, 1, 2]}
-    assert missing(rows, [clean], 1, "sample", 100) == {}
+    assert missing_episodes(rows, [clean, weak, strong], 3, "sample", 100) == {clean: [1, 2], weak: [0, 1], strong: [0, 1, 2]}
+    assert missing_episodes(rows, [clean], 1, "sample", 100) == {}
 
 
 def test_a_metric_that_is_not_finite_is_written_as_null(tmp_path):

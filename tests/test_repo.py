@@ -249,7 +249,7 @@ def test_the_multiplier_is_not_among_what_the_optimiser_moves():
 def test_rates_are_per_run():
     """100k steps at ratio 256 with 16 x 64: 25k updates."""
     run = study.single("atari100k/asterix", size="nano", ablation="repo", changes={"train.ratio": 256})
-    assert build.updates(run) == 25_000
+    assert build.total_updates(run) == 25_000
 
 
 def test_preset_and_ablation_are_the_same_agent():

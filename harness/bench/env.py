@@ -63,7 +63,7 @@ def _joined(task: str, number: int, workers: int) -> Row:
             before = time.perf_counter()
             vector.advance(action)
             begun.append(time.perf_counter() - before)
-            vector.seen(), vector.uniforms(1), vector.ended()
+            vector.current(), vector.uniforms(1), vector.finished_episodes()
 
     row = spread("seconds_per_step", [seconds / STEPS for seconds in timed(play, least=10)])
     vector.close()

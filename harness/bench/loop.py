@@ -73,6 +73,6 @@ def _stepping(training: Training) -> float:
 
     def step() -> None:
         vector.advance(action)
-        vector.seen()
+        vector.current()
 
     return spread("x", timed(step, least=50))["x"]

@@ -63,7 +63,7 @@ def measure(options: Options) -> Iterator[Row]:
     times = timed(update, seconds=2.0, warm=0)
     busy = (time.process_time() - busy) / len(times)
     row: Row = {"subject": "train", "size": options.size, "obs": options.obs, "dtype": options.dtype, "device": agent.device}
-    row |= {"compile": build.compiles(config(options), options.device), "threads": options.threads}
+    row |= {"compile": build.resolve_compile(config(options), options.device), "threads": options.threads}
     row |= spread("seconds_per_update", times)
     row["cpu_seconds_per_update"] = busy  # of all threads together: other work on the machine hardly changes it
     row |= {"peak_memory_bytes": tools.peak_memory(agent.device), "first_update_seconds": first}

@@ -132,7 +132,7 @@ def adapt(
 
     given = {"eval_noises": eval_noise, "episodes": episodes, "changes": _options.changed(changes)}
     sources = rundir.find_runs(where)
-    cells = [adaptation.adapted(run, noise, steps, **given) for run in sources]
+    cells = [adaptation.adapted_config(run, noise, steps, **given) for run in sources]
     roots = {run.path.resolve().parents[1] for run in sources}
     if len(roots) > 1:
         raise BadInput(f"adapt: the runs lie under several roots ({', '.join(map(str, sorted(roots)))}): give those of one.")

@@ -1,4 +1,4 @@
-"""Lanes in processes of their own: the same numbers as in one process, and every way in which such a process can end."""
+"""Environments in processes of their own: the same numbers as in one process, and every way such a process can end."""
 
 import os
 import signal
@@ -13,15 +13,15 @@ from test_runs import TINY, dreamproof, same, start, the_run
 
 from agents.protocol import Space, Spec
 from harness import build, checkpoint, envs, noise
+from harness.async_vector import AsyncVector
 from harness.env import Step
 from harness.errors import RunFailed
-from harness.lanes import LaneProcesses
 from harness.loop import Interaction
-from harness.vector import Episode, Lane, Vector
+from harness.vector import EnvSlot, Episode, SyncVector
 
 pytestmark = pytest.mark.numeric
 
-SECONDS = 60  # after which something that was waited for will not come
+TIMEOUT = 60  # seconds after which an event will not come
 
 TASKS = {  # task, options, noise
     "vectors": ("counter/vector_terminal", {"length": 4}, "state_gaussian:std=0.5,unit=absolute"),
@@ -31,49 +31,49 @@ TASKS = {  # task, options, noise
 }
 
 
-def makes(name, count, seed=3):
+def slot_makers(name, count, seed=3):
     task, options, text = TASKS[name]
-    parsed = noise.parse(text).bind_task(task)
-    return [partial(build._training_lane, task, options, parsed, partial(Episode.training, seed, i)) for i in range(count)]
+    bound = noise.parse(text).bind_task(task)
+    return [partial(build._training_slot, task, options, bound, partial(Episode.training, seed, i)) for i in range(count)]
 
 
-def spec(name):
+def spec_of(name):
     task, options, _ = TASKS[name]
-    made = envs.make(task, **options)
-    made.close()
-    return made.spec
+    env = envs.make(task, **options)
+    env.close()
+    return env.spec
 
 
-class Wobbly(Scripted):
-    """Plays what its uniform numbers say."""
+class RandomActions(Scripted):
+    """Takes the action that its uniform numbers say."""
 
     def __init__(self, space):
         super().__init__()
         self._space = space
 
     def act(self, carry, obs, uniforms, policy="sample"):
-        carry, _, stored = super().act(carry, obs, uniforms)
-        draw = uniforms[:, 0]
-        discrete = (draw * self._space.classes).astype(np.int32)
-        return carry, discrete if self._space.discrete else (2 * draw[:, None] - 1).astype(np.float32), stored
+        carry, _, extra = super().act(carry, obs, uniforms)
+        uniform = uniforms[:, 0]
+        discrete = (uniform * self._space.classes).astype(np.int32)
+        return carry, discrete if self._space.discrete else (2 * uniform[:, None] - 1).astype(np.float32), extra
 
 
 @pytest.fixture
-def joined():
-    """Interactions with lanes in this process (0) or in others; closed afterwards."""
-    made = []
+def new_interaction():
+    """Interactions with environments in this process (0) or in others; closed afterwards."""
+    vectors = []
 
     def interaction(name, count, processes):
-        declared, lanes = spec(name), makes(name, count)
+        spec, makers = spec_of(name), slot_makers(name, count)
         if processes:
-            vector = LaneProcesses(lanes, declared, num_uniforms=2, processes=processes)
+            vector = AsyncVector(makers, spec, num_uniforms=2, processes=processes)
         else:
-            vector = Vector([make() for make in lanes], declared)
-        made.append(vector)
-        return Interaction(vector, Wobbly(declared.action))
+            vector = SyncVector([make_slot() for make_slot in makers], spec)
+        vectors.append(vector)
+        return Interaction(vector, RandomActions(spec.action))
 
     yield interaction
-    for vector in made:
+    for vector in vectors:
         vector.close()
 
 
@@ -83,33 +83,37 @@ def equal(a, b):
 
 @pytest.mark.parametrize("processes", [1, 2, 3])
 @pytest.mark.parametrize("name", ["vectors", "images"])
-def test_every_tick_is_the_same_wherever_the_lanes_are(name, processes, joined):
-    here, there = joined(name, 3, 0), joined(name, 3, processes)
+def test_every_tick_is_the_same_wherever_the_environments_step(name, processes, new_interaction):
+    sync, separate = new_interaction(name, 3, 0), new_interaction(name, 3, processes)
     for number in range(40):
-        a, b = here.tick(), there.tick()
-        assert equal(a.step, b.step) and a.ended == b.ended
-        if number % 7 == 0:  # also in the middle of a step that has begun
-            assert equal(here.state(), there.state())
+        a, b = sync.tick(), separate.tick()
+        assert equal(a.step, b.step) and a.finished_episodes == b.finished_episodes
+        if number % 7 == 0:  # also while a step is under way
+            assert equal(sync.state(), separate.state())
 
 
 @pytest.mark.parametrize("name", ["native", "continuous"])
-def test_real_simulators_too(name, joined):
-    here, there = joined(name, 2, 0), joined(name, 2, 2)
+def test_real_simulators_too(name, new_interaction):
+    sync, separate = new_interaction(name, 2, 0), new_interaction(name, 2, 2)
     for _ in range(60):
-        assert equal(here.tick().step, there.tick().step)
-    assert equal(here.state(), there.state())
+        assert equal(sync.tick().step, separate.tick().step)
+    assert equal(sync.state(), separate.state())
 
 
 @pytest.mark.parametrize("before, after", [(0, 2), (2, 1), (1, 0)])
-def test_what_was_saved_with_some_processes_continues_with_others(before, after, joined):
-    whole, first, second = joined("vectors", 3, 0), joined("vectors", 3, before), joined("vectors", 3, after)
+def test_what_was_saved_with_some_processes_continues_with_others(before, after, new_interaction):
+    whole, first, second = (
+        new_interaction("vectors", 3, 0),
+        new_interaction("vectors", 3, before),
+        new_interaction("vectors", 3, after),
+    )
     ticks = [whole.tick() for _ in range(30)]
     for _ in range(13):
         first.tick()
     second.load({key: array.copy() for key, array in first.state().items()})
     for tick in ticks[13:]:
-        now = second.tick()
-        assert equal(tick.step, now.step) and tick.ended == now.ended
+        after_resume = second.tick()
+        assert equal(tick.step, after_resume.step) and tick.finished_episodes == after_resume.finished_episodes
 
 
 # A simulator that waits, fails or dies
@@ -128,7 +132,7 @@ class Gate:
         return {"state": np.zeros(1, np.float32)}
 
     def step(self, action):
-        waited_for(self._go.exists)
+        wait_for(self._go.exists)
         exec(self._go.read_text())
         self._time += 1
         return Step({"state": np.full(1, self._time, np.float32)}, 1.0, False, False)
@@ -138,49 +142,49 @@ class Gate:
 
 
 def gated(go):
-    return Lane(Gate(go), noise.parse("clean"), partial(Episode.training, 0, 0))
+    return EnvSlot(Gate(go), noise.parse("clean"), partial(Episode.training, 0, 0))
 
 
-def waited_for(what):
-    begun = time.monotonic()
-    while not what():
-        assert time.monotonic() - begun < SECONDS
+def wait_for(condition):
+    start_time = time.monotonic()
+    while not condition():
+        assert time.monotonic() - start_time < TIMEOUT
         time.sleep(0.01)
 
 
 @pytest.fixture
 def gates(tmp_path, monkeypatch):
-    """Two such simulators in a process each, and the file they wait for."""
+    """Starts two such simulators in a process each -> their vector, and the file that they wait for."""
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parent.parent)]))
-    made = []
+    vectors = []
 
     def start():
-        made.append(LaneProcesses([partial(gated, tmp_path / "go")] * 2, Gate.spec, num_uniforms=1, processes=2))
-        return made[0], tmp_path / "go"
+        vectors.append(AsyncVector([partial(gated, tmp_path / "go")] * 2, Gate.spec, num_uniforms=1, processes=2))
+        return vectors[0], tmp_path / "go"
 
     yield start
-    made[0].close()
+    vectors[0].close()
 
 
 def children(pid):
     """Ids of the processes that `pid` has started and that still live, oldest first."""
-    found = []
+    pids = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
-            number, rest = stat.parent.name, stat.read_text().rsplit(")", 1)[1].split()
+            state, parent, *_ = stat.read_text().rsplit(")", 1)[1].split()
         except OSError:
             continue
-        if int(rest[1]) == pid and rest[0] != "Z":
-            found.append(int(number))
-    return sorted(found)
+        if int(parent) == pid and state != "Z":
+            pids.append(int(stat.parent.name))
+    return sorted(pids)
 
 
 def test_the_step_goes_on_while_this_process_does_something_else(gates):
     vector, go = gates()
-    before = vector.seen()
+    before = vector.current()
     vector.advance(np.zeros(2, np.int32))  # would wait for ever if it waited
     go.touch()
-    after = vector.seen()
+    after = vector.current()
     assert before["state"].tolist() == [[0], [0]] and after["state"].tolist() == [[1], [1]]
     assert before["is_first"].all() and not after["is_first"].any()
 
@@ -190,7 +194,7 @@ def test_what_fails_there_is_raised_here(gates, capfd):
     go.write_text("1 / 0")
     vector.advance(np.zeros(2, np.int32))
     with pytest.raises(RunFailed, match="ZeroDivisionError in an environment: division by zero"):
-        vector.seen()
+        vector.current()
     assert "Traceback" in capfd.readouterr().err
 
 
@@ -199,16 +203,16 @@ def test_a_failure_that_has_a_message_keeps_it(gates):
     go.write_text("from harness.errors import RunFailed; raise RunFailed('the lamp of the renderer is broken')")
     vector.advance(np.zeros(2, np.int32))
     with pytest.raises(RunFailed, match=r"^the lamp of the renderer is broken$"):
-        vector.ended()
+        vector.finished_episodes()
 
 
 def test_a_process_that_is_killed_is_missed_and_named(gates):
     vector, go = gates()
-    vector.seen()
+    vector.current()
     victim = children(os.getpid())[-1]
     vector.advance(np.zeros(2, np.int32))
     os.kill(victim, signal.SIGKILL)
-    with pytest.raises(RunFailed, match=r"environments 1 to 1 ended without a word \(killed by SIGKILL\)"):
+    with pytest.raises(RunFailed, match=r"environments 1 to 1 ended without a message \(killed by SIGKILL\)"):
         go.touch()
         vector.uniforms(1)
 
@@ -238,10 +242,10 @@ def whole(tmp_path_factory):
     return the_run(folder / "runs")
 
 
-def under_way(tmp_path, *arguments):
-    """A run that has written a checkpoint and goes on -> (process, run, id of the run's own process, those of its lanes)."""
+def start_and_checkpoint(tmp_path, *arguments):
+    """A run that has written a checkpoint and goes on -> (process, run, the run's process id, those of its environments)."""
     process = start(*arguments, cwd=tmp_path)
-    waited_for(lambda: process.poll() is not None or list(tmp_path.glob("runs/**/manifest.json")))
+    wait_for(lambda: process.poll() is not None or list(tmp_path.glob("runs/**/manifest.json")))
     (worker,) = children(process.pid)
     return process, the_run(tmp_path / "runs"), worker, children(worker)
 
@@ -251,29 +255,29 @@ def test_a_run_is_the_same_to_the_last_bit(workers, whole, tmp_path):
     output = dreamproof(*CARTPOLE, "--env-workers", workers, cwd=tmp_path)
     run = the_run(tmp_path / "runs")
     same(whole, run)
-    a, b = (checkpoint.load(each.path / "checkpoint").arrays["interaction"] for each in (whole, run))
+    a, b = (checkpoint.load(r.path / "checkpoint").arrays["interaction"] for r in (whole, run))
     assert equal(a, b) and any(key.endswith("actions") for key in a)
     assert run.provenance["env_workers"] == workers and whole.provenance["env_workers"] == 0
     assert "leaked" not in output + (run.path / "log.txt").read_text()
 
 
-def test_a_run_killed_with_its_lanes_continues_with_other_ones(whole, tmp_path):
+def test_a_run_killed_with_its_processes_continues_with_other_ones(whole, tmp_path):
     arguments = [*CARTPOLE, "--checkpoint-every", 0.3]
-    process, run, _, _ = under_way(tmp_path, *arguments, "--env-workers", 2)
+    process, run, _, _ = start_and_checkpoint(tmp_path, *arguments, "--env-workers", 2)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert 0 < checkpoint.load(run.path / "checkpoint").step < 600
     dreamproof(*arguments, "--env-workers", 1, cwd=tmp_path)
     same(whole, run)
-    assert run.state["attempt"] == 2 and [each["env_workers"] for each in run.provenance["resumed"]] == [1]
+    assert run.state["attempt"] == 2 and [entry["env_workers"] for entry in run.provenance["resumed"]] == [1]
 
 
-def test_lanes_end_by_themselves_when_their_run_is_killed(tmp_path):
-    process, _, worker, lanes = under_way(tmp_path, *LONG, "--env-workers", 2)
-    assert len(lanes) == 2
+def test_processes_end_by_themselves_when_their_run_is_killed(tmp_path):
+    process, _, worker, env_pids = start_and_checkpoint(tmp_path, *LONG, "--env-workers", 2)
+    assert len(env_pids) == 2
     os.kill(worker, signal.SIGKILL)
-    waited_for(lambda: all(map(gone, lanes)))
-    assert process.wait(SECONDS)
+    wait_for(lambda: all(map(gone, env_pids)))
+    assert process.wait(TIMEOUT)
 
 
 def gone(pid):
@@ -283,10 +287,10 @@ def gone(pid):
         return True
 
 
-def test_a_run_whose_lanes_are_killed_fails_and_says_why(whole, tmp_path):
-    process, run, worker, lanes = under_way(tmp_path, *CARTPOLE, "--checkpoint-every", 0.3, "--env-workers", 1)
-    os.kill(lanes[0], signal.SIGKILL)
-    output = process.communicate(timeout=SECONDS)[0]
+def test_a_run_whose_processes_are_killed_fails_and_says_why(whole, tmp_path):
+    process, run, worker, env_pids = start_and_checkpoint(tmp_path, *CARTPOLE, "--checkpoint-every", 0.3, "--env-workers", 1)
+    os.kill(env_pids[0], signal.SIGKILL)
+    output = process.communicate(timeout=TIMEOUT)[0]
     assert process.returncode == 1 and "environments 0 to 1" in output
     assert run.state["state"] == "failed" and "killed by SIGKILL" in run.state["message"] and gone(worker)
     dreamproof(*CARTPOLE, cwd=tmp_path)
@@ -295,13 +299,13 @@ def test_a_run_whose_lanes_are_killed_fails_and_says_why(whole, tmp_path):
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 def test_a_signal_to_the_whole_group_still_ends_in_a_checkpoint(name, tmp_path):
-    process, run, _, lanes = under_way(tmp_path, *LONG, "--env-workers", 2)
+    process, run, _, env_pids = start_and_checkpoint(tmp_path, *LONG, "--env-workers", 2)
     before = run.state["attempt"]
     os.killpg(process.pid, signal.Signals[name])
-    output = process.communicate(timeout=SECONDS)[0]
+    output = process.communicate(timeout=TIMEOUT)[0]
     assert process.returncode == 1 and "same command continues" in output
     assert run.state["state"] == "preempted" and checkpoint.load(run.path / "checkpoint").step == run.state["step"]
-    assert "Traceback" not in (run.path / "log.txt").read_text() and all(map(gone, lanes)) and before == 1
+    assert "Traceback" not in (run.path / "log.txt").read_text() and all(map(gone, env_pids)) and before == 1
 
 
 def test_a_study_says_how_many_and_the_command_line_has_the_last_word(tmp_path):
@@ -314,9 +318,9 @@ set: {env.envs: 2}
 evaluate: {episodes: 1}
 resources: {env_workers: 2}
 """)
-    found = []
-    for more in ([], ["--env-workers", 1]):
-        dreamproof("run", "study.yaml", "--runs", f"runs{len(found)}", *more, cwd=tmp_path)
-        found.append(the_run(tmp_path / f"runs{len(found)}").provenance["env_workers"])
+    counts = []
+    for options in ([], ["--env-workers", 1]):
+        dreamproof("run", "study.yaml", "--runs", f"runs{len(counts)}", *options, cwd=tmp_path)
+        counts.append(the_run(tmp_path / f"runs{len(counts)}").provenance["env_workers"])
     dreamproof("submit", "study.yaml", "--cluster", "local", "--runs", "local", cwd=tmp_path)
-    assert [*found, the_run(tmp_path / "local").provenance["env_workers"]] == [2, 1, 2]
+    assert [*counts, the_run(tmp_path / "local").provenance["env_workers"]] == [2, 1, 2]
