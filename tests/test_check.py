@@ -360,20 +360,20 @@ def test_the_flaws_of_the_founding_table_are_named():
 def test_candidates_for_the_impossible_mean_are_those_of_truth():
     half, factor = 141.36, 1.959964 / np.sqrt(12)
     ends = (half - 0.005) / factor, (half + 0.01) / factor
-    fits = [total * 50 / 12 for total in range(200, 273) if grim.spread_fits(total * 50 / 12, *ends, 2, 12, 50)]
+    fits = [total * 50 / 12 for total in range(200, 273) if grim.sd_fits(total * 50 / 12, *ends, 2, 12, 50)]
     assert [round(mean, 2) for mean in fits] == truth()["asterix_noise_table"]["candidates_for_996_67_given_its_half_width"]
 
 
 def test_which_printed_means_can_be():
-    assert grim.ways(1091.67, 2, 12, 50) == {"rounded"} and grim.ways(1091.66, 2, 12, 50) == {"cut"}
-    assert grim.ways(1083.33, 2, 12, 50) == {"rounded", "cut"} and grim.ways(950.0, 2, 12, 50) == {"rounded", "cut"}
-    assert not grim.ways(996.67, 2, 12, 50) and not grim.ways(-3.4, 1, 3, 1) and grim.ways(-3.3, 1, 3, 1)
+    assert grim.roundings(1091.67, 2, 12, 50) == {"rounded"} and grim.roundings(1091.66, 2, 12, 50) == {"cut"}
+    assert grim.roundings(1083.33, 2, 12, 50) == {"rounded", "cut"} and grim.roundings(950.0, 2, 12, 50) == {"rounded", "cut"}
+    assert not grim.roundings(996.67, 2, 12, 50) and not grim.roundings(-3.4, 1, 3, 1) and grim.roundings(-3.3, 1, 3, 1)
     rng = np.random.default_rng(0)
     for _ in range(200):
         scores = 5 * rng.integers(-20, 20, size=7)
         sd = scores.std(ddof=1)
-        assert "rounded" in grim.ways(round(scores.mean(), 2), 2, 7, 5)
-        assert grim.spread_fits(scores.mean(), sd - 1e-9, sd + 1e-9, 2, 7, 5)
+        assert "rounded" in grim.roundings(round(scores.mean(), 2), 2, 7, 5)
+        assert grim.sd_fits(scores.mean(), sd - 1e-9, sd + 1e-9, 2, 7, 5)
 
 
 def test_a_spread_that_cannot_belong_to_its_mean(tmp_path):
@@ -388,7 +388,7 @@ def test_contrasts_of_summaries_are_those_of_the_values():
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=6), rng.normal(1, 2, size=9)
     summaries = [(v.mean(), v.std(ddof=1), len(v)) for v in (x, y)]
-    assert contrasts.of_summaries(*summaries) == contrasts.unpaired(x, y)
+    assert contrasts.unpaired_from_summaries(*summaries) == contrasts.unpaired(x, y)
 
 
 BAD = {

@@ -110,9 +110,9 @@ def test_two_level_bootstrap_of_stored_runs(task):
         for run in sorted(runs, key=lambda run: int(run["seed"]))
     ]
     assert [len(m) for m in models] == expected["episodes"]
-    replicates = intervals.two_level(models, 50_000, np.random.default_rng(0))
+    replicates = intervals.two_level_means(models, 50_000, np.random.default_rng(0))
     assert replicates.std() == pytest.approx(expected["exact_sd_two_level"], rel=0.01)
-    ends = np.array(intervals.percentiles(replicates))
+    ends = np.array(intervals.percentile_interval(replicates))
     slack = 5 * np.maximum(expected["two_level"]["mcse"], 0.002 * replicates.std())
     assert (np.abs(ends - expected["two_level"]["ci95"]) <= slack).all()
     t = intervals.mean_interval([m.mean() for m in models])
@@ -122,7 +122,7 @@ def test_two_level_bootstrap_of_stored_runs(task):
 def test_replicates_share_their_draws():
     data = np.random.default_rng(0)
     models = [data.normal(size=(8, 1)) for _ in range(4)]
-    boot = intervals.Bootstrap(np.random.default_rng(0), 400)
+    boot = intervals.TwoLevelBootstrap(np.random.default_rng(0), 400)
     first = boot.means(models)
     assert np.array_equal(boot.means(models), first)
     assert boot.means([m + 1 for m in models]) == pytest.approx(first + 1)

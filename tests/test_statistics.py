@@ -18,7 +18,7 @@ RAGGED = {"a": [0.1, 0.4, 0.2], "b": [1.5, 0.9], "c": [0.3, 0.3, 0.7, 0.6]}
 
 def resampled(strata, rng):
     """One bootstrap sample of ragged scores, drawn the plain way."""
-    return {task: rng.choice(strata.values[own], own.stop - own.start) for task, own in strata.by_task()}
+    return {task: rng.choice(strata.values[own], own.stop - own.start) for task, own in strata.task_slices()}
 
 
 def by_hand(metric, scores):
@@ -45,17 +45,17 @@ def test_aggregates_of_ragged_scores_by_hand_and_of_their_bootstrap_samples(metr
     runs = Strata.of(RAGGED)
     of, rng = aggregates.METRICS[metric], np.random.default_rng(1)
     assert runs.estimate(of) == pytest.approx(by_hand(metric, RAGGED), rel=1e-12)
-    counts = runs.draw(rng, 40)
+    counts = runs.draw_counts(rng, 40)
     for sample, value in zip(counts.T, of(runs, counts), strict=True):
-        drawn = {task: np.repeat(runs.values[own], sample[own]) for task, own in runs.by_task()}
+        drawn = {task: np.repeat(runs.values[own], sample[own]) for task, own in runs.task_slices()}
         assert [len(v) for v in drawn.values()] == [3, 2, 4]
         assert value == pytest.approx(by_hand(metric, drawn), rel=1e-12)
 
 
 def test_draws_are_multinomial_within_each_task():
     runs = Strata.of(RAGGED)
-    counts = runs.draw(np.random.default_rng(0), 40_000).astype(float)
-    for _, own in runs.by_task():
+    counts = runs.draw_counts(np.random.default_rng(0), 40_000).astype(float)
+    for _, own in runs.task_slices():
         n = own.stop - own.start
         assert (counts[own].sum(axis=0) == n).all()
         expected = n * (np.eye(n) / n - 1 / n**2)  # covariance of a multinomial
@@ -65,7 +65,7 @@ def test_draws_are_multinomial_within_each_task():
 
 def test_tasks_of_many_runs_are_drawn_from_whole():
     runs = Strata.of({"a": np.arange(700.0)})
-    counts = runs.draw(np.random.default_rng(0), 50)
+    counts = runs.draw_counts(np.random.default_rng(0), 50)
     assert (counts.sum(axis=0, dtype=int) == 700).all()
     assert runs.replicates({"iqm": aggregates.iqm}, np.random.default_rng(0), 50)["iqm"].std() > 0
 
@@ -97,7 +97,7 @@ def test_profiles_count_strictly_higher_runs():
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=6), st.lists(st.integers(0, 4), min_size=1, max_size=6))
 def test_improvement_is_mann_whitney(x, y):
-    found = improvement.per_task(Strata.of({"t": x}), Strata.of({"t": y, "u": [1]}))
+    found = improvement.probability_per_task(Strata.of({"t": x}), Strata.of({"t": y, "u": [1]}))
     assert found == {"t": pytest.approx(stats.mannwhitneyu(x, y).statistic / len(x) / len(y))}
 
 
@@ -112,7 +112,7 @@ def test_improvement_replicates_by_brute_force():
 
     plain = np.array([once() for _ in range(3000)])
     streams = {"x": np.random.default_rng(7), "y": np.random.default_rng(8)}
-    ours = improvement.replicates({"x": x, "y": y}, streams, 5000)["x", "y"]
+    ours = improvement.bootstrap_pairs({"x": x, "y": y}, streams, 5000)["x", "y"]
     assert ours.mean() == pytest.approx(plain.mean(), abs=0.015)
     assert ours.std() == pytest.approx(plain.std(), rel=0.06)
 
@@ -125,15 +125,15 @@ def test_improvement_replicates_are_mann_whitney_of_the_runs_drawn():
     def streams():
         return {name: np.random.default_rng(seed) for seed, name in enumerate(methods)}
 
-    ours = improvement.replicates(methods, streams(), 60)
+    ours = improvement.bootstrap_pairs(methods, streams(), 60)
     assert set(ours) == {("x", "y"), ("y", "z")}
-    alone = improvement.replicates({name: methods[name] for name in "xy"}, streams(), 60)
+    alone = improvement.bootstrap_pairs({name: methods[name] for name in "xy"}, streams(), 60)
     assert np.array_equal(ours["x", "y"], alone["x", "y"])
-    counts = {name: methods[name].draw(rng, 60) for name, rng in streams().items()}
+    counts = {name: methods[name].draw_counts(rng, 60) for name, rng in streams().items()}
     for pair, found in ours.items():
         for i in range(60):
             drawn = [
-                {task: np.repeat(methods[name].values[own], counts[name][own, i]) for task, own in methods[name].by_task()}
+                {task: np.repeat(methods[name].values[own], counts[name][own, i]) for task, own in methods[name].task_slices()}
                 for name in pair
             ]
             wins = [stats.mannwhitneyu(a, drawn[1][task]) for task, a in drawn[0].items() if task in drawn[1]]
@@ -151,9 +151,9 @@ def test_a_full_matrix_agrees_with_rliable():
     taus = np.array(STORED["taus"])
     assert runs.estimate(aggregates.profile(taus)) == pytest.approx(STORED["profile"], rel=1e-12)
     drawn = runs.replicates({"iqm": aggregates.iqm}, np.random.default_rng(0), 20_000)["iqm"]
-    assert intervals.percentiles(drawn) == pytest.approx(STORED["iqm_interval"], abs=0.08 * drawn.std())
+    assert intervals.percentile_interval(drawn) == pytest.approx(STORED["iqm_interval"], abs=0.08 * drawn.std())
     other = Strata.of({f"t{i:02}": column for i, column in enumerate(np.array(STORED["other"]).T)})
-    found = np.mean(list(improvement.per_task(runs, other).values()))
+    found = np.mean(list(improvement.probability_per_task(runs, other).values()))
     assert found == pytest.approx(STORED["probability_of_improvement"], rel=1e-12)
 
 
@@ -188,19 +188,19 @@ def test_equivalence_is_two_one_sided_tests():
     x, y = rng.normal(0, 1, 30), rng.normal(0.1, 1, 25)
     lower = stats.ttest_ind(x + 0.8, y, equal_var=False, alternative="greater").pvalue
     upper = stats.ttest_ind(x - 0.8, y, equal_var=False, alternative="less").pvalue
-    assert contrasts.equivalence(contrasts.unpaired(x, y), 0.8) == pytest.approx(max(lower, upper))
+    assert contrasts.equivalence_p(contrasts.unpaired(x, y), 0.8) == pytest.approx(max(lower, upper))
     with pytest.raises(ValueError, match="above 0"):
-        contrasts.equivalence(contrasts.unpaired(x, y), 0)
+        contrasts.equivalence_p(contrasts.unpaired(x, y), 0)
 
 
 def test_components_of_a_balanced_design_by_hand():
     # Means 1 and 5, within-variance 2 each: MSB = 2 * 2 * (2^2) = 16, MSW = 2, seed variance (16 - 2) / 2 = 7.
-    found = components.components([np.array([0.0, 2.0]), np.array([4.0, 6.0])])
+    found = components.variance_components([np.array([0.0, 2.0]), np.array([4.0, 6.0])])
     assert (found.seed_sd**2, found.episode_sd**2, found.icc) == pytest.approx((7, 2, 7 / 9))
     assert found.design_effect(10) == pytest.approx(8)
-    same = components.components([np.array([0.0, 2.0]), np.array([2.0, 0.0])])
+    same = components.variance_components([np.array([0.0, 2.0]), np.array([2.0, 0.0])])
     assert (same.seed_sd, same.icc) == (0, 0)
-    assert np.isnan(components.components([np.array([0.0, 2.0])]).seed_sd)
+    assert np.isnan(components.variance_components([np.array([0.0, 2.0])]).seed_sd)
 
 
 def test_jackknife_of_means_and_differences_is_students_t():
@@ -225,15 +225,15 @@ def test_jackknife_of_a_ratio_is_the_delta_method_for_many_units():
 
 def test_nothing_is_best_by_two_runs():
     """However far apart: of two pairs of runs drawn alike, five in a hundred look so."""
-    assert contrasts.best([[1.0, 1.01], [5.0, 5.01]]) is None
-    assert contrasts.best([[1.0, 1.01, 0.99], [5.0, 5.01, 5.02]]) == 1
+    assert contrasts.best_group([[1.0, 1.01], [5.0, 5.01]]) is None
+    assert contrasts.best_group([[1.0, 1.01, 0.99], [5.0, 5.01, 5.02]]) == 1
 
 
 def test_linear_functions_have_the_same_jackknife_interval_all_at_once():
     rng = np.random.default_rng(4)
     x, y = rng.normal(size=(5, 3)), rng.normal(size=(9, 1))
     weights = rng.normal(size=(7, 3))
-    value, low, high = jackknife.linear([(x, weights), (y, np.full((7, 1), -0.5))])
+    value, low, high = jackknife.linear_interval([(x, weights), (y, np.full((7, 1), -0.5))])
     for place, row in enumerate(weights):
         found = jackknife.interval([x, y], lambda a, b, row=row: row @ a - 0.5 * b[0])
         assert (value[place], low[place], high[place]) == pytest.approx(found, rel=1e-9)
@@ -244,7 +244,7 @@ def test_two_level_replicates_have_the_variance_that_theory_gives_them():
     rng = np.random.default_rng(0)
     models = [500 + rng.normal(rng.normal(), 2, size=e) for e in (4, 7, 3, 9)]
     expected = np.var([m.mean() for m in models]) / 4 + np.mean([m.var() / len(m) for m in models]) / 4
-    replicates = intervals.two_level(models, 50_000, rng)
+    replicates = intervals.two_level_means(models, 50_000, rng)
     assert replicates.mean() == pytest.approx(np.mean([m.mean() for m in models]), abs=0.02)
     assert replicates.var() == pytest.approx(expected, rel=0.03)
 
@@ -260,5 +260,5 @@ def test_percentiles_are_those_of_numpy(shape, kind):
         values[-1].flat[0] = np.nan
     for confidence in (0.5, 0.95, 0.999):
         expected = np.quantile(values, [0.5 - confidence / 2, 0.5 + confidence / 2], axis=0)
-        for end, ours in zip(expected, intervals.percentiles(values, confidence), strict=True):
+        for end, ours in zip(expected, intervals.percentile_interval(values, confidence), strict=True):
             np.testing.assert_array_equal(ours, end)

@@ -82,8 +82,8 @@ def test_aggregates_and_their_intervals(name, method):
         named = {metric: of for metric, of in aggregates.METRICS.items() if metric in expected["ci95"]}
         drawn = runs.replicates(named | {"profile": aggregates.profile(taus)}, np.random.default_rng(0), REPS)
         for metric in named:
-            assert intervals.percentiles(drawn[metric]) == near(expected["ci95"][metric], expected["ci95_mcse"][metric])
-        ends = np.array(intervals.percentiles(drawn["profile"].T)).T
+            assert intervals.percentile_interval(drawn[metric]) == near(expected["ci95"][metric], expected["ci95_mcse"][metric])
+        ends = np.array(intervals.percentile_interval(drawn["profile"].T)).T
         step = 1 / len(runs.values)  # a share of so many runs: its ends are discrete
         assert np.abs(ends - list(expected["ci95"]["profile"].values())).max() <= step + 1e-9
 
@@ -93,13 +93,13 @@ def test_probability_of_improvement(name, x, y):
     expected = truth()["probability_of_improvement"][name][f"{x}>{y}"]
     methods = run_scores.strata(scored(name))
     own = {method: methods[name, method] for method in (x, y)}
-    found = improvement.per_task(*own.values())
+    found = improvement.probability_per_task(*own.values())
     original = dict(zip(benchmark(name).runs.task, benchmark(name).runs.original, strict=True))
     assert {original[task]: p for task, p in found.items()} == exactly(expected["per_task"])
     assert np.mean(list(found.values())) == exactly(expected["poi"])
     streams = {method: np.random.default_rng(seed) for seed, method in enumerate(own)}
-    replicates = improvement.replicates(own, streams, REPS)[x, y]
-    assert intervals.percentiles(replicates) == near(expected["ci95"], [*expected["ci95_mcse"], 2e-4])
+    replicates = improvement.bootstrap_pairs(own, streams, REPS)[x, y]
+    assert intervals.percentile_interval(replicates) == near(expected["ci95"], [*expected["ci95_mcse"], 2e-4])
 
 
 @pytest.mark.parametrize(("name", "method"), CASES)
@@ -121,7 +121,7 @@ def test_variance_components(method):
     models = [
         np.array([y for x, y in zip(run["xs"], run["ys"], strict=True) if y is not None and low <= x <= high]) for run in runs
     ]
-    found = components.components(models)
+    found = components.variance_components(models)
     assert sorted(map(len, models)) == sorted(expected["episodes_per_seed"])
     assert (found.seeds, found.episodes) == (5, sum(expected["episodes_per_seed"]))
     assert found.seed_sd == pytest.approx(expected["seed_sd"], abs=0.005)

@@ -41,14 +41,16 @@ def _jobs() -> list[Callable[[], Any]]:
     aggregates, improvement, strata = (
         plugins.load("results.statistics", name) for name in ("aggregates", "improvement", "strata")
     )
-    percentiles = plugins.load("results.statistics", "intervals").percentiles
+    percentile_interval = plugins.load("results.statistics", "intervals").percentile_interval
     rng = np.random.default_rng(0)
     x, y = (strata.Strata.of({f"task {t:02}": rng.gamma(1.5, 0.5, RUNS) for t in range(TASKS)}) for _ in range(2))
     fresh, profile = (lambda seed=0: np.random.default_rng(seed)), aggregates.profile(TAUS)
     return [
-        lambda: percentiles(x.replicates({"": aggregates.iqm}, fresh(), REPS)[""]),
-        lambda: percentiles(improvement.replicates({"x": x, "y": y}, {"x": fresh(), "y": fresh(1)}, REPS)["x", "y"]),
-        lambda: percentiles(x.replicates({"": profile}, fresh(), REPS)[""].T),
+        lambda: percentile_interval(x.replicates({"": aggregates.iqm}, fresh(), REPS)[""]),
+        lambda: percentile_interval(
+            improvement.bootstrap_pairs({"x": x, "y": y}, {"x": fresh(), "y": fresh(1)}, REPS)["x", "y"]
+        ),
+        lambda: percentile_interval(x.replicates({"": profile}, fresh(), REPS)[""].T),
     ]
 
 

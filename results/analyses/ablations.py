@@ -150,7 +150,7 @@ def _contrasts(
         normalised.append(contrasts.unpaired(runs.normalized, other.normalized, confidence))
     known = [one for one in normalised if one.df == one.df]
     if len(normalised) > 1 and known:
-        over_all = contrasts.mean(known, confidence)
+        over_all = contrasts.mean_contrast(known, confidence)
         lacking = len(normalised) - len(known)
         flags = [*([f"fewer_tasks:{lacking}"] if lacking else []), *remark]
         row = {"task": ALL, "unit": "normalised score", "flags": ";".join(flags)}
@@ -162,7 +162,7 @@ def _contrasts(
 def _numbers(found: Contrast, margin: float | None) -> dict[str, Any]:
     row = {"delta": found.delta, "ci_low": found.low, "ci_high": found.high, "p": found.p}
     row["interval"] = "welch-t" if found.p == found.p else ""
-    equivalent = contrasts.equivalence(found, margin) if margin and found.p == found.p else np.nan
+    equivalent = contrasts.equivalence_p(found, margin) if margin and found.p == found.p else np.nan
     return row | {"margin": margin if margin else np.nan, "p_equivalent": equivalent}
 
 

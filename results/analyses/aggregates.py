@@ -39,7 +39,7 @@ def of_methods(scored: pd.DataFrame, root: int, reps: int, confidence: float) ->
         common["runs_missing"] = _methods.missing_runs(scored, key)
         drawn[key] = runs.replicates(aggregates.METRICS, _methods.stream(root, *key), reps) if runs.replicated else None
         for metric, of in aggregates.METRICS.items():
-            low, high = intervals.percentiles(drawn[key][metric], confidence) if drawn[key] else (np.nan, np.nan)
+            low, high = intervals.percentile_interval(drawn[key][metric], confidence) if drawn[key] else (np.nan, np.nan)
             number = {"metric": metric, "value": float(runs.estimate(of)), "ci_low": low, "ci_high": high}
             rows.append(common | number | {"interval": _methods.BOOTSTRAP if drawn[key] else ""})
     return rows, drawn

@@ -61,6 +61,6 @@ def _numbers(
     drawn = runs.replicates(chosen, rng, reps) if runs.replicated else {}
     numbers = []
     for metric, of in chosen.items():
-        low, high = intervals.percentiles(drawn[metric], confidence) if drawn else (np.nan, np.nan)
+        low, high = intervals.percentile_interval(drawn[metric], confidence) if drawn else (np.nan, np.nan)
         numbers.append({"metric": metric, "value": float(runs.estimate(of)), "ci_low": low, "ci_high": high})
     return numbers

@@ -29,11 +29,11 @@ def table(
         streams = {method: _methods.stream(root, benchmark, method) for method in own}
         lacking = {method: list(run_scores.missing(scored[_methods.rows_of(scored, (benchmark, method))])) for method in own}
         common = {"benchmark": benchmark, "confidence": confidence, "reps": reps, "final": rule}
-        for (x, y), drawn in improvement.replicates(own, streams, reps).items():
+        for (x, y), drawn in improvement.bootstrap_pairs(own, streams, reps).items():
             a, b = own[x], own[y]
-            per_task = improvement.per_task(a, b)
+            per_task = improvement.probability_per_task(a, b)
             known = a.replicated or b.replicated
-            low, high = intervals.percentiles(drawn, confidence) if known else (np.nan, np.nan)
+            low, high = intervals.percentile_interval(drawn, confidence) if known else (np.nan, np.nan)
             p, told = float(np.mean(list(per_task.values()))), ["no_width"] if low == high else []
             told += _summed(lacking[x] + lacking[y])
             common["tasks"] = len(per_task)

@@ -211,7 +211,7 @@ def _ranks(settings: dict[tuple, dict[str, Cell]], root: int, reps: int, confide
     for group, cells in sorted(settings.items()):
         if group[GROUP.index("agent")] != "random" and "clean" in cells:
             tasks[group[GROUP.index("task")]].append(cells)
-    boot = intervals.Bootstrap(np.random.default_rng(root), reps)
+    boot = intervals.TwoLevelBootstrap(np.random.default_rng(root), reps)
     for task, own in sorted(tasks.items()):
         drawn = _drawn(own, boot, root)
         for noise in sorted({noise for cells in own for noise in cells} - {"clean"}, key=noise_order):
@@ -220,7 +220,7 @@ def _ranks(settings: dict[tuple, dict[str, Cell]], root: int, reps: int, confide
                 continue
             means = np.array([[cell.seed_means.mean() for cell in pair] for pair in pairs])
             clean, noisy = (np.stack([some[name] for some in drawn if noise in some]) for name in ("clean", noise))
-            low, high = intervals.percentiles(_kendall(clean, noisy), confidence)
+            low, high = intervals.percentile_interval(_kendall(clean, noisy), confidence)
             value = float(_kendall(means[:, :1], means[:, 1:])[0])
             seeds = min(len(cell.seeds) for pair in pairs for cell in pair)
             flags = "one_seed" if seeds == 1 else "few_runs" if seeds < 10 else ""
@@ -228,7 +228,7 @@ def _ranks(settings: dict[tuple, dict[str, Cell]], root: int, reps: int, confide
             yield row | {"ci_low": low, "ci_high": high, "interval": "bootstrap-two-level", "flags": flags}
 
 
-def _drawn(settings: list[dict[str, Cell]], boot: intervals.Bootstrap, root: int) -> list[dict[str, np.ndarray]]:
+def _drawn(settings: list[dict[str, Cell]], boot: intervals.TwoLevelBootstrap, root: int) -> list[dict[str, np.ndarray]]:
     """Per setting, replicates of its score under each noise, of models and episodes drawn for this setting.
 
     Draws are shared by cells with the same numbers of episodes; a shift of its own makes a setting's replicates

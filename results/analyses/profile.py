@@ -31,7 +31,7 @@ def table(
         numbers = {"tau": taus, "fraction": runs.estimate(of), "ci_low": np.nan, "ci_high": np.nan}
         if runs.replicated:
             drawn = runs.replicates({"": of}, _methods.stream(root, *key), reps)[""]
-            numbers["ci_low"], numbers["ci_high"] = intervals.percentiles(drawn.T, confidence)
+            numbers["ci_low"], numbers["ci_high"] = intervals.percentile_interval(drawn.T, confidence)
         row = _methods.row(scored, key, runs) | {"confidence": confidence, "reps": reps}
         parts.append(pd.DataFrame(numbers).assign(**row)[COLUMNS])
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)

@@ -40,7 +40,7 @@ def table(
     cells = select(results)
     if not cells:
         raise BadInput("None of these runs holds or plans evaluation episodes; `table curves` shows training.")
-    boot = intervals.Bootstrap(rng, reps)
+    boot = intervals.TwoLevelBootstrap(rng, reps)
     randoms = {task: estimates.random_play(task, cells) for task in {cell.key["task"] for cell in cells}}
     rows = [row for some in _batches(cells) for row in _rows(some, randoms, boot, confidence, quantile)]
     return pd.DataFrame(rows, columns=COLUMNS).assign(best=_best(cells, confidence))
@@ -63,7 +63,7 @@ def _best(cells: list[Cell], confidence: float) -> list[bool]:
     found = set()
     for column in columns.values():
         measured = [cell for cell in column if cell.seeds]
-        place = contrasts.best([cell.seed_means for cell in measured], confidence)
+        place = contrasts.best_group([cell.seed_means for cell in measured], confidence)
         found |= set() if place is None else {measured[place].name}
     return [cell.name in found for cell in cells]
 
@@ -80,13 +80,13 @@ def _batches(cells: list[Cell], size: int = 128) -> Iterator[list[Cell]]:
 
 
 def _rows(
-    cells: list[Cell], randoms: dict[str, estimates.Random], boot: intervals.Bootstrap, confidence: float, quantile: str
+    cells: list[Cell], randoms: dict[str, estimates.Random], boot: intervals.TwoLevelBootstrap, confidence: float, quantile: str
 ) -> Iterator[dict[str, Any]]:
     cleans = {cell.group: cell for cell in cells if cell.key["eval_noise"] == "clean"}
     boots = {
         cell.name: ends
         for members, drawn in _drawn(boot, cells)
-        for cell, *ends in zip(members, *intervals.percentiles(drawn, confidence), strict=True)
+        for cell, *ends in zip(members, *intervals.percentile_interval(drawn, confidence), strict=True)
     }
     scores = {cell.name: _score(cell, boots, confidence, quantile) for cell in cells}
     advantages = {group: _advantage(clean, randoms[clean.key["task"]], confidence) for group, clean in cleans.items()}
@@ -99,13 +99,13 @@ def _rows(
         yield row | {"final": load.FINAL, "confidence": confidence, "flags": cell.flag_text()}
 
 
-def replicates(boot: intervals.Bootstrap, cells: list[Cell]) -> dict[tuple, np.ndarray]:
+def replicates(boot: intervals.TwoLevelBootstrap, cells: list[Cell]) -> dict[tuple, np.ndarray]:
     """Name of a cell -> replicates of its mean (reps,)."""
     alike = _drawn(boot, cells)
     return {cell.name: means for members, drawn in alike for cell, means in zip(members, drawn.T, strict=True)}
 
 
-def _drawn(boot: intervals.Bootstrap, cells: list[Cell]) -> Iterator[tuple[list[Cell], np.ndarray]]:
+def _drawn(boot: intervals.TwoLevelBootstrap, cells: list[Cell]) -> Iterator[tuple[list[Cell], np.ndarray]]:
     """Cells that have the same numbers of episodes, and replicates of their means (reps, N), drawn once for all of them."""
     alike = defaultdict(list)
     for cell in cells:

@@ -33,7 +33,7 @@ def _best(scored: pd.DataFrame, confidence: float) -> list[bool]:
     for _, runs in scored.groupby(["benchmark", "task"], sort=True):
         groups = [own.score.dropna().to_numpy() for _, own in runs.groupby("method", sort=True)]
         measured = [group for group in groups if len(group)]
-        place = contrasts.best(measured, confidence)
+        place = contrasts.best_group(measured, confidence)
         found += [place is not None and group is measured[place] for group in groups]
     return found
 

@@ -10,7 +10,7 @@ import pandas as pd
 from results import benchmarks
 from results.reading import load
 from results.scoring import cells, run_scores, score_rules
-from results.statistics.components import components
+from results.statistics.components import variance_components
 
 COLUMNS = ["task", "method", "seeds", "episodes", "seed_sd", "episode_sd", "icc", "design_effect", "mean", "unit"]
 COLUMNS += ["benchmark", "final", "flags"]
@@ -48,7 +48,7 @@ def table(results: load.Results, final: str | None = None) -> pd.DataFrame:
 
 
 def _row(models: list[np.ndarray]) -> dict[str, Any]:
-    found = components(models)
+    found = variance_components(models)
     flags = ["one_seed"] if found.seeds == 1 else ["few_seeds"] if found.seeds < 5 else []
     flags += ["one_episode"] if max(map(len, models)) == 1 else []
     row = {"seeds": found.seeds, "episodes": found.episodes, "seed_sd": found.seed_sd, "episode_sd": found.episode_sd}

@@ -26,7 +26,7 @@ def _impossible(row: PrintedMean) -> Iterator[Finding]:
         return
     count = f"of {row.n} multiples of {row.granularity:g}"
     mean, spread = f"{row.mean:.{row.digits}f}", f"{row.half_width:.{row.digits}f}"
-    if not grim.ways(row.mean, row.digits, row.n, row.granularity):
+    if not grim.roundings(row.mean, row.digits, row.n, row.granularity):
         possible = [value for value in grim.one_digit_off(row.mean, row.digits) if _fits(row, value)]
         what = f"{mean} cannot be the mean {count}; the nearest possible means are {_neighbours(row)}."
         if possible:
@@ -43,10 +43,10 @@ def _impossible(row: PrintedMean) -> Iterator[Finding]:
 
 def _fits(row: PrintedMean, mean: float) -> bool:
     """Whether the mean is possible together with its half width, rounded or cut."""
-    if not grim.ways(mean, row.digits, row.n, row.granularity):
+    if not grim.roundings(mean, row.digits, row.n, row.granularity):
         return False
     low, high = ((row.half_width + slack * 10.0**-row.digits) / row.factor for slack in (-0.5, 1))
-    return row.sd != row.sd or grim.spread_fits(mean, low, high, row.digits, row.n, row.granularity)
+    return row.sd != row.sd or grim.sd_fits(mean, low, high, row.digits, row.n, row.granularity)
 
 
 def _neighbours(row: PrintedMean) -> str:
@@ -56,7 +56,7 @@ def _neighbours(row: PrintedMean) -> str:
 
 def _cut(table: MeansTable) -> Iterator[Finding]:
     rows = [row for row in table.rows if row.granularity > 0]
-    cut = [r for r in rows if grim.ways(r.mean, r.digits, r.n, r.granularity) == {"cut"}]
+    cut = [r for r in rows if grim.roundings(r.mean, r.digits, r.n, r.granularity) == {"cut"}]
     if cut:
         what = f"{', '.join(f'{row.mean:.{row.digits}f}' for row in cut)}: the last digit is cut off, not rounded."
         why = "Rounded and cut numbers in one table differ in the last digit."
@@ -94,4 +94,4 @@ def _pairs(table: MeansTable) -> Iterator[Finding]:
 
 def _p_value(pair: tuple[PrintedMean, PrintedMean]) -> float:
     x, y = ((row.mean, row.sd, row.n) for row in pair)
-    return contrasts.of_summaries(x, y).p
+    return contrasts.unpaired_from_summaries(x, y).p

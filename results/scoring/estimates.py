@@ -67,7 +67,7 @@ def linear(
     for units in _units(cells):
         groups.append((units, weights[:, at : at + units.shape[1]]))
         at += units.shape[1]
-    return jackknife.linear([*groups, (random.units, np.full((len(weights), 1), of_random))], confidence)
+    return jackknife.linear_interval([*groups, (random.units, np.full((len(weights), 1), of_random))], confidence)
 
 
 def retention(scores: np.ndarray, random: np.ndarray) -> np.ndarray:

@@ -1,36 +1,51 @@
-"""Aggregates over the runs of many tasks (Agarwal et al. 2021): each a function of runs and of how often each counts.
+"""Aggregates over the runs of many tasks (Agarwal et al. 2021): each a function of runs and of how often each run counts.
 
-Scores are normalised, 1 being the reference's level. `counts` is (N, R): R samples of the N runs, see `strata`.
+Scores are normalised: 1 is the reference's level. N runs, T tasks, R bootstrap replicates, K thresholds. `counts` (N, R)
+says how often each run was drawn in each replicate (see `strata`); every aggregate returns one value per replicate, (R,).
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
+from typing import Any, Concatenate, ParamSpec
 
 import numpy as np
 
 from results.statistics.strata import Statistic, Strata
 
-ROWS = 32  # values at a time, so that what they are cumulated to stays near the processor
+ROWS = 32  # values at a time, so that the block of their cumulated weights stays near the processor
 TRIM = 0.25  # share of the runs that the interquartile mean drops at each end
+P = ParamSpec("P")
 
 
-def _keeping_the_last(of: Statistic) -> Statistic:
-    """The same arrays give the same result again, not worked out again: several statistics start from it."""
-    last: list = [None, None, (), None]
+def _remember_last(
+    statistic: Callable[Concatenate[Strata, np.ndarray, P], np.ndarray],
+) -> Callable[Concatenate[Strata, np.ndarray, P], np.ndarray]:
+    """Return the last result again for the same arrays: several statistics start from it."""
+    last_key: tuple[Any, ...] = ()
+    last_result = np.empty(0)
 
-    def kept(runs: Strata, counts: np.ndarray, *more: float) -> np.ndarray:
-        if last[0] is not runs or last[1] is not counts or last[2] != more:
-            last[:] = runs, counts, more, of(runs, counts, *more)
-        return last[3]
+    @functools.wraps(statistic)
+    def remembering(runs: Strata, counts: np.ndarray, *args: P.args, **kwargs: P.kwargs) -> np.ndarray:
+        nonlocal last_key, last_result
+        if not (last_key and last_key[0] is runs and last_key[1] is counts and last_key[2:] == (args, kwargs)):
+            last_key, last_result = (runs, counts, args, kwargs), statistic(runs, counts, *args, **kwargs)
+        return last_result
 
-    return functools.wraps(of)(kept)
+    return remembering
 
 
-@_keeping_the_last
+@_remember_last
 def task_means(runs: Strata, counts: np.ndarray) -> np.ndarray:
-    """Mean over the runs of each task: (T, R). For the counts of the call before, the same array again: read it only."""
-    return np.stack([runs.values[own] @ counts[own] for _, own in runs.by_task()]) / runs.sizes[:, None]
+    """Mean over the runs of each task: (T, R). The same counts return the same array again: do not write to it.
+
+    >>> runs = Strata.of({"a": [1, 3], "b": [10]})
+    >>> task_means(runs, np.array([[1, 2], [1, 0], [1, 1]])).tolist()  # every run once; the first of a twice
+    [[2.0, 1.0], [10.0, 10.0]]
+    """
+    sums = [runs.values[task_runs] @ counts[task_runs] for _, task_runs in runs.task_slices()]
+    return np.stack(sums) / runs.sizes[:, None]
 
 
 def mean(runs: Strata, counts: np.ndarray) -> np.ndarray:
@@ -49,16 +64,20 @@ def capped_mean(runs: Strata, counts: np.ndarray) -> np.ndarray:
 
 
 def iqm(runs: Strata, counts: np.ndarray) -> np.ndarray:
-    """Mean of all runs pooled, without the int(N/4) lowest and as many highest."""
-    return _pooled(runs, counts, int(TRIM * len(runs.values)))
+    """Interquartile mean: the mean of all runs pooled, without the int(N/4) lowest and as many highest.
+
+    >>> float(Strata.of({"a": [0, 1], "b": [2, 30]}).estimate(iqm))  # of 0, 1, 2, 30 the lowest and the highest drop out
+    1.5
+    """
+    return _trimmed_mean(runs, counts, int(TRIM * len(runs.values)))
 
 
 def iqm_task_balanced(runs: Strata, counts: np.ndarray) -> np.ndarray:
     """As `iqm`, but every task weighs the same: a run 1/(T n), and exactly a quarter of the weight goes at each end."""
     if (runs.sizes == runs.sizes[0]).all():  # every run weighs the same
-        return _pooled(runs, counts, TRIM * len(runs.values))
+        return _trimmed_mean(runs, counts, TRIM * len(runs.values))
     weights = np.repeat(1 / (len(runs.sizes) * runs.sizes), runs.sizes)
-    return _between(runs, counts, TRIM, 1 - TRIM, weights)
+    return _mean_between(runs, counts, TRIM, 1 - TRIM, weights)
 
 
 def optimality_gap(runs: Strata, counts: np.ndarray) -> np.ndarray:
@@ -72,23 +91,27 @@ def optimality_gap_task_balanced(runs: Strata, counts: np.ndarray) -> np.ndarray
 
 
 def profile(taus: np.ndarray) -> Statistic:
-    """Performance profile: the share of all runs that lies strictly above each tau, (K, R)."""
+    """Performance profile: the share of all runs that lies strictly above each of K taus, (K, R).
 
-    def above(runs: Strata, counts: np.ndarray) -> np.ndarray:
-        higher = (runs.values > np.asarray(taus, float)[:, None]).astype(np.float32)  # whole numbers: exact in float32
-        return (higher @ counts.astype(np.float32)).astype(float) / len(runs.values)
+    >>> Strata.of({"a": [0.2, 0.5], "b": [1, 2]}).estimate(profile([0, 0.5, 1])).tolist()
+    [1.0, 0.5, 0.25]
+    """
 
-    return above
+    def share_above(runs: Strata, counts: np.ndarray) -> np.ndarray:
+        above = (runs.values > np.asarray(taus, float)[:, None]).astype(np.float32)  # whole numbers: exact in float32
+        return (above @ counts.astype(np.float32)).astype(float) / len(runs.values)
+
+    return share_above
 
 
 def profile_task_balanced(taus: np.ndarray) -> Statistic:
     """As `profile`, but every task weighs the same."""
 
-    def above(runs: Strata, counts: np.ndarray) -> np.ndarray:
-        higher = [Strata(runs.tasks, (runs.values > tau).astype(float), runs.sizes) for tau in taus]
-        return np.stack([mean(some, counts) for some in higher])
+    def share_above(runs: Strata, counts: np.ndarray) -> np.ndarray:
+        above = [Strata(runs.tasks, (runs.values > tau).astype(float), runs.sizes) for tau in taus]
+        return np.stack([mean(indicators, counts) for indicators in above])
 
-    return above
+    return share_above
 
 
 METRICS: dict[str, Statistic] = {
@@ -101,36 +124,44 @@ METRICS: dict[str, Statistic] = {
 }
 
 
-@_keeping_the_last
-def _pooled(runs: Strata, counts: np.ndarray, dropped: float) -> np.ndarray:
+@_remember_last
+def _trimmed_mean(runs: Strata, counts: np.ndarray, dropped: float) -> np.ndarray:
     """Mean of all runs pooled, without the weight of `dropped` runs at each end."""
     total = len(runs.values)
-    return _between(runs, counts, dropped, total - dropped, np.ones(total, np.min_scalar_type(total)))
+    return _mean_between(runs, counts, dropped, total - dropped, np.ones(total, np.min_scalar_type(total)))
 
 
-def _between(runs: Strata, counts: np.ndarray, low: float, high: float, weights: np.ndarray) -> np.ndarray:
-    """Weighted mean of the values whose cumulated weight, from the lowest up, lies between `low` and `high`.
+def _mean_between(runs: Strata, counts: np.ndarray, low: float, high: float, weights: np.ndarray) -> np.ndarray:
+    """Weighted mean of the values whose cumulated weight, from the lowest up, lies between `low` and `high`: (R,).
 
-    With W_i the weight up to the i-th lowest value v_i, the kept weight of v_i is clip(W_i) - clip(W_{i-1}); summed by
-    parts, the total is v_N high - v_1 low - sum_i clip(W_i) (v_{i+1} - v_i), which needs one pass and no sorting.
+    v_i is the i-th lowest of N values and W_i the weight of the i lowest, in one replicate. Of v_i the weight
+    clip(W_i) - clip(W_{i-1}) counts, clip to [low, high]. Summed by parts, the total is
+    v_N high - v_1 low - sum_{i<N} clip(W_i) (v_{i+1} - v_i): one pass, no sorting.
+
+    Values 1, 2, 4, 8 once each, between 1 and 3: W = 1, 2, 3, 4, and the total is 8 * 3 - 1 * 1 - (1 * 1 + 2 * 2 + 3 * 4)
+    = 6, which is 2 + 4. The mean is 6 / (3 - 1):
+
+    >>> runs = Strata.of({"a": [1, 2, 4, 8]})
+    >>> _mean_between(runs, runs.counts_once(), 1, 3, np.ones(4)).tolist()
+    [3.0]
     """
     ascending = runs.values[runs.order]
-    steps, before = np.diff(ascending)[:, None], np.zeros(counts.shape[1], weights.dtype)
+    steps, weight_below = np.diff(ascending)[:, None], np.zeros(counts.shape[1], weights.dtype)
     total = np.full(counts.shape[1], ascending[-1] * high - ascending[0] * low)
-    room = np.empty((ROWS + 1, len(total)))
+    buffer = np.empty((ROWS + 1, len(total)))  # the total, and under it the terms of a block, to be subtracted in turn
     for start in range(0, len(steps), ROWS):
         step, rows = steps[start : start + ROWS], runs.order[:-1][start : start + ROWS]
-        parts = room[: len(step) + 1]
-        parts[0], kept = total, parts[1:]
-        if before.min() >= high:
-            kept[:] = high
+        block = buffer[: len(step) + 1]
+        block[0], terms = total, block[1:]
+        if weight_below.min() >= high:
+            terms[:] = high
         else:
             cumulated = counts[rows].astype(weights.dtype)
             cumulated *= weights[rows, None]
             for row in cumulated:
-                row += before
-                before = row
-            np.clip(cumulated, low, high, out=kept)
-        kept *= step
-        total = np.subtract.reduce(parts)  # row after row
+                row += weight_below
+                weight_below = row
+            np.clip(cumulated, low, high, out=terms)
+        terms *= step
+        total = np.subtract.reduce(block)  # row after row
     return total / (high - low)

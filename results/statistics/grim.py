@@ -9,22 +9,26 @@ from __future__ import annotations
 import numpy as np
 
 
-def ways(mean: float, digits: int, n: int, granularity: float) -> set[str]:
-    """How a printed mean can have come about: `rounded`, `cut` (digits dropped), both; empty: it cannot."""
+def roundings(mean: float, digits: int, n: int, granularity: float) -> set[str]:
+    """How a printed mean can have come about: `rounded`, `cut` (digits dropped), both; empty: it cannot.
+
+    >>> roundings(966.67, 2, 12, 50), roundings(996.67, 2, 12, 50)  # 232 * 50 / 12 = 966.666...; no total gives 996.67
+    ({'rounded'}, set())
+    """
     unit = 10.0**-digits
     nearest = round(mean * n / granularity)
-    found = set()
+    possible = set()
     for total in (nearest - 1, nearest, nearest + 1):
         beyond = abs(total * granularity / n) - abs(mean)
-        found |= {"rounded"} if abs(beyond) <= unit * (0.5 + 1e-6) else set()
-        found |= {"cut"} if -1e-6 * unit <= beyond < unit else set()
-    return found
+        possible |= {"rounded"} if abs(beyond) <= unit * (0.5 + 1e-6) else set()
+        possible |= {"cut"} if -1e-6 * unit <= beyond < unit else set()
+    return possible
 
 
-def spread_fits(mean: float, sd_low: float, sd_high: float, digits: int, n: int, granularity: float) -> bool:
+def sd_fits(mean: float, sd_low: float, sd_high: float, digits: int, n: int, granularity: float) -> bool:
     """Whether n scores of that mean can have a standard deviation (ddof 1) in [sd_low, sd_high]."""
     total = round(mean * n / granularity)
-    if n < 2 or not ways(mean, digits, n, granularity):
+    if n < 2 or not roundings(mean, digits, n, granularity):
         return False
     low, high = ((n - 1) * np.array([sd_low, sd_high]) ** 2 / granularity**2) + total**2 / n
     squares = np.arange(np.ceil(low - 1e-6), np.floor(high + 1e-6) + 1)
