@@ -5,7 +5,11 @@ from __future__ import annotations
 import itertools
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COLUMN = 3.4  # inches: one column of a two-column page, the width of one panel
 FONT = 7.5  # points, at the printed size
@@ -42,6 +46,16 @@ RC = {
 def ablation_order(ablation: str) -> tuple:
     """Sort key: the baseline first."""
     return ablation != "none", ablation
+
+
+def in_reading_order(table: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """The rows sorted by the columns `by`: noises from clean to strong, and the baseline before other ablations."""
+    from results.scoring.noises import noise_order
+
+    orders: dict[str, Callable[[str], tuple[Any, ...]]]
+    orders = {"ablation": ablation_order, "train_noise": noise_order, "eval_noise": noise_order}
+    keys = table[list(by)].apply(lambda column: column.map(orders[column.name]) if column.name in orders else column)
+    return table.loc[keys.sort_values(list(by), kind="stable").index]
 
 
 def distinct(places: Iterable[float]) -> bool:

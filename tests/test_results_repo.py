@@ -142,7 +142,7 @@ def packed(file, name, content=b"{}"):
 
 
 def test_broken_archives(tmp_path):
-    with pytest.raises(BadInput, match=r"name ends in \.tar\.gz"):
+    with pytest.raises(BadInput, match=r"name of an archive ends in \.tar\.gz"):
         exporters.export("archive", [planted(tmp_path / "runs" / "study")], tmp_path / "a.zip")
     again = planted(tmp_path / "again" / "study")
     with pytest.raises(BadInput, match="is there twice"):

@@ -100,7 +100,7 @@ def test_markdown_shows_random_play_and_what_is_not_done(study):
 def test_nothing_measured_yet_is_said(tmp_path):
     write_run(tmp_path, {"clean": []}, done=False)
     text = tables.build("robustness", [tmp_path], reps=200).render("md")
-    assert "Nothing has been measured here yet." in text and "| clean" in text
+    assert "No run has been evaluated here yet." in text and "| clean" in text
 
 
 def test_latex_is_escaped_and_uses_booktabs(study):

@@ -267,7 +267,7 @@ def test_marks_of_the_published_scores_are_those_that_a_contrast_supports():
     assert long.best["atari100k/boxing", "dreamerv3"] and not long.best["atari100k/boxing", "ppo_fixhp"]
     assert not long.best["atari100k/freeway"].any() and not long.best["atari100k/up_n_down"].any()
     sheet = table("scores", "atari100k").sheets[0]
-    assert {sheet.rows[i][0] for i, _ in sheet.marked} == set(long.index[long.best].get_level_values("task"))
+    assert {sheet.rows[i][0] for i, _ in sheet.best} == set(long.index[long.best].get_level_values("task"))
 
 
 def test_one_seed_is_never_best(tmp_path):
@@ -277,7 +277,7 @@ def test_one_seed_is_never_best(tmp_path):
             write_run(tmp_path, {"clean": [level, level + 1]}, task=f"atari100k/{task}", ablation=ablation, name=name)
     for name in ("scores", "aggregates"):
         made = tables.build(name, [tmp_path], reps=200)
-        assert not made.long.best.any() and not any(sheet.marked for sheet in made.sheets)
+        assert not made.long.best.any() and not any(sheet.best for sheet in made.sheets)
 
 
 def difference(x, y, of, rng, reps):

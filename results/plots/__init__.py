@@ -30,11 +30,11 @@ def build(name: str, roots: Iterable[Path | str] | Results, **options: Any) -> t
 
     Options as in `results.tables.prepare`, and those of the figure's `compute`. Nothing where there is nothing to draw.
     """
-    from results.tables import fitting, prepare
+    from results.tables import accepted_options, prepare
 
     module = plugins.load("results.plots", name)
     results, rng, options = prepare(roots, **options)
-    drawn = module.compute(results, rng, **fitting(module.compute, options, f"figure '{name}'"))
+    drawn = module.compute(results, rng, **accepted_options(module.compute, options, f"figure '{name}'"))
     if drawn.empty:
         raise Nothing(f"No run among these has anything for the figure '{name}'.")
     return module.paint(drawn), drawn

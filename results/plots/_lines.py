@@ -13,7 +13,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 from matplotlib.transforms import ScaledTranslation
 
 from results import style
-from results.tables._text import count
+from results.tables._text import count_range
 
 SPARSE = (0, (1.5, 1.5))  # where runs are missing
 FINAL, STOPPED = "final evaluation, clean", "run that is not done"
@@ -128,7 +128,7 @@ def caption(drawn: pd.DataFrame, columns: int, axis: bool = False) -> str:
     text += [f"x: {'; '.join(drawn.axis.unique())}."] if axis else []
     curve = drawn[drawn.kind == "curve"]
     if len(curve):
-        text += [f"n = {count(curve.of)} training runs per line."]
+        text += [f"n = {count_range(curve.of)} training runs per line."]
     names = dict.fromkeys(note.partition("; ")[0] for note in curve.note)
     if over := [name for name in names if name.endswith("t-seeds")]:
         text += [f"Bands and bars: {', '.join(over)} interval, over training runs; cut at the frame where wider."]

@@ -67,9 +67,9 @@ def page(
 
 def counted(values: Iterable[float]) -> str:
     """`5`, or `3 to 5` where they differ."""
-    from results.tables._text import count
+    from results.tables._text import count_range
 
-    return count(values)
+    return count_range(values)
 
 
 def about(drawn: pd.DataFrame, runs: str = "runs") -> str:

@@ -12,7 +12,7 @@ from results.check import PROBLEM, Finding, listed
 from results.reading.load import Results
 from results.reading.records import Record, groups, records, tuple_groups
 from results.scoring import run_scores
-from results.tables._text import chance, count, ranged
+from results.tables._text import count_range, p_text, with_interval
 
 MOST_SENTENCES = 8  # of one kind
 SETTING = ["study", "task", "agent", "ablation", "train_noise", "preset", "size", "precision", "steps", "variant", "policy"]
@@ -62,8 +62,8 @@ def _few_seeds(trained: pd.DataFrame) -> Iterator[Line]:
             "warnings",
         )
     elif len(seeds) and seeds.train_seed.max() < 5:
-        text = f"{count(seeds.train_seed)} training runs per setting: only large differences are distinguishable from chance."
-        yield Line(text)
+        runs = count_range(seeds.train_seed)
+        yield Line(f"{runs} training runs per setting: only large differences are distinguishable from chance.")
 
 
 def _study(study: str, runs: pd.DataFrame, episodes: pd.DataFrame) -> str:
@@ -75,7 +75,7 @@ def _study(study: str, runs: pd.DataFrame, episodes: pd.DataFrame) -> str:
     splits = stored.split.value_counts()
     text = f"{study}: {_many(trained.task.nunique(), 'task')} ({listed(trained.task.unique())}), "
     text += f"{_many(len(methods), 'method')} ({listed(methods)}), {_many(len(trained), 'training run')}, "
-    text += f"{count(seeds)} per task and method" + (f", and {_many(random, 'run')} of random play" if random else "")
+    text += f"{count_range(seeds)} per task and method" + (f", and {_many(random, 'run')} of random play" if random else "")
     text += f". {int(runs.done.sum())} of {_many(len(runs), 'run')} are done. Stored: "
     text += f"{splits.get('train', 0):,} training episodes or points and {splits.get('eval', 0):,} evaluation episodes"
     return text + (f" under {_many(len(noises), 'noise')} ({listed(noises)})." if noises else ".")
@@ -94,13 +94,13 @@ def _setting(cells: pd.DataFrame) -> str:
     parts = [f"{_score(clean[0])} without noise"] if clean else []
     if noisy:
         worst = min(noisy, key=lambda row: row["mean"] if row["mean"] == row["mean"] else math.inf)
-        retention = ranged(worst["retention"], worst["retention_low"], worst["retention_high"])
+        retention = with_interval(worst["retention"], worst["retention_low"], worst["retention_high"])
         lowest = f", the lowest of {len(noisy)} noises" if len(noisy) > 1 else ""
         retention = retention if worst["retention"] == worst["retention"] else "undefined"
         parts.append(f"{_score(worst)} under {worst['eval_noise']}{lowest}, with retention {retention}")
     name = " · ".join(str(first[axis]) for axis in ("task", "agent", "ablation"))
     text = f"{name}, trained with {first['train_noise']}" + (f" [{first['variant']}]" if first["variant"] else "")
-    unit = f"training runs: {count(cells.seeds)}, episodes: {count(cells.episodes)}"
+    unit = f"training runs: {count_range(cells.seeds)}, episodes: {count_range(cells.episodes)}"
     unit += "; one model, no claim about the method" if cells.seeds.max() == 1 else ""
     return f"{text}: {'; '.join(parts)} ({unit}{_flags(cells['flags'])})."
 
@@ -112,7 +112,7 @@ def _flags(texts: Iterable[str]) -> str:
 
 
 def _score(cell: Record) -> str:
-    return ranged(cell["mean"], cell["ci_low"], cell["ci_high"])
+    return with_interval(cell["mean"], cell["ci_low"], cell["ci_high"])
 
 
 def _gains(long: pd.DataFrame, confidence: float) -> Iterator[str]:
@@ -127,7 +127,7 @@ def _gains(long: pd.DataFrame, confidence: float) -> Iterator[str]:
         yield from _first(
             [
                 f"{row['task']} · {row['agent']} · {row['ablation']}, trained with {row['train_noise']}, tested under "
-                f"{row['eval_noise']}: {ranged(row['value'], row['ci_low'], row['ci_high'])}."
+                f"{row['eval_noise']}: {with_interval(row['value'], row['ci_low'], row['ci_high'])}."
                 for row in records(clear)
             ]
         )
@@ -148,9 +148,9 @@ def _ablations(long: pd.DataFrame, confidence: float) -> Iterator[str]:
 
 
 def _contrast(row: Record) -> str:
-    delta = ranged(row["delta"], row["ci_low"], row["ci_high"], 2 if row["unit"] == "return" else 3)
+    delta = with_interval(row["delta"], row["ci_low"], row["ci_high"], 2 if row["unit"] == "return" else 3)
     setting = f"{row['ablation']} on {row['task']}, trained with {row['train_noise']}, {row['metric']}"
-    return f"{setting}: {delta}, p (Holm) {chance(row['p_holm'])}."
+    return f"{setting}: {delta}, p (Holm) {p_text(row['p_holm'])}."
 
 
 def _aggregates(long: pd.DataFrame, confidence: float) -> Iterator[str]:
@@ -158,7 +158,7 @@ def _aggregates(long: pd.DataFrame, confidence: float) -> Iterator[str]:
     for benchmark, group in groups(long[long.metric == "iqm"], "benchmark"):
         rows = records(group.sort_values(["value", "method"], ascending=[False, True]))
         methods = [
-            f"{row['method']} {ranged(row['value'], row['ci_low'], row['ci_high'], 3)} ({_many(row['runs'], 'run')} on "
+            f"{row['method']} {with_interval(row['value'], row['ci_low'], row['ci_high'], 3)} ({_many(row['runs'], 'run')} on "
             f"{_many(row['tasks'], 'task')}{'' if row['interval'] else '; no interval'}{_flags([row['flags']])})"
             for row in rows
         ]

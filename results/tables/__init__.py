@@ -1,4 +1,4 @@
-"""Comparison tables. A file is a table: `make(results, rng, **options)` -> long form, `sheets(long)` -> what is read."""
+"""Comparison tables. Every file of this folder is a table: see `TableModule`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 from harness import plugins
 from harness.errors import BadInput, unknown
@@ -23,35 +23,49 @@ FORMATS = ("md", "csv", "tex", "html", "json")
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table as it is read: a title, a head, rows of text, and the notes that stand beneath it.
+    """A table as people read it: a title, a head, rows of text, and the notes beneath.
 
-    marked: (row, column) of the cells that are best; only where the contrast to every other one supports it.
+    best: (row, column) of the best cells, only if their contrast to every other one supports it.
     """
 
     title: str
     head: list[str]
     rows: list[list[str]]
     notes: list[str] = field(default_factory=list)
-    marked: frozenset[tuple[int, int]] = frozenset()
+    best: frozenset[tuple[int, int]] = frozenset()
 
 
 @dataclass(frozen=True)
 class Table:
-    """`long`: one row per number, with every column of the contract. `sheets`: the same for readers."""
+    """long: one row per number, with every column of the contract. sheets: the same for people."""
 
     name: str
     long: pd.DataFrame
     sheets: list[Sheet]
 
     def render(self, form: str = "md") -> str:
-        """csv and json are the long form; md, tex (booktabs) and html the sheets. Ends with a line break."""
+        """The table as text: csv and json show the long form; md, tex (booktabs) and html the sheets."""
         from results.tables import _formats
 
-        if form not in FORMATS:
-            raise unknown("table format", form, FORMATS)
-        if form in ("csv", "json"):
-            return getattr(_formats, form)(self.long)
-        return getattr(_formats, form)(self.sheets)
+        if form in _formats.OF_LONG:
+            return _formats.OF_LONG[form](self.long)
+        if form in _formats.OF_SHEETS:
+            return _formats.OF_SHEETS[form](self.sheets)
+        raise unknown("table format", form, FORMATS)
+
+
+@runtime_checkable
+class TableModule(Protocol):
+    """What the file of a table holds.
+
+    make(results, rng, **options) returns the long form. A table takes those of the options reps, confidence, final,
+    baseline, ... that it has parameters for.
+    """
+
+    make: Callable[..., pd.DataFrame]
+
+    def sheets(self, long: pd.DataFrame) -> list[Sheet]:
+        """The long form as sheets, in reading order."""
 
 
 def build(name: str, roots: Iterable[Path | str] | Results, **options: Any) -> Table:
@@ -59,24 +73,25 @@ def build(name: str, roots: Iterable[Path | str] | Results, **options: Any) -> T
 
     Options as in `prepare`, and those of the table's `make`.
     """
-    module = plugins.load("results.tables", name)
+    plug = plugins.load("results.tables", name)
+    module = cast(TableModule, plug)  # found by its name
     results, rng, options = prepare(roots, **options)
-    long = module.make(results, rng, **fitting(module.make, options, f"table '{name}'"))
-    return Table(name, long, module.sheets(long) or [Sheet(plugins.caption(module), ["nothing yet"], [], [NOTHING])])
+    long = module.make(results, rng, **accepted_options(module.make, options, f"table '{name}'"))
+    return Table(name, long, module.sheets(long) or [Sheet(plugins.caption(plug), ["nothing yet"], [], [NOTHING])])
 
 
-def fitting(function: Callable[..., Any], options: dict[str, Any], what: str) -> dict[str, Any]:
-    """The options that the function of a table or figure takes. BadInput for one that it does not take, beyond the usual.
+def accepted_options(function: Callable[..., Any], options: dict[str, Any], what: str) -> dict[str, Any]:
+    """The options that the function of a table or figure takes. BadInput for any other, beyond reps and confidence.
 
-    A table without a choice of final-score rule goes by the last checkpoint's evaluation.
+    A table without a choice of score rule uses the evaluation of the last checkpoint, and accepts that rule.
     """
     from results.reading.load import FINAL
 
-    taken = inspect.signature(function).parameters
+    parameters = inspect.signature(function).parameters
     for option, value in options.items():
-        if option not in taken and option not in ("reps", "confidence") and (option, value) != ("final", FINAL):
+        if option not in parameters and option not in ("reps", "confidence") and (option, value) != ("final", FINAL):
             raise BadInput(f"The {what} takes no option '{option}'.")
-    return {option: value for option, value in options.items() if option in taken}
+    return {option: value for option, value in options.items() if option in parameters}
 
 
 def prepare(
@@ -93,13 +108,13 @@ def prepare(
     reps: bootstrap replicates; seed: the same data give the same digits; final: the final-score rule, one of
     `scoring.score_rules.NAMES`, default each benchmark's own; confidence: of every interval.
     """
-    for what, value, good, allowed in (
+    for option, value, valid, allowed in (
         ("reps", reps, reps >= 1, "at least 1"),
         ("seed", seed, seed >= 0, "at least 0"),
         ("confidence", confidence, 0 < confidence < 1, "between 0 and 1"),
     ):
-        if not good:
-            raise BadInput(f"{what} = {value}: allowed is {allowed}.")
+        if not valid:
+            raise BadInput(f"{option} = {value}: allowed is {allowed}.")
     import numpy as np
 
     from results.reading import load

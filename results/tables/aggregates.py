@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from results.tables._text import bootstrap, count, legend, letters, listed, marks, ranged
+from results.reading.records import groups, records
+from results.tables._text import bootstrap_note, count_range, distinct_text, flag_letters, flag_marks, flag_notes, with_interval
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,37 +24,42 @@ def make(results: Results, rng: np.random.Generator, reps: int, confidence: floa
 
 
 def sheets(long: pd.DataFrame) -> list[Sheet]:
-    """Per benchmark one sheet: a row per method, a column per aggregate."""
-    return [_sheet(name, rows) for name, rows in long.groupby("benchmark", sort=False)]
+    """One sheet per benchmark, with a row per method and a column per aggregate."""
+    return [_sheet(name, rows) for name, rows in groups(long, "benchmark")]
 
 
-def _sheet(name: str, rows: pd.DataFrame) -> Sheet:
+def _sheet(benchmark: str, rows: pd.DataFrame) -> Sheet:
     from results.tables import Sheet
 
-    metrics, named = list(dict.fromkeys(rows.metric)), letters(rows["flags"])
-    body, marked = [], set()
-    for i, (method, cells) in enumerate(rows.groupby("method", sort=False)):
-        shown = {cell["metric"]: ranged(cell["value"], cell["ci_low"], cell["ci_high"], 3) for cell in cells.to_dict("records")}
-        about = f"{cells.runs.iloc[0]} in {cells.tasks.iloc[0]}" + marks(cells["flags"].iloc[0], named)
-        body.append([method, about, *(shown[metric] for metric in metrics)])
-        marked |= {(i, 2 + metrics.index(metric)) for metric in cells.metric[cells.best]}
+    metrics, letter_of = list(dict.fromkeys(rows.metric)), flag_letters(rows["flags"])
+    body: list[list[str]] = []
+    best: set[tuple[int, int]] = set()
+    for i, (method, group) in enumerate(groups(rows, "method")):
+        cells = {cell["metric"]: cell for cell in records(group)}
+        texts = {name: with_interval(cell["value"], cell["ci_low"], cell["ci_high"], 3) for name, cell in cells.items()}
+        runs = f"{group.runs.iloc[0]} in {group.tasks.iloc[0]}" + flag_marks(group["flags"].iloc[0], letter_of)
+        body.append([method, runs, *(texts[metric] for metric in metrics)])
+        best |= {(i, 2 + metrics.index(metric)) for metric, cell in cells.items() if cell["best"]}
     head = ["method", "runs in tasks", *(metric.replace("_", " ") for metric in metrics)]
-    return Sheet(f"{name}: aggregates", head, body, list(_notes(rows, named, bool(marked))), frozenset(marked))
+    return Sheet(f"{benchmark}: aggregates", head, body, list(_notes(rows, letter_of, bool(best))), frozenset(best))
 
 
-def _notes(rows: pd.DataFrame, named: dict[str, str], marked: bool) -> Iterator[str]:
+def _notes(rows: pd.DataFrame, letter_of: dict[str, str], any_best: bool) -> Iterator[str]:
     from results.analyses.aggregates import FLAGS
 
     yield (
-        f"Unit: normalised score, 0 and 1 = {listed(rows.normaliser)}. n = {count(rows.runs)} training runs. "
-        f"Final-score rule: {listed(rows.final)}."
+        f"Unit: normalised score, 0 and 1 = {distinct_text(rows.normaliser)}. n = {count_range(rows.runs)} training runs. "
+        f"Final-score rule: {distinct_text(rows.final)}."
     )
     if rows.interval.any():
-        yield bootstrap(rows)
-    yield "Mean, median, capped mean: of task means. IQM, optimality gap: of all runs pooled; task-balanced: tasks weigh alike."
-    if marked:
+        yield bootstrap_note(rows)
+    yield (
+        "Mean, median, capped mean: of task means. IQM, optimality gap: of all runs pooled. Task-balanced: every task has the "
+        "same weight."
+    )
+    if any_best:
         yield (
-            "Bold: the best of its column: its difference to every other method excludes zero (same bootstrap, widened for "
-            "few runs, Bonferroni)."
+            "Bold: the best of its column. Its difference to every other method excludes zero (same bootstrap, widened for few "
+            "runs, Bonferroni)."
         )
-    yield from legend(named, FLAGS)
+    yield from flag_notes(letter_of, FLAGS)

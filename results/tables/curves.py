@@ -1,4 +1,4 @@
-"""Learning: return of the first and the last tenth of training episodes, beside random play, final score and references."""
+"""Learning: return of the first and last tenth of training episodes, random play, final score and references."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from results.reading.records import Record, groups, records
+
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
     from results.reading.load import Results
+    from results.scoring.cells import Cell
     from results.tables import Sheet
 
-Number = dict[str, Any]  # a row of the long form
+Tenth = tuple[float, int, int, int]  # mean return, number of episodes, frames (low, high]
 SETTINGS = ["study", "preset", "size", "precision", "steps", "variant"]
 COLUMNS = ["task", "agent", "ablation", "train_noise", "measure", "seeds", "of", "episodes", "frames_low", "frames_high"]
 COLUMNS += ["mean", "ci_low", "ci_high", "interval", "source", *SETTINGS, "flags"]
@@ -31,141 +34,146 @@ def make(
     confidence: float,
     reference: Iterable[Path | str] = (),
 ) -> pd.DataFrame:
-    """One row per number with COLUMNS; nothing is random here, `rng` and `reps` change nothing.
+    """One row per number with COLUMNS. Nothing is random: `rng` and `reps` have no effect.
 
     measure: `first tenth` and `last tenth` of each run's training episodes (ceil(n / 10) of n, in order of frames),
     played under the training noise; `random` play; `final` clean evaluation of the last checkpoint; `reference`: points
-    of a stored method at the frames of the last tenth. mean: over runs of per-run means. Only runs that are done count:
-    the tenth of half a run lies elsewhere. ci_low, ci_high: Student's t over training runs. frames: (low, high].
+    of a stored method at the frames of the last tenth. mean: over runs, of per-run means. Only finished runs count, because
+    the tenths of an unfinished run lie elsewhere. ci_low, ci_high: Student's t over training runs. frames: (low, high].
     """
     import pandas as pd
 
     from results import style
     from results.analyses import curves
     from results.reading import load
-    from results.scoring.noises import noise_order
 
-    chosen, repeats = curves.runs(results)
-    training, finals = curves.training(results, chosen), curves.finals(results)
-    stored = dict(list(curves.stored(reference, chosen.task.unique()).groupby("task")))
-    randoms = {task: curves.random_score(task, (cell for cell, _ in finals.values())) for task in chosen.task.unique()}
-    left_out, tenths = curves.left_out(repeats, training), _tenths(training)
-    measured, rows = defaultdict(list), []
-    for group, final in finals.items():
-        measured[group[:-1]].append(final)
-    records = chosen.sort_values([*load.AXES, "train_seed"]).to_dict("records")
-    for key, some in groupby(records, key=itemgetter(*load.AXES)):
-        place, runs = dict(zip(load.AXES, key, strict=True)), list(some)
-        flags = _flags(runs) + left_out[key]
+    training_runs, repeats = curves.runs(results)
+    episodes, finals = curves.training(results, training_runs), curves.finals(results)
+    tasks = training_runs.task.unique()
+    references = dict(groups(curves.stored(reference, tasks), "task"))
+    random_scores = {task: curves.random_score(task, (cell for cell, _ in finals.values())) for task in tasks}
+    left_out, tenths = curves.left_out(repeats, episodes), _tenths(episodes)
+    finals_of: dict[tuple[Any, ...], list[tuple[Cell, int]]] = defaultdict(list)
+    for setting_and_policy, final in finals.items():
+        finals_of[setting_and_policy[:-1]].append(final)
+    rows: list[Record] = []
+    ordered = records(training_runs.sort_values([*load.AXES, "train_seed"]))
+    for key, group in groupby(ordered, key=itemgetter(*load.AXES)):
+        setting, runs = dict(zip(load.AXES, key, strict=True)), list(group)
+        task, flags = setting["task"], _flags(runs) + left_out[key]
         done = [tenths[run["path"]] for run in runs if run["done"] and run["path"] in tenths]
-        numbers = list(_learned(done, len(runs), confidence))
-        numbers += _random(*randoms[place["task"]])
-        numbers += [_final(*final, len(runs), confidence) for final in measured[key]]
-        if place["task"] in stored:
-            numbers += _references(stored[place["task"]], numbers[1], confidence)
-        rows += [place | {"flags": flags} | number for number in numbers]
+        numbers = list(_first_and_last(done, len(runs), confidence))
+        numbers += _random(*random_scores[task])
+        numbers += [_final(*final, len(runs), confidence) for final in finals_of[key]]
+        if task in references:
+            numbers += _references(references[task], numbers[1], confidence)
+        rows += [setting | {"flags": flags} | number for number in numbers]
     table = pd.DataFrame(rows, columns=COLUMNS).astype(dict.fromkeys(COUNTS, "Int64"))
-    orders = {"ablation": style.ablation_order, "train_noise": noise_order}
-    rank = table[["task", "agent", "ablation", "train_noise", *SETTINGS]]
-    rank = rank.apply(lambda column: column.map(orders[column.name]) if column.name in orders else column)
-    return table.loc[rank.sort_values(list(rank.columns), kind="stable").index].reset_index(drop=True)
+    order = ["task", "agent", "ablation", "train_noise", *SETTINGS]
+    return style.in_reading_order(table, order).reset_index(drop=True)
 
 
 def sheets(long: pd.DataFrame) -> list[Sheet]:
-    """Per task one sheet, a row per setting and a column per measure."""
+    """One sheet per task, with a row per setting and a column per measure."""
     from results.tables import Sheet
 
-    tasks = ((task, list(rows)) for task, rows in groupby(long.to_dict("records"), key=itemgetter("task")))
-    return [Sheet(f"{task}: learning", *_sheet(rows), _notes(rows)) for task, rows in tasks]
+    tasks = ((task, list(rows)) for task, rows in groupby(records(long), key=itemgetter("task")))
+    return [Sheet(f"{task}: learning", *_head_and_body(rows), _notes(rows)) for task, rows in tasks]
 
 
-def _flags(runs: list[dict[str, Any]]) -> str:
-    """`one_seed;unfinished:1`: what a reader of the setting's numbers must be told."""
+def _flags(runs: list[Record]) -> str:
+    """`one_seed;unfinished:1`: warnings about the numbers of a setting."""
     done = sum(run["done"] for run in runs)
     flags = ["one_seed"] if done == 1 else []
     return ";".join(flags + ([f"unfinished:{len(runs) - done}"] if done < len(runs) else []))
 
 
-def _tenths(training: pd.DataFrame) -> dict[str, dict[str, tuple[float, int, int, int]]]:
-    """Path of a run -> of its first and its last tenth mean, number of episodes, frames (low, high]. Rows in order."""
+def _tenths(training: pd.DataFrame) -> dict[str, dict[str, Tenth]]:
+    """Path of a run -> its first and its last tenth. The rows of `training` are in order."""
     import numpy as np
 
     finite = training[np.isfinite(training["return"])]
     returns, frames = finite["return"].to_numpy(), finite.frames.to_numpy()
     starts = np.flatnonzero(~finite.path.duplicated().to_numpy()).tolist()
-    found = {}
+    tenths: dict[str, dict[str, Tenth]] = {}
     for path, (start, end) in zip(finite.path.iloc[starts], pairwise([*starts, len(finite)]), strict=True):
-        tenth = -(-(end - start) // 10)
-        before = frames[end - tenth - 1] if end - start > tenth else 0
-        first = returns[start : start + tenth].mean(), tenth, 0, frames[start + tenth - 1]
-        found[path] = {FIRST: first, LAST: (returns[end - tenth : end].mean(), tenth, before, frames[end - 1])}
-    return found
+        size = -(-(end - start) // 10)
+        before = frames[end - size - 1] if end - start > size else 0
+        first = returns[start : start + size].mean(), size, 0, frames[start + size - 1]
+        tenths[path] = {FIRST: first, LAST: (returns[end - size : end].mean(), size, before, frames[end - 1])}
+    return tenths
 
 
-def _learned(runs: list[dict[str, tuple]], of: int, confidence: float) -> Iterator[dict[str, Any]]:
-    """The first and the last tenth, always both; NaN where no run is done."""
+def _first_and_last(runs: list[dict[str, Tenth]], of: int, confidence: float) -> Iterator[Record]:
+    """The first and the last tenth, always both; NaN if no run is done."""
     import numpy as np
 
     for name in (FIRST, LAST):
-        means, counts, lows, highs = zip(*(run[name] for run in runs), strict=True) if runs else [()] * 4
-        frames = {"frames_low": min(lows, default=np.nan), "frames_high": max(highs, default=np.nan)}
-        yield {"measure": name, "episodes": sum(counts), "source": "runs"} | frames | _mean(means, of, confidence)
+        tenths = [run[name] for run in runs]
+        low, high = min((low for *_, low, _ in tenths), default=np.nan), max((high for *_, high in tenths), default=np.nan)
+        episodes = sum(count for _, count, *_ in tenths)
+        number = {"measure": name, "episodes": episodes, "source": "runs", "frames_low": low, "frames_high": high}
+        yield number | _mean((mean for mean, *_ in tenths), of, confidence)
 
 
-def _random(score: float, source: str) -> list[dict[str, Any]]:
+def _random(score: float, source: str) -> list[Record]:
     return [{"measure": "random", "mean": score, "source": source}] if source else []
 
 
-def _final(cell: Any, frame: int, of: int, confidence: float) -> dict[str, Any]:
+def _final(cell: Cell, frame: int, of: int, confidence: float) -> Record:
     episodes = sum(map(len, cell.returns.values()))
-    place = {"measure": "final", "episodes": episodes, "frames_low": frame, "frames_high": frame, "source": "runs"}
-    return place | _mean(cell.seed_means, of, confidence)
+    number = {"measure": "final", "episodes": episodes, "frames_low": frame, "frames_high": frame, "source": "runs"}
+    return number | _mean(cell.seed_means, of, confidence)
 
 
-def _references(points: pd.DataFrame, last: dict[str, Any], confidence: float) -> Iterator[dict[str, Any]]:
-    """Per stored method the mean over its runs of their points in the frames of our last tenth, both ends as there."""
-    for label, own in points.groupby("label", sort=True):
-        within = own[(own.frames > last["frames_low"]) & (own.frames <= last["frames_high"]) & own["return"].notna()]
+def _references(points: pd.DataFrame, last: Record, confidence: float) -> Iterator[Record]:
+    """Per stored method the mean over its runs of their points at the frames of our last tenth, (low, high]."""
+    for label, stored in groups(points, "label", sort=True):
+        within = stored[
+            (stored.frames > last["frames_low"]) & (stored.frames <= last["frames_high"]) & stored["return"].notna()
+        ]
         means = within.groupby("seed", sort=True)["return"].mean()
         frames = {name: last[name] for name in ("frames_low", "frames_high")}
-        place = {"measure": "reference", "source": label, "episodes": len(within)}
-        yield place | frames | _mean(means, own.seed.nunique(), confidence)
+        number = {"measure": "reference", "source": label, "episodes": len(within)}
+        yield number | frames | _mean(means, stored.seed.nunique(), confidence)
 
 
-def _mean(values: Iterable[float], of: int, confidence: float) -> dict[str, Any]:
+def _mean(values: Iterable[float], of: int, confidence: float) -> Record:
+    import numpy as np
+
     from results.statistics import intervals
 
-    values = list(values)
-    mean, low, high = intervals.mean_interval(values, confidence)
-    named = f"{100 * confidence:g} % t-seeds" if len(values) > 1 else ""
-    return {"seeds": len(values), "of": of, "mean": mean, "ci_low": low, "ci_high": high, "interval": named}
+    means = np.array(list(values), float)
+    mean, low, high = intervals.mean_interval(means, confidence)
+    interval = f"{100 * confidence:g} % t-seeds" if len(means) > 1 else ""
+    return {"seeds": len(means), "of": of, "mean": mean, "ci_low": low, "ci_high": high, "interval": interval}
 
 
-def _sheet(rows: list[Number]) -> tuple[list[str], list[list[str]]]:
-    """Head and body: axes that every setting has and those that vary, then the measures."""
+def _head_and_body(rows: list[Record]) -> tuple[list[str], list[list[str]]]:
+    """Columns: the axes that every setting has and those that vary, then the measures."""
     axes = ["agent", "ablation", "train_noise", *(name for name in SETTINGS if len({row[name] for row in rows}) > 1)]
-    names = dict.fromkeys(map(_name, rows))
+    names = dict.fromkeys(map(_column_name, rows))
     measures = [name for name in (FIRST, LAST, "random", "final") if name in names]
-    others = [name for name in names if name not in measures]
+    references = [name for name in names if name not in measures]
     body = []
     for _, setting in groupby(rows, key=itemgetter("agent", "ablation", "train_noise", *SETTINGS)):
-        found: dict[str, Number] = {}
+        numbers: dict[str, Record] = {}
         for number in setting:
-            found.setdefault(_name(number), number)
-        tenth = found[LAST]
-        counted = f"{tenth['seeds']} of {tenth['of']}"
-        texts = (_text(found.get(name)) for name in (*measures, *others))
-        body.append([*(str(tenth[axis]) for axis in axes), counted, *texts, tenth["flags"] or "-"])
-    return [*(axis.replace("_", " ") for axis in axes), "runs", *measures, *others, "flags"], body
+            numbers.setdefault(_column_name(number), number)
+        tenth = numbers[LAST]
+        runs = f"{tenth['seeds']} of {tenth['of']}"
+        texts = (_number_text(numbers.get(name)) for name in (*measures, *references))
+        body.append([*(str(tenth[axis]) for axis in axes), runs, *texts, tenth["flags"] or "-"])
+    return [*(axis.replace("_", " ") for axis in axes), "runs", *measures, *references, "flags"], body
 
 
-def _name(number: Number) -> str:
-    """The column that it stands in: its measure, of a reference whose it is."""
+def _column_name(number: Record) -> str:
+    """The column of a number: its measure; for a reference, the method."""
     return number["source" if number["measure"] == "reference" else "measure"]
 
 
-def _text(number: Number | None) -> str:
-    """`512.3 ± 40.1`; `± ?` where one run has no interval; `-` where there is no number."""
+def _number_text(number: Record | None) -> str:
+    """`512.3 ± 40.1`; `± ?` for one run, which has no interval; `-` without a number."""
     if number is None or number["mean"] != number["mean"]:
         return "-"
     half = (number["ci_high"] - number["ci_low"]) / 2
@@ -173,26 +181,29 @@ def _text(number: Number | None) -> str:
     return f"{number['mean']:.2f}{width}"
 
 
-def _notes(rows: list[Number]) -> list[str]:
+def _notes(rows: list[Record]) -> list[str]:
     last = [row for row in rows if row["measure"] == LAST and row["mean"] == row["mean"]]
     low, high = min((row["frames_low"] for row in last), default=0), max((row["frames_high"] for row in last), default=0)
     span = f"frames {low:,} to {high:,}" if last else "nothing is done yet"
     sources = ", ".join(sorted({row["source"] for row in rows if row["measure"] == "random"}))
     intervals = sorted({row["interval"] for row in rows if row["interval"] == row["interval"]} - {""})
     notes = [
-        "Unit: return per episode. Mean over training runs of per-run means, runs that are done only; ± half the width of "
-        f"{', '.join(intervals) or 'no interval: one run'}, over training runs.",
-        f"First and last tenth: of each run's training episodes, under the training noise, while learning ({LAST}: {span}).",
+        "Unit: return per episode. Mean over training runs of per-run means, only of runs that are done. ±: half the width "
+        f"of {', '.join(intervals) or 'no interval: one run'}, over training runs.",
+        f"First and last tenth: of the training episodes of each run, under the training noise, while learning ({LAST}: "
+        f"{span}).",
         *(["Final: clean evaluation of the last checkpoint."] if any(row["measure"] == "final" for row in rows) else []),
         f"Random: from {sources}." if sources else "Random: no random agent among the runs and no stored score.",
     ]
     if any("one_seed" in row["flags"] for row in rows):
-        notes.append("one_seed: one training run is done: its seed variance is in no interval, no claim about the method.")
-    stored = [row for row in rows if row["measure"] == "reference"]
-    if stored:
-        notes.append("Others: stored points at the frames of the last tenth; frames include their protocol's action repeat.")
-    for label, settings in sorted(Counter(row["source"] for row in stored if not row["seeds"]).items()):
+        notes.append("one_seed: one training run is done. No interval holds the variance of seeds; no claim about the method.")
+    references = [row for row in rows if row["measure"] == "reference"]
+    if references:
+        notes.append(
+            "Others: stored points at the frames of the last tenth, which include the action repeat of their protocol."
+        )
+    for label, settings in sorted(Counter(row["source"] for row in references if not row["seeds"]).items()):
         notes.append(f"{label}: no point at those frames in {settings} settings.")
-    short = [row for row in stored if 0 < row["seeds"] < row["of"]]
-    notes += [f"{row['source']}: {row['seeds']} of its {row['of']} runs have a point there." for row in short]
+    incomplete = [row for row in references if 0 < row["seeds"] < row["of"]]
+    notes += [f"{row['source']}: {row['seeds']} of its {row['of']} runs have a point there." for row in incomplete]
     return list(dict.fromkeys(notes))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from results.tables._text import confidence as level
-from results.tables._text import legend, letters, listed, marks, ranged
+from results.reading.records import groups, records
+from results.tables._text import confidence_text, distinct_text, flag_letters, flag_marks, flag_notes, with_interval
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,33 +24,35 @@ def make(results: Results, rng: np.random.Generator, reps: int, confidence: floa
 
 
 def sheets(long: pd.DataFrame) -> list[Sheet]:
-    """Per benchmark one sheet: a row per ordered pair of methods."""
-    return [_sheet(name, rows) for name, rows in long.groupby("benchmark", sort=False)]
+    """One sheet per benchmark, with a row per ordered pair of methods."""
+    return [_sheet(name, rows) for name, rows in groups(long, "benchmark")]
 
 
 def _sheet(name: str, rows: pd.DataFrame) -> Sheet:
     from results.tables import Sheet
 
-    named = letters(rows["flags"])
+    letter_of = flag_letters(rows["flags"])
     body = [
         [
-            *(f"{row['x']} > {row['y']}", str(row["tasks"]), f"{row['runs_x']}, {row['runs_y']}"),
-            ranged(row["probability"], row["ci_low"], row["ci_high"], 3) + marks(row["flags"], named),
+            f"{row['x']} > {row['y']}",
+            str(row["tasks"]),
+            f"{row['runs_x']}, {row['runs_y']}",
+            with_interval(row["probability"], row["ci_low"], row["ci_high"], 3) + flag_marks(row["flags"], letter_of),
         ]
-        for row in rows.to_dict("records")
+        for row in records(rows)
     ]
-    return Sheet(f"{name}: improvement", ["x > y", "tasks", "runs", "probability"], body, list(_notes(rows, named)))
+    return Sheet(f"{name}: improvement", ["x > y", "tasks", "runs", "probability"], body, list(_notes(rows, letter_of)))
 
 
-def _notes(rows: pd.DataFrame, named: dict[str, str]) -> Iterator[str]:
+def _notes(rows: pd.DataFrame, letter_of: dict[str, str]) -> Iterator[str]:
     from results.analyses.improvement import FLAGS
 
     yield (
-        "Unit: probability; mean over common tasks of the share of pairs of runs in which x scores higher, ties half. "
-        f"n: `runs`, training runs of x and y. Final-score rule: {listed(rows.final)}."
+        "Unit: probability, the mean over common tasks of the share of pairs of runs in which x scores higher; a tie counts "
+        f"half. n, in the column `runs`: training runs of x and y. Final-score rule: {distinct_text(rows.final)}."
     )
     yield (
-        f"Brackets: {level(rows)} percentile interval, stratified bootstrap of the runs of both within each task, "
+        f"Brackets: {confidence_text(rows)} percentile interval, stratified bootstrap of the runs of both within each task, "
         f"{rows.reps.iloc[0]:,} replicates."
     )
-    yield from legend(named, FLAGS)
+    yield from flag_notes(letter_of, FLAGS)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from results.tables._text import bootstrap, count, legend, letters, listed, marks, ranged
+from results.reading.records import groups, records
+from results.tables._text import bootstrap_note, count_range, distinct_text, flag_letters, flag_marks, flag_notes, with_interval
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from results.reading.load import Results
     from results.tables import Sheet
 
-EVERY = 10  # of the thresholds that people are shown; csv and json hold all
+STRIDE = 10  # sheets show every tenth threshold; csv and json hold all
 
 
 def make(results: Results, rng: np.random.Generator, reps: int, confidence: float, final: str | None = None) -> pd.DataFrame:
@@ -25,29 +26,30 @@ def make(results: Results, rng: np.random.Generator, reps: int, confidence: floa
 
 
 def sheets(long: pd.DataFrame) -> list[Sheet]:
-    """Per benchmark one sheet: a row per method, a column per threshold."""
-    return [_sheet(name, rows) for name, rows in long.groupby("benchmark", sort=False)]
+    """One sheet per benchmark, with a row per method and a column per threshold."""
+    return [_sheet(name, rows) for name, rows in groups(long, "benchmark")]
 
 
 def _sheet(name: str, rows: pd.DataFrame) -> Sheet:
     from results.tables import Sheet
 
-    taus, named = sorted(set(rows.tau))[::EVERY], letters(rows["flags"])
+    taus, letter_of = sorted(set(rows.tau))[::STRIDE], flag_letters(rows["flags"])
     body = []
-    for method, cells in rows.groupby("method", sort=False):
-        chosen = cells[cells.tau.isin(taus)].to_dict("records")
-        shown = [ranged(cell["fraction"], cell["ci_low"], cell["ci_high"]) for cell in chosen]
-        body.append([method + marks(cells["flags"].iloc[0], named), *shown])
-    return Sheet(f"{name}: profile", ["method", *(f"> {tau:g}" for tau in taus)], body, list(_notes(rows, named)))
+    for method, points in groups(rows, "method"):
+        cells = records(points[points.tau.isin(taus)])
+        texts = [with_interval(cell["fraction"], cell["ci_low"], cell["ci_high"]) for cell in cells]
+        body.append([method + flag_marks(points["flags"].iloc[0], letter_of), *texts])
+    return Sheet(f"{name}: profile", ["method", *(f"> {tau:g}" for tau in taus)], body, list(_notes(rows, letter_of)))
 
 
-def _notes(rows: pd.DataFrame, named: dict[str, str]) -> Iterator[str]:
+def _notes(rows: pd.DataFrame, letter_of: dict[str, str]) -> Iterator[str]:
     from results.analyses.profile import FLAGS
 
     yield (
-        f"Unit: share of all runs; thresholds in normalised score, 0 and 1 = {listed(rows.normaliser)}. "
-        f"n = {count(rows.runs)} training runs in {count(rows.tasks)} tasks. Final-score rule: {listed(rows.final)}."
+        f"Unit: share of all runs; thresholds in normalised score, 0 and 1 = {distinct_text(rows.normaliser)}. "
+        f"n = {count_range(rows.runs)} training runs in {count_range(rows.tasks)} tasks. "
+        f"Final-score rule: {distinct_text(rows.final)}."
     )
     if rows.ci_low.notna().any():
-        yield bootstrap(rows)
-    yield from legend(named, FLAGS)
+        yield bootstrap_note(rows)
+    yield from flag_notes(letter_of, FLAGS)

@@ -1,9 +1,11 @@
-"""RePo's constraint, run by run: where the KL came to rest, and whether KL, beta and loss stayed within their bounds."""
+"""RePo's constraint, run by run: the final KL, and whether KL, beta and loss stayed within their bounds."""
 
 from __future__ import annotations
 
 from math import e, inf, log
 from typing import TYPE_CHECKING, Any
+
+from results.reading.records import Record, groups, records
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,16 +19,16 @@ METRICS += ["loss/reward", "reward/constant", "optimizer/skipped", "loss/total"]
 AXES = ["task", "ablation", "train_noise", "train_seed", "variant"]
 COLUMNS = [*AXES, "target", "e_folds", "updates", "kl", "kl_max", "kl_bound", "beta_low", "beta_high", "floor", "ceiling"]
 COLUMNS += ["moved", "loss_max", "loss_bound", "skipped", "flags"]
-SETTLED = 0.25  # of the run, from its end: where the KL should have come to rest
-NEAR = 0.25  # how far from the target, in targets, still counts as held
+SETTLED = 0.25  # the last part of the run, in which the KL should be constant
+NEAR = 0.25  # largest relative distance from the target at which the constraint counts as met
 
 
 def make(results: Results, rng: np.random.Generator, reps: int, confidence: float) -> pd.DataFrame:
-    """One row per run of a RePo agent with COLUMNS; nothing is random here, the options change nothing.
+    """One row per run of a RePo agent with COLUMNS. The options have no effect: nothing is random.
 
-    kl: mean over the last quarter of the run's updates, nats per step. kl_max: largest KL of a single step. moved:
-    e-folds that beta is from its start at most. loss_max: largest |beta (K - target)|; loss_bound: the largest it can be.
-    Means are over the log intervals of metrics.jsonl. Raises Nothing where no run has a RePo agent.
+    kl: mean over the last quarter of the updates, nats per step. kl_max: largest KL of a single step. moved: largest
+    distance of beta from its start, in e-folds. loss_max: largest |beta (K - target)|; loss_bound: its upper bound.
+    Means are over the log intervals of metrics.jsonl. Raises Nothing if no run has a RePo agent.
     """
     import pandas as pd
 
@@ -37,16 +39,16 @@ def make(results: Results, rng: np.random.Generator, reps: int, confidence: floa
     runs = results.runs[results.runs.path.isin(logged.path)].sort_values([*AXES, "path"])
     if not len(runs):
         raise Nothing("None of these runs has metrics of RePo (agent.kl of kind repo).")
-    rows = [_row(run, logged[logged.path == run["path"]]) for run in runs.to_dict("records")]
+    rows = [_row(run, logged[logged.path == run["path"]]) for run in records(runs)]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _row(run: dict[str, Any], logged: pd.DataFrame) -> dict[str, Any]:
+def _row(run: Record, logged: pd.DataFrame) -> Record:
     from results.reading import metrics
 
     part, dual = metrics.setting(run["path"], "agent", "kl"), metrics.setting(run["path"], "agent", "kl", "dual")
     late = logged[logged.updates > (1 - SETTLED) * logged.updates.max()]
-    bound = _bound(metrics.setting(run["path"], "agent", "latent"))
+    bound = _kl_bound(metrics.setting(run["path"], "agent", "latent"))
     beta, kl = logged["repo/beta"], float(late["repo/kl"].mean())
     moved = max(abs(log(x / part["init"])) for x in (beta.min(), beta.max())) if beta.gt(0).all() else inf
     row = {name: run[name] for name in AXES} | {
@@ -68,7 +70,7 @@ def _row(run: dict[str, Any], logged: pd.DataFrame) -> dict[str, Any]:
     return row | {"flags": ";".join(_flags(row, dual.get("limit", inf), logged, late))}
 
 
-def _bound(latent: dict[str, Any]) -> float:
+def _kl_bound(latent: dict[str, Any]) -> float:
     """The largest KL that two of the latent distributions can have, nats (agents/dreamer/parts/latent.py)."""
     if not latent.get("unimix"):
         return inf
@@ -76,12 +78,13 @@ def _bound(latent: dict[str, Any]) -> float:
     return latent["latents"] * (1 - latent["unimix"]) * log((1 - latent["unimix"] + floor) / floor)
 
 
-def _flags(row: dict[str, Any], limit: float, logged: pd.DataFrame, late: pd.DataFrame) -> list[str]:
+def _flags(row: Record, limit: float, logged: pd.DataFrame, late: pd.DataFrame) -> list[str]:
     import numpy as np
 
     slack = 1.001  # float32, and means of many
-    known = {
-        "not_finite": not np.isfinite(logged[["repo/kl", "repo/beta", "loss/total"]]).all(axis=None),
+    finite = np.isfinite(logged[["repo/kl", "repo/beta", "loss/total"]].to_numpy(float))
+    conditions = {
+        "not_finite": not finite.all(),
         "updates_skipped": row["skipped"] > 0,
         "kl_above_bound": row["kl_max"] > slack * row["kl_bound"],
         "beta_outside": row["beta_low"] < row["floor"] / slack or row["beta_high"] > row["ceiling"] * slack,
@@ -93,22 +96,25 @@ def _flags(row: dict[str, Any], limit: float, logged: pd.DataFrame, late: pd.Dat
         "below_target": row["kl"] < (1 - NEAR) * row["target"],
         "collapsed": late["repo/low_kl"].mean() > 0.5 and late["loss/reward"].mean() >= late["reward/constant"].mean(),
     }
-    return [name for name, found in known.items() if found]
+    return [name for name, holds in conditions.items() if holds]
 
 
 def sheets(long: pd.DataFrame) -> list[Sheet]:
-    """Per task one sheet, a row per run."""
+    """One sheet per task, with a row per run."""
     from results.tables import Sheet
 
-    return [Sheet(f"{task}: RePo's constraint", *_body(rows), _notes(rows)) for task, rows in long.groupby("task")]
+    return [
+        Sheet(f"{task}: RePo's constraint", *_head_and_body(rows), _notes(rows))
+        for task, rows in groups(long, "task", sort=True)
+    ]
 
 
-def _body(rows: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
-    shown = ["ablation", "train_noise", "train_seed"]
-    head = [name.replace("_", " ") for name in shown] + ["target", "e-folds", "K", "max KL", "beta", "moved", "max |loss|"]
+def _head_and_body(rows: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    axes = ["ablation", "train_noise", "train_seed"]
+    head = [name.replace("_", " ") for name in axes] + ["target", "e-folds", "K", "max KL", "beta", "moved", "max |loss|"]
     body = [
         [
-            *(str(row[name]) for name in shown),
+            *(str(row[name]) for name in axes),
             f"{row['target']:g}",
             f"{row['e_folds']:g}",
             f"{row['kl']:.2f}",
@@ -118,19 +124,19 @@ def _body(rows: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
             f"{row['loss_max']:.3g}",
             row["flags"] or "-",
         ]
-        for row in rows.to_dict("records")
+        for row in records(rows)
     ]
     return [*head, "flags"], body
 
 
 def _notes(rows: pd.DataFrame) -> list[str]:
-    held = int((~rows["flags"].str.contains("_target")).sum())
+    near = int((~rows["flags"].str.contains("_target")).sum())
     bounds = {"not_finite", "updates_skipped", "kl_above_bound", "beta_outside", "beta_too_fast", "loss_above_bound"}
-    broken = int(rows["flags"].map(lambda text: bool(bounds & set(text.split(";")))).sum())
+    broken = sum(bool(bounds & set(text.split(";"))) for text in rows["flags"])
     return [
-        f"{broken} of {len(rows)} runs left a bound; in {held} the KL ended within {NEAR:.0%} of its target.",
-        f"K: KL that is held, nats per step, mean over the last {SETTLED:.0%} of updates. max KL: of a single step; its bound "
-        f"is {rows.kl_bound.min():.1f} nats. moved: e-folds of beta from its start at most; e-folds: what a whole run allows "
-        "at a violation of one target. max |loss|: of beta (K - target), over log intervals. beta_growing: by more than a "
-        "factor of e over that last part, with K above its target.",
+        f"{broken} of {len(rows)} runs left a bound; in {near} the KL ended within {NEAR:.0%} of its target.",
+        f"K: the constrained KL in nats per step, mean over the last {SETTLED:.0%} of updates. max KL: of a single step; its "
+        f"bound is {rows.kl_bound.min():.1f} nats. moved: the largest distance of beta from its start, in e-folds. e-folds: "
+        "what a whole run allows at a violation of one target. max |loss|: of beta (K - target), over log intervals. "
+        "beta_growing: beta grew by more than a factor of e over that last part, with K above its target.",
     ]

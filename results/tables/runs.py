@@ -1,8 +1,10 @@
-"""Runs: every axis, state, step, final score, wall time and host of each."""
+"""Runs: axes, state, step, final score, wall time and host of every run."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+from results.reading.records import records
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,13 +16,13 @@ if TYPE_CHECKING:
 AXES = ["task", "agent", "ablation", "train_noise", "seed", "study", "preset", "size", "precision", "steps", "variant"]
 COLUMNS = ["run", *AXES, "policy", "state", "step", "final_score", "final_rule", "wall_seconds", "host"]
 COLUMNS += ["updates", "attempt", "message"]
-SHOWN = ["run", "task", "agent", "ablation", "train_noise", "seed", "study", "size", "state", "step"]
+SHEET_COLUMNS = ["run", "task", "agent", "ablation", "train_noise", "seed", "study", "size", "state", "step"]
 
 
 def make(results: Results, rng: np.random.Generator, reps: int, confidence: float) -> pd.DataFrame:
     """One row per run with COLUMNS; `final_score` is a mean return and `final_rule` says of which episodes.
 
-    `wall_seconds` runs from the start to the last sign of life. Nothing is random here; the options change nothing.
+    `wall_seconds` runs from the start to the last heartbeat. The options have no effect: nothing is random.
     """
     from results import style
     from results.reading import load
@@ -34,23 +36,23 @@ def make(results: Results, rng: np.random.Generator, reps: int, confidence: floa
 
 
 def sheets(long: pd.DataFrame) -> list[Sheet]:
-    """One sheet: the axes, how far each run is, and its score with the rule's name."""
+    """One sheet: the axes, the progress and the score of every run, with the name of the score rule."""
     from results.tables import Sheet
 
-    head = [*(name.replace("_", " ") for name in SHOWN), "final score", "of", "wall time", "host"]
+    head = [*(name.replace("_", " ") for name in SHEET_COLUMNS), "final score", "of", "wall time", "host"]
     rows = [
         [
-            *(str(run[name]) for name in SHOWN),
+            *(str(run[name]) for name in SHEET_COLUMNS),
             *(_score(run["final_score"]), run["final_rule"] or "-", _clock(run["wall_seconds"]), run["host"]),
         ]
-        for run in long.to_dict("records")
+        for run in records(long)
     ]
     done = int((long.state == "done").sum())
     notes = [
         f"{done} of {len(long)} runs are done.",
-        "Final score: mean return of one run. 'last checkpoint': its clean evaluation episodes, only where the run is "
-        "done. 'last N training episodes': played under the training noise while still learning; not comparable.",
-        "Wall time: from the start to the last sign of life, h:mm:ss.",
+        "Final score: mean return of one run. 'last checkpoint': its clean evaluation episodes, only if the run is done. 'last "
+        "N training episodes': played under the training noise while still learning, and therefore not comparable.",
+        "Wall time: from the start to the last heartbeat, h:mm:ss.",
     ]
     return [Sheet("Runs", head, rows, notes)]
 
@@ -62,5 +64,5 @@ def _score(value: float) -> str:
 def _clock(seconds: float) -> str:
     if seconds != seconds:
         return "-"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+    minutes, second = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{second:02d}"

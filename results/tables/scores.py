@@ -5,8 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from results.tables._text import confidence as level
-from results.tables._text import count, legend, letters, listed, marks, ranged
+from results.reading.records import groups, records
+from results.tables._text import (
+    confidence_text,
+    count_range,
+    distinct_text,
+    flag_letters,
+    flag_marks,
+    flag_notes,
+    with_interval,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,34 +32,36 @@ def make(results: Results, rng: np.random.Generator, confidence: float, final: s
 
 
 def sheets(long: pd.DataFrame) -> list[Sheet]:
-    """Per benchmark one sheet: a row per task, a column per method."""
-    return [_sheet(name, rows) for name, rows in long.groupby("benchmark", sort=False)]
+    """One sheet per benchmark, with a row per task and a column per method."""
+    return [_sheet(name, rows) for name, rows in groups(long, "benchmark")]
 
 
-def _sheet(name: str, rows: pd.DataFrame) -> Sheet:
+def _sheet(benchmark: str, rows: pd.DataFrame) -> Sheet:
     from results.tables import Sheet
 
-    methods, named = list(dict.fromkeys(rows.method)), letters(rows["flags"])
+    methods, letter_of = list(dict.fromkeys(rows.method)), flag_letters(rows["flags"])
     largest = rows.score.abs().max()
     decimals = 0 if largest >= 1000 else 1 if largest >= 10 else 2
-    body, marked = [], set()
-    for i, (task, cells) in enumerate(rows.groupby("task", sort=False)):
-        shown = {}
-        for cell in cells.to_dict("records"):
-            text = ranged(cell["score"], cell["ci_low"], cell["ci_high"], decimals)
-            shown[cell["method"]] = text + marks(cell["flags"], named)
-            marked |= {(i, 1 + methods.index(cell["method"]))} if cell["best"] else set()
-        body.append([task, *(shown.get(method, "-") for method in methods)])
-    return Sheet(f"{name}: scores", ["task", *methods], body, list(_notes(rows, named, bool(marked))), frozenset(marked))
+    body: list[list[str]] = []
+    best: set[tuple[int, int]] = set()
+    for i, (task, group) in enumerate(groups(rows, "task")):
+        texts = {}
+        for cell in records(group):
+            text = with_interval(cell["score"], cell["ci_low"], cell["ci_high"], decimals)
+            texts[cell["method"]] = text + flag_marks(cell["flags"], letter_of)
+            if cell["best"]:
+                best.add((i, 1 + methods.index(cell["method"])))
+        body.append([task, *(texts.get(method, "-") for method in methods)])
+    return Sheet(f"{benchmark}: scores", ["task", *methods], body, list(_notes(rows, letter_of, bool(best))), frozenset(best))
 
 
-def _notes(rows: pd.DataFrame, named: dict[str, str], marked: bool) -> Iterator[str]:
+def _notes(rows: pd.DataFrame, letter_of: dict[str, str], any_best: bool) -> Iterator[str]:
     from results.analyses.scores import FLAGS
 
     yield (
-        f"Unit: return. Mean over training runs, n = {count(rows.runs)} runs per cell; brackets: {level(rows)} interval, "
-        f"Student's t over training runs. Final-score rule: {listed(rows.final)}."
+        f"Unit: return. Mean over training runs, n = {count_range(rows.runs)} runs per cell. Brackets: "
+        f"{confidence_text(rows)} interval, Student's t over training runs. Final-score rule: {distinct_text(rows.final)}."
     )
-    if marked:
-        yield "Bold: the best of its row, different from every other method (Welch's t over training runs, Holm)."
-    yield from legend(named, FLAGS)
+    if any_best:
+        yield "Bold: the best of its row. It differs from every other method (Welch's t over training runs, Holm)."
+    yield from flag_notes(letter_of, FLAGS)

@@ -1,11 +1,12 @@
-"""Sensitivity: the same aggregates under every final-score rule, and how far each is from the rule in use."""
+"""Sensitivity: the same aggregates under every final-score rule, and their change against the default rule."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from results.tables._text import bootstrap, legend, letters, listed, marks, ranged
+from results.reading.records import Record, groups, records, tuple_groups
+from results.tables._text import bootstrap_note, distinct_text, flag_letters, flag_marks, flag_notes, with_interval
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from results.reading.load import Results
     from results.tables import Sheet
 
-SHOWN = ("mean", "median", "iqm", "capped_mean")  # csv and json hold all
+METRICS = ("mean", "median", "iqm", "capped_mean")  # csv and json hold all
 
 
 def make(results: Results, rng: np.random.Generator, reps: int, confidence: float) -> pd.DataFrame:
@@ -25,35 +26,36 @@ def make(results: Results, rng: np.random.Generator, reps: int, confidence: floa
 
 
 def sheets(long: pd.DataFrame) -> list[Sheet]:
-    """Per benchmark and method one sheet: a row per rule, a column per aggregate."""
-    return [_sheet(*key, rows) for key, rows in long.groupby(["benchmark", "method"], sort=False)]
+    """One sheet per benchmark and method, with a row per rule and a column per aggregate."""
+    return [_sheet(benchmark, method, rows) for (benchmark, method), rows in tuple_groups(long, ["benchmark", "method"])]
 
 
 def _sheet(benchmark: str, method: str, rows: pd.DataFrame) -> Sheet:
     from results.tables import Sheet
 
-    named, body = letters(rows["flags"]), []
-    for rule, cells in rows.groupby("final", sort=False):
-        own = {cell["metric"]: cell for cell in cells.to_dict("records")}
-        first = own[SHOWN[0]]
-        name = rule + (" (default)" if first["default"] else "") + marks(first["flags"], named)
-        body.append([name, str(first["runs"]), *(_cell(own[metric]) for metric in SHOWN)])
-    head = ["final-score rule", "runs", *(metric.replace("_", " ") for metric in SHOWN)]
-    return Sheet(f"{benchmark}, {method}: sensitivity to the final-score rule", head, body, list(_notes(rows, named)))
+    letter_of, body = flag_letters(rows["flags"]), []
+    for rule, group in groups(rows, "final"):
+        cells = {cell["metric"]: cell for cell in records(group)}
+        first = cells[METRICS[0]]
+        name = rule + (" (default)" if first["default"] else "") + flag_marks(first["flags"], letter_of)
+        body.append([name, str(first["runs"]), *(_cell(cells[metric]) for metric in METRICS)])
+    head = ["final-score rule", "runs", *(metric.replace("_", " ") for metric in METRICS)]
+    return Sheet(f"{benchmark}, {method}: sensitivity to the final-score rule", head, body, list(_notes(rows, letter_of)))
 
 
-def _cell(cell: dict) -> str:
+def _cell(cell: Record) -> str:
     change = "" if cell["default"] or cell["change"] != cell["change"] else f" ({cell['change']:+.3f})"
-    return ranged(cell["value"], cell["ci_low"], cell["ci_high"], 3) + change
+    return with_interval(cell["value"], cell["ci_low"], cell["ci_high"], 3) + change
 
 
-def _notes(rows: pd.DataFrame, named: dict[str, str]) -> Iterator[str]:
+def _notes(rows: pd.DataFrame, letter_of: dict[str, str]) -> Iterator[str]:
     from results.analyses.sensitivity import FLAGS
 
+    default = distinct_text(rows.final[rows.default]) or "the default"
     yield (
-        f"Unit: normalised score, 0 and 1 = {listed(rows.normaliser)}. n: `runs`, training runs with a score by that rule. "
-        f"Final-score rule: one per row; in parentheses the change from {listed(rows.final[rows.default]) or 'the default'}."
+        f"Unit: normalised score, 0 and 1 = {distinct_text(rows.normaliser)}. n, in the column `runs`: training runs with a "
+        f"score by that rule. Final-score rule: one per row; in parentheses: the change from {default}."
     )
     if rows.ci_low.notna().any():
-        yield bootstrap(rows)
-    yield from legend(named, FLAGS)
+        yield bootstrap_note(rows)
+    yield from flag_notes(letter_of, FLAGS)
