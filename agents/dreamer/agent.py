@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial, reduce
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -18,7 +18,9 @@ from torch import Tensor, nn
 
 from agents.dreamer.actions import ActionCodec
 from agents.dreamer.behavior import Behavior
-from agents.dreamer.rssm import Latents
+from agents.dreamer.parts.optimizer import Optimizer
+from agents.dreamer.parts.replay import ReplayContext, RewardTransform
+from agents.dreamer.rssm import Latents, PosteriorLatents
 from agents.dreamer.world_model import Batch, Statistics, WorldModel
 from agents.nn.launch import Launch, stack_scalars
 from agents.nn.sampler import GeneratorSampler, Sampler, UniformSampler
@@ -34,7 +36,7 @@ class StepResult:
     losses: dict[str, Tensor]  # unweighted, (B, T) each; (B, T-1) for the critic on replay
     metrics: dict[str, Tensor]
     statistics: Statistics  # after this batch
-    latents: Latents  # along this batch
+    latents: PosteriorLatents  # along this batch
 
 
 @dataclass(frozen=True)
@@ -57,11 +59,11 @@ class Dreamer:
         *,
         world: WorldModel,
         behavior: Behavior,
-        optimizer: Any,
+        optimizer: Optimizer,
         loss_weights: Mapping[str, float],
         action_codec: ActionCodec,
-        replay_context: Any,
-        reward_transform: Any,
+        replay_context: ReplayContext,
+        reward_transform: RewardTransform,
         runtime: Runtime,
         deter: int,
         obs_keys: tuple[str, ...],

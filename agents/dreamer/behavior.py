@@ -6,11 +6,17 @@ time-major, so that cutting off its last state copies nothing.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
+from agents.dreamer.parts.actor import ActionDistribution, ActorGradient
+from agents.dreamer.parts.critic import SlowCritic
+from agents.dreamer.parts.discount import Discount
+from agents.dreamer.parts.gradients import GradientGate
+from agents.dreamer.parts.normalize import Normalizer
+from agents.dreamer.parts.replay import Starts
+from agents.dreamer.parts.return_scale import ReturnScale
+from agents.dreamer.parts.target import ScalarDistribution
 from agents.dreamer.returns import lambda_return, replay_return
 from agents.dreamer.rssm import Latents
 from agents.dreamer.world_model import Batch, LossTerms, Statistics, WorldModel
@@ -30,14 +36,14 @@ class Behavior(nn.Module):
         imagination_horizon: int,
         lam: float,
         entropy_weight: float,
-        discount: Any,
-        starts: Any,
-        actor_grad: Any,
-        return_scale: Any,
-        advantage_norm: Any,
-        value_norm: Any,
-        slow_rule: Any,
-        repval_grad: Any,
+        discount: Discount,
+        starts: Starts,
+        actor_grad: ActorGradient,
+        return_scale: ReturnScale,
+        advantage_norm: Normalizer,
+        value_norm: Normalizer,
+        slow_rule: SlowCritic,
+        repval_grad: GradientGate,
     ) -> None:
         """`action_uniforms`: uniform numbers that one action takes; `imagination_horizon`: H; `lam`: lambda;
         `entropy_weight`: eta, the actor's."""
@@ -48,7 +54,7 @@ class Behavior(nn.Module):
         self._discount, self._starts, self._actor_grad = discount, starts, actor_grad
         self._return_scale, self._advantage_norm, self._value_norm = return_scale, advantage_norm, value_norm
         self._slow_rule, self._repval_grad = slow_rule, repval_grad
-        self._return_statistics = {"return_scale": return_scale, "value_norm": value_norm}
+        self._return_statistics: dict[str, ReturnScale | Normalizer] = {"return_scale": return_scale, "value_norm": value_norm}
 
     def statistics(self) -> Statistics:
         """Every normaliser's state at its start."""
@@ -62,7 +68,7 @@ class Behavior(nn.Module):
 
         # Score: rewards r_k, continuations c_k, values v_k, returns R^lambda_k. The critic's own prediction has a gradient;
         # whether the scores have one is the actor gradient's choice.
-        critic = self.critic(feat[:-1].detach())
+        critic: ScalarDistribution = self.critic(feat[:-1].detach())
         with self._actor_grad.gradient_context(world, self):
             reward, continuation = world.reward(feat).mean, world.cont(feat).mean
             slow_prediction = self.slow_critic(feat).mean
@@ -84,7 +90,7 @@ class Behavior(nn.Module):
             normed_advantage = self._advantage_norm.normalize(statistics["advantage"], advantage)
 
         # Actor: L(theta) = -sum_k w_k (A_k ln pi_theta(a_k | s_k) + eta H[pi_theta(. | s_k)]).
-        policy = self.actor(feat[:-1].detach())
+        policy: ActionDistribution = self.actor(feat[:-1].detach())
         entropy = policy.entropy()
         log_prob = policy.log_prob(actions.detach())
         actor_objective = self._actor_grad.objective(log_prob, normed_advantage) + self._entropy_weight * entropy
@@ -131,9 +137,10 @@ class Behavior(nn.Module):
 
     def _replay_loss(self, latents: Latents, batch: Batch, bootstrap: Tensor, statistics: Statistics) -> Tensor:
         """Critic loss on the replayed steps but the last, bootstrapped from imagination: bootstrap (B, K) -> (B, K-1)."""
-        reward, is_last, is_terminal = (self._starts.select(batch[key]) for key in ("reward", "is_last", "is_terminal"))
+        select = self._starts.select
+        reward, is_last, is_terminal = select(batch["reward"]), select(batch["is_last"]), select(batch["is_terminal"])
         returns = replay_return(reward, is_last, is_terminal, bootstrap, self._discount.gamma, self._lam)
-        feat = self._repval_grad(self._starts.select(latents.feat))[:, :-1]
+        feat = self._repval_grad(select(latents.feat))[:, :-1]
         with torch.no_grad():
             slow_prediction = self.slow_critic(feat).mean
         target = self._value_norm.normalize(statistics["value_norm"], returns)

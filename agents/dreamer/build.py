@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from functools import partial
 from math import prod
-from typing import Any
+from typing import Protocol, TypedDict, runtime_checkable
 
 import torch
 from torch import nn
@@ -17,12 +17,13 @@ from agents.dreamer.behavior import Behavior
 from agents.dreamer.config import Config
 from agents.dreamer.decoder import Decoder, ImageDecoder, VectorDecoder
 from agents.dreamer.encoder import Encoder, ImageEncoder, OneHot, TransformedVector, VectorEncoder
+from agents.dreamer.parts.target import Target
 from agents.dreamer.rssm import RSSM, Posterior
 from agents.dreamer.world_model import WorldModel
 from agents.lazy import Lazy
 from agents.nn.dists import Bernoulli, BoundedNormal, Categorical, IndexCategorical, SquaredVector
 from agents.nn.launch import DirectLaunch, GraphLaunch
-from agents.nn.layers import MLP, Dense, Head, Linear, TwinLinear
+from agents.nn.layers import MLP, Act, Dense, Head, Linear, Norm, TwinLinear
 from agents.nn.memory import keep_blocks
 from agents.protocol import Space, Spec
 
@@ -40,7 +41,8 @@ def build_dreamer(
     torch_device, dtype = torch.device(resolve(device)), PRECISIONS[precision]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        world, behavior = (module.to(torch_device) for module in build_modules(config, spec, updates))
+        world, behavior = build_modules(config, spec, updates)
+        world, behavior = world.to(torch_device), behavior.to(torch_device)
         config.trained.freeze(world, behavior)
         if compile:
             _compile_steps(world, torch_device)
@@ -66,11 +68,16 @@ def build_dreamer(
     )
 
 
+@runtime_checkable
+class _Compilable(Protocol):
+    def compile_steps(self) -> None: ...
+
+
 def _compile_steps(world: WorldModel, device: torch.device) -> None:
     check_compiler(device.type)
     Lazy.arrive()
     for module in world.modules():
-        if hasattr(module, "compile_steps"):
+        if isinstance(module, _Compilable):
             module.compile_steps()
 
 
@@ -107,9 +114,20 @@ def _feat_width(config: Config) -> int:
     return config.deter + config.latent.width
 
 
-def _layer_options(config: Config) -> dict[str, Any]:
-    """Norm and activation of every hidden layer."""
+class _LayerOptions(TypedDict):
+    """Of every hidden layer."""
+
+    norm: Norm
+    act: Act
+
+
+def _layer_options(config: Config) -> _LayerOptions:
     return {"norm": config.norm.build, "act": config.act}
+
+
+def _trunk(config: Config, layers: int) -> MLP:
+    """The hidden layers of a head on the latent state."""
+    return MLP(_feat_width(config), config.units, layers, **_layer_options(config))
 
 
 def _split_spaces(spec: Spec) -> tuple[dict[str, Space], dict[str, Space]]:
@@ -157,11 +175,13 @@ def _behavior(config: Config, spec: Spec) -> Behavior:
 
 def _encoder(config: Config, spec: Spec) -> Encoder:
     images, vectors = _split_spaces(spec)
-    parts: dict[str, nn.Module] = {}
+    parts: dict[str, VectorEncoder | ImageEncoder] = {}
     if vectors:
-        read = {k: OneHot(s.classes) if s.discrete else TransformedVector(config.squash) for k, s in vectors.items()}
+        readers = {k: OneHot(s.classes) if s.discrete else TransformedVector(config.squash) for k, s in vectors.items()}
         width = sum(space.classes or _num_values(space) for space in vectors.values())
-        parts["vector"] = VectorEncoder(read, width, units=config.units, layers=config.layers.encoder, **_layer_options(config))
+        parts["vector"] = VectorEncoder(
+            readers, width, units=config.units, layers=config.layers.encoder, **_layer_options(config)
+        )
     if images:
         parts["image"] = ImageEncoder(images, depths=_depths(config), **_layer_options(config))
     return Encoder(parts)
@@ -206,20 +226,18 @@ def _vector_head(config: Config, space: Space) -> Head:
 
 
 def _continue_head(config: Config) -> Head:
-    trunk = MLP(_feat_width(config), config.units, config.layers.cont, **_layer_options(config))
-    return Head(trunk, Linear(config.units, 1), Bernoulli)
+    return Head(_trunk(config, config.layers.cont), Linear(config.units, 1), Bernoulli)
 
 
-def _scalar_head(config: Config, target: Any, layers: int) -> Head:
-    trunk = MLP(_feat_width(config), config.units, layers, **_layer_options(config))
-    return Head(trunk, Linear(config.units, target.outputs, target.outscale), target.readout())
+def _scalar_head(config: Config, target: Target, layers: int) -> Head:
+    return Head(_trunk(config, layers), Linear(config.units, target.outputs, target.outscale), target.readout())
 
 
 def _actor(config: Config, spec: Spec) -> Head:
     actor = config.actor
-    trunk = MLP(_feat_width(config), config.units, actor.layers, **_layer_options(config))
+    trunk = _trunk(config, actor.layers)
     if spec.action.discrete:
-        readout = partial(Categorical, unimix=actor.unimix)
-        return Head(trunk, Linear(config.units, spec.action.classes, actor.outscale), readout)
-    readout = partial(BoundedNormal, min_std=actor.min_std, max_std=actor.max_std)
-    return Head(trunk, TwinLinear(config.units, _num_values(spec.action), actor.outscale), readout)
+        output = Linear(config.units, spec.action.classes, actor.outscale)
+        return Head(trunk, output, partial(Categorical, unimix=actor.unimix))
+    mean_and_std = TwinLinear(config.units, _num_values(spec.action), actor.outscale)
+    return Head(trunk, mean_and_std, partial(BoundedNormal, min_std=actor.min_std, max_std=actor.max_std))

@@ -74,7 +74,7 @@ class ImageEncoder(nn.Module):
 class Encoder(nn.Module):
     """{key: (B, T, ...)} -> (B, T, E): the vectors' part, then the images'."""
 
-    def __init__(self, parts: Mapping[str, nn.Module]) -> None:
+    def __init__(self, parts: Mapping[str, VectorEncoder | ImageEncoder]) -> None:
         super().__init__()
         self.parts = nn.ModuleDict(parts)
         self.width = sum(part.width for part in parts.values())

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from agents.dreamer.parts.latent import Latent
 from agents.nn.functional import cast, compiled
 from agents.nn.gru import SequenceModel, StepFn
 from agents.nn.layers import Dense, Linear
@@ -31,11 +31,10 @@ POSTERIOR_CHUNK, PRIOR_CHUNK = 2, 3
 
 @dataclass(frozen=True)
 class Latents:
-    """States with any batch shape; logits of the posterior where there is one."""
+    """Latent states with any batch shape."""
 
     deter: Tensor  # h (..., D)
     stoch: Tensor  # z (..., S, C)
-    post: Tensor | None = None  # raw logits of q(z | h, x), (..., S*C)
 
     @property
     def feat(self) -> Tensor:
@@ -45,6 +44,13 @@ class Latents:
     def detached_rows(self) -> Latents:
         """(B, T, ...) -> (B*T, ...), without gradient."""
         return Latents(self.deter.detach().flatten(0, 1), self.stoch.detach().flatten(0, 1))
+
+
+@dataclass(frozen=True)
+class PosteriorLatents(Latents):
+    """Latent states that were sampled with observations."""
+
+    post: Tensor  # raw logits of q(z | h, x), (..., S*C)
 
 
 class Posterior(nn.Module):
@@ -78,7 +84,7 @@ class RSSM(nn.Module):
     Dynamics predictor `prior`:                   z^_t ~ p(z^_t | h_t)
     """
 
-    def __init__(self, *, core: SequenceModel, prior: nn.Sequential, posterior: Posterior, latent: Any) -> None:
+    def __init__(self, *, core: SequenceModel, prior: nn.Sequential, posterior: Posterior, latent: Latent) -> None:
         super().__init__()
         self.core, self.prior, self.posterior = core, prior, posterior
         self.latent = latent
@@ -108,7 +114,9 @@ class RSSM(nn.Module):
 
     # Many steps.
 
-    def observe(self, start: Latents, embed: Tensor, prev_action: Tensor, is_first: Tensor, sampler: Sampler) -> Latents:
+    def observe(
+        self, start: Latents, embed: Tensor, prev_action: Tensor, is_first: Tensor, sampler: Sampler
+    ) -> PosteriorLatents:
         """`posterior_step` along a sequence.
 
         The state before it, embed (B, T, E), a_{t-1} (B, T, A), is_first (B, T) -> latents (B, T, ...). Where a step is
@@ -126,7 +134,7 @@ class RSSM(nn.Module):
             samplers = [sampler.prefetch(batch, self.latent.num_uniforms) for _ in range(chunk[0].shape[1])]
             state, sequence = self._posterior_scan(models, state, chunk, samplers)
             chunks.append(sequence)
-        return Latents(*(torch.cat(x, 1) for x in zip(*chunks, strict=True)))
+        return PosteriorLatents(*(torch.cat(x, 1) for x in zip(*chunks, strict=True)))
 
     def imagine(
         self, start: Latents, policy: Policy, steps: int, sampler: Sampler, action_uniforms: int

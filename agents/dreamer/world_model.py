@@ -6,11 +6,15 @@ Symbols: x_t observation, h_t and z_t latent state, a_t action, r_t reward, c_t 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, TypedDict
+from typing import NamedTuple, TypedDict
 
 from torch import Tensor, nn
 
-from agents.dreamer.rssm import RSSM, Latents
+from agents.dreamer.parts.discount import Discount
+from agents.dreamer.parts.gradients import GradientGate
+from agents.dreamer.parts.kl import Kl
+from agents.dreamer.parts.target import ScalarDistribution
+from agents.dreamer.rssm import RSSM, Latents, PosteriorLatents
 from agents.nn.sampler import Sampler
 
 Statistics = dict[str, dict[str, Tensor]]  # {part: {name: value}}
@@ -44,10 +48,10 @@ class WorldModel(nn.Module):
         decoder: nn.Module,
         reward: nn.Module,
         cont: nn.Module,
-        kl: Any,
-        discount: Any,
-        recon_grad: Any,
-        reward_grad: Any,
+        kl: Kl,
+        discount: Discount,
+        recon_grad: GradientGate,
+        reward_grad: GradientGate,
     ) -> None:
         super().__init__()
         self.encoder, self.rssm, self.decoder, self.reward, self.cont = encoder, rssm, decoder, reward, cont
@@ -56,7 +60,7 @@ class WorldModel(nn.Module):
 
     def observe(
         self, start: Latents, obs: Mapping[str, Tensor], prev_action: Tensor, is_first: Tensor, sampler: Sampler
-    ) -> Latents:
+    ) -> PosteriorLatents:
         """z_t ~ q(z_t | h_t, x_t) along a sequence (B, T, ...)."""
         return self.rssm.observe(start, self.encoder(obs), prev_action, is_first, sampler)
 
@@ -64,7 +68,7 @@ class WorldModel(nn.Module):
         """What moves beside the weights, at its start."""
         return {"kl": self._kl.state()}
 
-    def losses(self, latents: Latents, batch: Batch, statistics: Statistics) -> LossTerms:
+    def losses(self, latents: PosteriorLatents, batch: Batch, statistics: Statistics) -> LossTerms:
         """The terms of L(phi) = beta_pred L_pred + beta_dyn L_dyn + beta_rep L_rep. Hafner et al. 2025, eqs. 2 and 3.
 
         The betas are the loss weights of the configuration; the sum is the agent's.
@@ -78,7 +82,7 @@ class WorldModel(nn.Module):
         # L_pred: -ln p(x_t | h_t, z_t) for each observation, -ln p(r_t | h_t, z_t), -ln p(c_t | h_t, z_t).
         recons = self.decoder(self._recon_grad(latents.deter), self._recon_grad(latents.stoch.flatten(-2)))
         losses |= {f"recon_{key}": dist.nll(batch["obs"][key]) for key, dist in recons.items()}
-        reward = self.reward(self._reward_grad(feat))
+        reward: ScalarDistribution = self.reward(self._reward_grad(feat))
         losses["reward"] = reward.nll(batch["reward"])
         losses["cont"] = self.cont(feat).nll(self._discount.continue_target(batch["is_terminal"]))
 

@@ -42,6 +42,8 @@ class BlockGRU(nn.Module):
     c' = tanh(sigmoid(r) c), u' = sigmoid(u - 1), h_t = u' c' + (1 - u') h_{t-1}.
     """
 
+    shift: Tensor  # of the gates' bias (3D/G,)
+
     def __init__(self, *, deter: int, stoch: int, actions: int, hidden: int, blocks: int, norm: Norm, act: Act) -> None:
         super().__init__()
         self.blocks, self.hidden_size = blocks, hidden
