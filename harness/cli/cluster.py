@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from harness import watch as watching
-from harness.cli import _drive, _options
+from harness.cli import _options, _pool
 from harness.errors import BadInput, RunFailed
 
 if TYPE_CHECKING:
+    from harness.config import RunConfig
+    from harness.study import Resources
     from slurm.submit import SubmissionPlan
 
 _cluster = click.option("--cluster", type=click.Choice(["slurm", "local"]), default="slurm", show_default=True)
+_dry_run = click.option("--dry-run", is_flag=True, help="Print the exact batch scripts; submit nothing.")
 _parallel = click.option("--parallel", type=click.IntRange(1), help="Runs at a time.  [default: the study's]")
 
 
@@ -27,19 +30,27 @@ _parallel = click.option("--parallel", type=click.IntRange(1), help="Runs at a t
 @_cluster
 @_parallel
 @_options.profile
-@click.option("--dry-run", is_flag=True, help="Print the exact batch scripts; submit nothing.")
+@_dry_run
 @_options.runs
-def submit(study: str, scale: str | None, runs: Path, dry_run: bool, cluster: str, **options: Any) -> None:
-    """Send what is missing of STUDY to a cluster as job arrays. A second call sends nothing twice."""
+def submit(
+    study: str,
+    scale: str | None,
+    cluster: Literal["slurm", "local"],
+    parallel: int | None,
+    profile: Path | None,
+    dry_run: bool,
+    runs: Path,
+) -> None:
+    """Send the missing runs of STUDY to a cluster as job arrays. A second call sends nothing twice."""
     from harness import study as studies
 
-    loaded, cells = studies.load_runs(study, scale)
-    root, named = runs / loaded.name, {cell.run_id: cell for cell in cells}
-    needs = {name: studies.resources(loaded, cell, study) for name, cell in named.items()}
+    loaded, configs = studies.load_runs(study, scale)
+    cells = {cell.run_id: cell for cell in configs}
+    needs = {name: studies.resources(loaded, cell, study) for name, cell in cells.items()}
     if cluster == "local":
-        _local(root, cells, needs, options["parallel"], dry_run)
+        _run_locally(runs / loaded.name, configs, needs, parallel, dry_run)
     else:
-        _slurm(root, named, needs, dry_run, **options)
+        _submit_to_slurm(runs / loaded.name, cells, needs, parallel, profile, dry_run)
 
 
 @click.command()
@@ -49,7 +60,7 @@ def submit(study: str, scale: str | None, runs: Path, dry_run: bool, cluster: st
 @_options.as_json
 @_options.runs
 def status(study: str, scale: str | None, watch: float | None, as_json: bool, runs: Path) -> int:
-    """What became of STUDY's runs, from the scheduler and the run directories together. 1 where some failed.
+    """The states of STUDY's runs, from the scheduler and the run directories together. Exit status 1 where some failed.
 
     A watch ends by itself when no run is at work or in the queue.
     """
@@ -80,11 +91,11 @@ def status(study: str, scale: str | None, watch: float | None, as_json: bool, ru
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("-n", "--lines", type=click.IntRange(1), default=40, show_default=True)
-@click.option("--follow", is_flag=True)
+@click.option("-n", "--lines", type=click.IntRange(1), default=40, show_default=True, help="Lines of each log.")
+@click.option("--follow", is_flag=True, help="Go on printing new lines, until Ctrl-C.")
 @_options.runs
 def logs(run: Path, lines: int, follow: bool, runs: Path) -> None:
-    """The last lines that RUN (a run directory, or its name) and its jobs printed, and why its attempts failed."""
+    """The last lines that RUN (a run directory, or its name) and its jobs printed, and why attempts failed."""
     from slurm import logs
 
     folder = logs.find_run(run, runs)
@@ -98,7 +109,7 @@ def logs(run: Path, lines: int, follow: bool, runs: Path) -> None:
 @_options.scale
 @_options.runs
 def cancel(study: str, scale: str | None, runs: Path) -> None:
-    """Take STUDY's jobs out of the queue; what runs stops after a checkpoint. `submit` continues it."""
+    """Take STUDY's jobs out of the queue. Running ones stop after a checkpoint; `submit` continues them."""
     from slurm import cancel
 
     waiting, running = cancel.cancel(_root(study, scale, runs))
@@ -112,35 +123,41 @@ def cancel(study: str, scale: str | None, runs: Path) -> None:
 @_cluster
 @_parallel
 @_options.profile
-@click.option("--dry-run", is_flag=True)
+@_dry_run
 @_options.runs
 def retry(study: str, scale: str | None, states: str, runs: Path, **options: Any) -> None:
-    """Give runs of STUDY that were left another three attempts, from their last checkpoint, and submit them."""
+    """Give failed runs of STUDY three more attempts, from their last checkpoint, and submit them."""
     from slurm import retry
 
     names = [name.strip() for name in states.split(",") if name.strip()]
     reset, busy = retry.retry(_root(study, scale, runs), names, options["dry_run"])
-    later = f" {busy} more share a job that is still at work: call again when it has ended." if busy else ""
+    later = f" {busy} more share a job that still runs: give the command again when it has ended." if busy else ""
     click.echo(f"{reset} runs to try again.{later}")
     if reset:
         click.get_current_context().invoke(submit, study=study, scale=scale, runs=runs, **options)
 
 
 @click.command()
-@click.argument("what", type=click.Choice(["up", "down", "status"]))
+@click.argument("action", type=click.Choice(["up", "down", "status"]))
 @click.option("--accounting", is_flag=True, help="With slurmdbd on a MariaDB of its own, so that sacct works.")
-def devcluster(what: str, accounting: bool) -> None:
+def devcluster(action: Literal["up", "down", "status"], accounting: bool) -> None:
     """A real SLURM on this machine, for trials and tests: munge, slurmctld and two slurmd."""
     from slurm import devcluster
 
-    click.echo({"up": lambda: devcluster.up(accounting), "down": devcluster.down, "status": devcluster.status}[what]())
+    actions = {"up": lambda: devcluster.up(accounting), "down": devcluster.down, "status": devcluster.status}
+    click.echo(actions[action]())
 
 
 COMMANDS = (submit, status, logs, cancel, retry, devcluster)
 
 
-def _slurm(
-    root: Path, cells: dict[str, Any], needs: dict[str, Any], dry_run: bool, parallel: int | None, profile: Path | None
+def _submit_to_slurm(
+    root: Path,
+    cells: Mapping[str, RunConfig],
+    needs: Mapping[str, Resources],
+    parallel: int | None,
+    profile: Path | None,
+    dry_run: bool,
 ) -> None:
     from harness.rundir import RunDir
     from slurm import profile as profiles
@@ -177,7 +194,9 @@ def _summarize(plan: SubmissionPlan, cells: int, dry_run: bool) -> str:
     return f"{plan.runs} of {cells} runs {verb} in {len(plan.arrays)} arrays" + (f"; {', '.join(stays)}." if stays else ".")
 
 
-def _local(root: Path, cells: Sequence[Any], needs: dict[str, Any], parallel: int | None, dry_run: bool) -> None:
+def _run_locally(
+    root: Path, cells: Sequence[RunConfig], needs: Mapping[str, Resources], parallel: int | None, dry_run: bool
+) -> None:
     from harness.claim import Claim
 
     if dry_run:
@@ -185,10 +204,10 @@ def _local(root: Path, cells: Sequence[Any], needs: dict[str, Any], parallel: in
         return
     (root / ".jobs").mkdir(parents=True, exist_ok=True)
     need = next(iter(needs.values()))
-    shared, threads = parallel or need.parallel or max(1, (os.cpu_count() or 1) // need.cpus), need.cpus
+    parallel = parallel or need.parallel or max(1, (os.cpu_count() or 1) // need.cpus)
     with Claim(root / ".jobs" / "local"):
-        given = {"threads": threads, "device": "auto", "env_workers": need.env_workers, "checkpoint_every": 5}
-        _drive.drive(cells, root.parent, parallel=shared, again=True, **given)
+        options = _pool.PoolOptions(parallel, threads=need.cpus, env_workers=need.env_workers)
+        _pool.run_cells(cells, root.parent, options, retry=True)
 
 
 def _root(study: str, scale: str | None, runs: Path) -> Path:
@@ -201,7 +220,7 @@ def _root(study: str, scale: str | None, runs: Path) -> Path:
     try:
         root = runs / studies.read(study, scale)[0].name
     except BadInput as error:
-        raise BadInput(f"{error} Or give a folder of runs; {runs}/{study} is none.") from None
+        raise BadInput(f"{error} Or give a folder of runs; {runs}/{study} is not one.") from None
     if not root.is_dir():
         raise RunFailed(f"Nothing was submitted or run yet: no {root}. Start with: dreamproof submit {study}")
     return root

@@ -1,4 +1,4 @@
-"""The verbs that say what there is, and whether and how fast it works here."""
+"""The verbs that list what exists, and test whether and how fast it works here."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def schema() -> None:
 @_options.as_json
 @_options.runs
 def doctor(profile: Path | None, as_json: bool, runs: Path) -> int:
-    """Python, torch, GPU, rendering, simulators, disk, SLURM, cluster profile: works, does not, how to mend it."""
+    """Python, torch, GPU, rendering, simulators, disk, SLURM, cluster profile: works, or how to repair it."""
     from harness import doctor
 
     diagnoses = doctor.examine(runs, profile)
@@ -70,7 +70,10 @@ def doctor(profile: Path | None, as_json: bool, runs: Path) -> int:
 @click.argument("names", nargs=-1, metavar="[ABLATION]...")
 @_options.as_json
 def verify_switches(names: Sequence[str], as_json: bool) -> int:
-    """Prove every switch on this machine: one step of learning with each ablation beside the base. 1 if one is inert."""
+    """Prove every switch on this machine: one step of learning with each ablation beside the base.
+
+    Exit status 1 where one does not act as it declares.
+    """
     from harness import ablate, verify
 
     verdicts = []
@@ -99,19 +102,19 @@ def verify_switches(names: Sequence[str], as_json: bool) -> int:
 @click.option("--steps", type=click.IntRange(100), help="Steps in the replay.  [default: 100000]")
 @click.option("--task", help="Task of env and noise.  [default: a selection]")
 @click.option("--compile/--no-compile", default=None, help="Compile the model's inner steps.  [default: as a run would]")
-@click.option("--profile", is_flag=True, default=None, help="Name the ten dearest operators.")
+@click.option("--profile", is_flag=True, default=None, help="Name the ten most expensive operators.")
 @_options.as_json
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Rows as CSV; without SUBJECT, a page's tables.")
 def bench(subject: str | None, as_json: bool, out: Path | None, **options: Any) -> None:
-    """Measure a SUBJECT, beside what this machine could do at best. Without one: every case of every subject."""
+    """Measure a SUBJECT, beside the best that this machine could do. Without one: every case of every subject."""
     from harness import bench as benches
 
-    given = {name: value for name, value in options.items() if value is not None}
-    if subject is None and given:
-        raise BadInput(f"--{next(iter(given))} goes with a subject: {', '.join(benches.names())}.")
-    busy = benches.run(subject, given, as_json, out, click.echo)
+    settings = {name: value for name, value in options.items() if value is not None}
+    if subject is None and settings:
+        raise BadInput(f"--{next(iter(settings))} goes with a subject: {', '.join(benches.names())}.")
+    busy = benches.run(subject, settings, as_json, out, click.echo)
     if busy > benches.BUSY:
-        click.echo(f"warning: other work kept {busy} cores busy meanwhile: the figures are too slow", err=True)
+        click.echo(f"warning: other work kept {busy} cores busy meanwhile, so the figures are too slow", err=True)
 
 
 COMMANDS = (list_, explain, schema, doctor, verify_switches, bench)

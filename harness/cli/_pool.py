@@ -1,0 +1,66 @@
+"""Several runs on this machine, side by side, and a report of how they ended."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.errors import RunFailed
+
+if TYPE_CHECKING:
+    from harness.config import RunConfig
+    from harness.rundir import RunDir
+
+
+@dataclass(frozen=True)
+class PoolOptions:
+    """Runs at a time, and what each run gets of the machine. None: chosen here."""
+
+    parallel: int | None = None
+    threads: int | None = None
+    device: str = "auto"
+    env_workers: int | None = None
+    checkpoint_every: float = 5  # seconds, at least
+
+    def for_runs(self, runs: int) -> tuple[int, int]:
+        """(runs at a time, threads of each), so that the machine's cores are used once."""
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        parallel = self.parallel or min(cores, max(runs, 1))
+        return parallel, self.threads or max(1, cores // parallel)
+
+
+def run_cells(cells: Sequence[RunConfig], root: Path, options: PoolOptions, *, retry: bool = False) -> None:
+    """Run every cell in its directory below `root`; RunFailed where some did not finish. `retry`: run failed ones again."""
+    from harness import build, pool, rundir
+    from harness.stop import Stop
+
+    build.check_device(options.device, compile=any(cell.compile is True for cell in cells))
+    folders = [rundir.RunDir.create(root / cell.study / cell.run_id, cell.dump()) for cell in cells]
+    done = [folder for folder in folders if folder.done]
+    diverged = [folder for folder in folders if not folder.done and folder.state["state"] == "diverged"]
+    remaining = [folder for folder in folders if folder not in done and folder not in diverged]
+    if done:
+        click.echo(f"{len(done)} of {len(folders)} runs are done already.", err=True)
+    parallel, threads = options.for_runs(len(remaining))
+    arguments = ["--device", options.device, "--threads", str(threads), "--checkpoint-every", str(options.checkpoint_every)]
+    arguments += [] if options.env_workers is None else ["--env-workers", str(options.env_workers)]
+    with Stop() as stop:
+        states = pool.run_all(remaining, parallel=parallel, arguments=arguments, stop=stop, retry=retry)
+    report_states(folders, states | dict.fromkeys(diverged, "diverged"), stopped=bool(stop.reason))
+
+
+def report_states(folders: Sequence[RunDir], states: Mapping[RunDir, str], *, stopped: bool) -> None:
+    """Say that all runs are done. RunFailed names those that are not, or says how to continue after a stop."""
+    if stopped:
+        raise RunFailed("Stopped after a checkpoint. The same command continues from there.")
+    unfinished = {run: state for run, state in states.items() if state in ("failed", "diverged", "busy")}
+    if unfinished:
+        reasons = [f"{run.name} {state}: {run.state.get('message') or 'see log.txt'}" for run, state in unfinished.items()]
+        raise RunFailed(f"{len(unfinished)} of {len(folders)} runs did not finish. {'; '.join(reasons)}")
+    root = os.path.commonpath([folder.path for folder in folders])
+    click.echo(f"{len(folders)} of {len(folders)} runs done. Next: dreamproof table robustness {root}", err=True)
