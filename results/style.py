@@ -1,4 +1,4 @@
-"""Palette, order, labels and sizes: the only place that knows how things look and in which order they stand."""
+"""Palette, order, labels and sizes: only this file decides how figures look and in which order things stand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each setting scores under each evaluation noise, what share of its skill that is, and how sure that is."""
+"""Robustness: the score of each setting under each evaluation noise, its retention, and the intervals of both."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the spread comes from: how much of it lies between training runs, and how much between episodes of one."""
+"""Variance: how much of it lies between training runs, and how much between episodes of one run."""
 
 from __future__ import annotations
 

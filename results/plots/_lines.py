@@ -1,4 +1,4 @@
-"""The panel of the learning curves: what stands in a table of marks, put on axes."""
+"""The panel of the learning curves: draws a table of marks on axes."""
 
 from __future__ import annotations
 

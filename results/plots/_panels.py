@@ -1,4 +1,4 @@
-"""The two kinds of panel of the robustness figure: what stands in a table of marks, put on axes."""
+"""The two kinds of panel of the robustness figure: draws a table of marks on axes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Variance decomposition: how much of the spread of scores lies between training runs, how much between episodes of one."""
+"""Variance decomposition: how much of it lies between training runs, and how much between episodes of one run."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""What was read of runs before, rows and facts, kept in `.cache/` of a root: parsing is what loading thousands of runs costs.
+"""The cache of rows and facts of runs, in `.cache/` of a root: parsing is the main cost of loading thousands of runs.
 
 An entry is used only while its file has the same size, mtime, ctime and inode; a file that was changed a moment ago is not
-kept, because a second change in the same tick of the clock would not show. Whole or not at all: a file beside, then a rename.
-A cache that is missing, broken, of another version or in a folder that cannot be written is as good as none.
+kept, because a second change in the same tick of the clock would not show. Each file is written beside its place, then renamed.
+A cache that is missing, broken or of another version counts as none; so does one in a folder that cannot be written.
 """
 
 from __future__ import annotations

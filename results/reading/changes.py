@@ -1,4 +1,4 @@
-"""What changes where runs write: as long as it stays the same, so does every table and figure of them."""
+"""Signs of change in run directories: while they stay the same, so does every table and figure of these runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The episodes of a run as columns, read from its file once: what `load` puts together, and what the cache keeps."""
+"""The episodes of a run as columns, read from its file once: `load` puts them together, and the cache keeps them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which episodes a robustness cell is made of, and everything about them that a reader must be told.
+"""The cells of a robustness grid: the episodes of each cell, and the flags that a reader must see.
 
 A cell is what one setting scored under one evaluation noise: for each training seed the evaluation episodes of the last
 checkpoint of a run that is done. Nothing is pooled over settings, and nothing is left out without a flag.

@@ -1,7 +1,7 @@
 """Robustness measures: functions of what one method scores under several noises and of what random play scores.
 
-All are paired within each trained model, so that its luck in training cancels, and have a jackknife t interval over
-training runs; with one trained model, over its episodes: then they say nothing about the method.
+All are paired within each trained model, so that its luck in training cancels. They have a jackknife t interval over
+training runs. With one trained model it is over its episodes, and says nothing about the method.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Names of noises as results spell them: the family of a noise, the order of noises, and how strong each one is.
+"""Names of noises in results: the family of a noise, the order of noises, and the strength of each.
 
 A noise of `harness/noise` says itself which parameter is its strength (`STRENGTH`). Results of others may name noises that
 are not there; for them the name alone decides.

@@ -1,4 +1,4 @@
-"""The final score of every run, by a named rule, normalised; and the scores of tasks that they make."""
+"""The final score of every run by a named rule, normalised, and the scores of tasks."""
 
 from __future__ import annotations
 

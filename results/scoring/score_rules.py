@@ -1,6 +1,6 @@
-"""Final-score rules: which of a run's numbers its score is the mean of. The rule's name is part of every number.
+"""Final-score rules: the score of a run is the mean of these of its numbers. Every score carries the name of its rule.
 
-Other rules move the headline of the same data by up to 18 points of human-normalised mean (statistics.md); the
+Other rules move the headline of the same data by up to 18 points of human-normalised mean; the
 `sensitivity` table shows by how much here.
 """
 

@@ -1,1 +1,1 @@
-"""Aggregates, contrasts and components of scores, on numpy arrays; nothing here knows where scores come from."""
+"""Aggregates, contrasts and components of scores, on numpy arrays; this package knows nothing of runs."""

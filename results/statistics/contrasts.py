@@ -1,4 +1,4 @@
-"""Differences between settings: over trained models of two methods, or within the same models; families and no effect."""
+"""Differences between settings, over trained models of two methods or within one model; families and equivalence tests."""
 
 from __future__ import annotations
 

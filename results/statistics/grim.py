@@ -1,4 +1,4 @@
-"""Whether a printed mean, and the spread beside it, can be those of n whole multiples of a granularity.
+"""Tests whether a printed mean, and the spread beside it, can come from n whole multiples of a granularity.
 
 GRIM (Brown & Heathers 2017) for means, GRIMMER (Anaya 2016) for standard deviations: with scores x = g u, u whole numbers,
 sum u is whole, sum u^2 is whole, and both are odd or even together.

@@ -1,4 +1,4 @@
-"""Intervals and what they mean: over episodes, how well one model was measured; over seeds, what a method does.
+"""Intervals: over episodes they say how well one model was measured, over seeds what a method scores.
 
 Episodes of one trained model share that model: they are not replicates of the training method. Only intervals over
 training runs (seeds) carry a statement about the method.
