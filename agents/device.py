@@ -1,4 +1,4 @@
-"""Where to compute: a name that a user may give -> a device that is there."""
+"""Devices and compilers of this machine: checks what a user asks for, and says why it is not there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the machine can do, and what a computation asks of it: matrix and copy rates, operations, memory, dear operators."""
+"""Measures the machine (matrix and copy rates) and a computation (operations, memory, most expensive operators)."""
 
 from __future__ import annotations
 

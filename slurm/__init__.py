@@ -1,1 +1,1 @@
-"""How a study gets onto a cluster: reads studies and run directories, never agents or torch."""
+"""Sends studies to a SLURM cluster. It reads studies and run directories, never agents or torch."""

@@ -1,4 +1,4 @@
-"""Taking a study out of the queue."""
+"""Cancels the jobs of a study."""
 
 from __future__ import annotations
 

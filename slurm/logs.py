@@ -1,4 +1,4 @@
-"""What a run and its jobs printed."""
+"""The last lines that a run and its jobs printed, and why its attempts failed."""
 
 from __future__ import annotations
 

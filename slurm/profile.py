@@ -1,4 +1,4 @@
-"""What a cluster wants, once and for all studies: cluster.yaml."""
+"""The profile of a cluster (cluster.yaml): settings that hold for every study."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Another chance for runs that ended without a result."""
+"""Gives runs that ended without a result another three attempts."""
 
 from __future__ import annotations
 

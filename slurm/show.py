@@ -1,4 +1,4 @@
-"""The state of a study as text: counts, what needs attention, and the command that mends it."""
+"""The state of a study as text: counts, what needs attention, and the command that repairs it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Actions as the networks see them, and as the environment does. E environments, A action dimensions."""
+"""Encodes actions for the networks and decodes them for the environment. E environments, A action dimensions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Config + Spec -> Dreamer: the one switchboard. Everything it builds receives objects by keyword."""
+"""Config + Spec -> Dreamer. Only this file reads the configuration; everything it builds receives objects by keyword."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every choice of DreamerV3 with its default, one field per switchable part; sizes; presets.
+"""DreamerV3: every setting with its default, one field per switchable part; sizes; presets.
 
 Defaults are those of the official code (e3f0224), except that the discrete policy mixes in 1 % of a uniform distribution,
 as in the paper (`actor.unimix: 0.0` is the official code). Sizes scale widths only; the default is 12m.

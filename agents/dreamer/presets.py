@@ -1,7 +1,7 @@
 """Published versions of the algorithm as named diffs to the current one, each with what it cannot express.
 
-Dotted changes of a run, in order; a suite's or task's name holds changes for it alone. A preset says how, a size how wide:
-`2023-*` and `v2-*` are the widths that go with the older ones.
+A preset is an ordered mapping of dotted changes. Under the name of a suite or task stand changes for it alone. A preset sets
+the algorithm, a size sets the widths: the sizes `2023-*` and `v2-*` belong to the older presets.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""How a computation on arrays gets to its device: at once on a CPU, as one recorded launch on a GPU.
+"""Runs a computation on arrays on its device: directly on a CPU, as one recorded CUDA graph on a GPU.
 
-A small model's update is thousands of kernels, each shorter than the launch that asks for it. A CUDA graph asks once.
+An update of a small model is thousands of kernels, each shorter than its launch. A CUDA graph launches them all at once.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Large blocks stay in the heap, on large pages: a learner allocates the same shapes again and again."""
+"""Keeps large blocks in the heap, on large pages, because a learner allocates the same shapes again and again."""
 
 from __future__ import annotations
 

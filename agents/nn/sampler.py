@@ -1,4 +1,4 @@
-"""Where samples come from: a generator (learning), given uniforms (acting), or nowhere (comparison with others)."""
+"""Sources of samples: a generator (learning), given uniform numbers (acting), or the mode (comparison with others)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Live tensors <-> arrays, bit for bit, with an error that names what does not fit."""
+"""Copies tensors to arrays and back, bit for bit; an error names the entry that does not fit."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The agent that ignores everything: the protocol's reference implementation."""
+"""The random agent, which ignores all observations: the reference implementation of the protocol."""

@@ -1,4 +1,4 @@
-"""Uniform random actions from the uniform numbers it is given; learns nothing."""
+"""Maps the given uniform numbers to uniform random actions; learns nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nothing to choose."""
+"""Uniform random play: it has no settings."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """RePo: the KL as a constraint, held at a target by a dual variable beta that is learned beside the weights.
 
 Source: Zhu et al., RePo: Resilient Model-Based Reinforcement Learning by Regularizing Posterior Predictability (2023), on
-the DreamerV3 state space. Every number that moves is bounded: with a latent unimix the KL cannot exceed its bound, beta
+the DreamerV3 state space. Every number that changes is bounded: with a latent unimix the KL cannot exceed its bound, beta
 lies between `floor` and `ceiling`, and its logarithm moves at most `e_folds` (times `limit`) over a whole run.
 """
 

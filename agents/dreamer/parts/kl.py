@@ -1,4 +1,4 @@
-"""How the posterior and the prior are drawn together. B batch, T time, S latents."""
+"""The KL losses between posterior and prior. B batch, T time, S latents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands between two linear layers, and the recurrent core. N rows, D deter, A action dimensions."""
+"""Norm, activation and recurrent core of the networks. N rows, D deter, A action dimensions."""
 
 from __future__ import annotations
 
