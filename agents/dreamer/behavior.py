@@ -144,7 +144,9 @@ class Behavior(nn.Module):
         with torch.no_grad():
             slow_prediction = self.slow_critic(feat).mean
         target = self._value_norm.normalize(statistics["value_norm"], returns)
-        return self._slow_rule.loss(self.critic(feat), target, slow_prediction) * ~is_last[:, :-1]
+        # Contiguous, because torch multiplies a slice in another order, and rounds otherwise, where nothing takes a gradient.
+        dist = self.critic(feat.contiguous())
+        return self._slow_rule.loss(dist, target, slow_prediction) * ~is_last[:, :-1]
 
     def update_slow_critic(self, accepted: Tensor) -> None:
         """Move the slow critic towards the critic, where `accepted` (0-d bool) says that the update counted."""
