@@ -1,4 +1,4 @@
-"""Explicit discount: the continue head learns hard ends, the discount is multiplied on.
+"""Explicit discount: the continue head predicts real ends only, and its output is multiplied by the discount.
 
 Source: Hafner et al., arXiv:2301.04104, first version (2023).
 """

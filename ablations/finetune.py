@@ -1,4 +1,4 @@
-"""Encoder only: everything learned stays, and the encoder alone follows reward and KL, for observations that have changed.
+"""Encoder only: all other weights are frozen, and the encoder learns from reward and KL, for changed observations.
 
 Meant for a run that begins with another run's weights: `dreamproof adapt RUN --noise N`. Source: Zhu et al., RePo
 (arXiv:2309.00082), test-time adaptation with rewards.

@@ -1,4 +1,4 @@
-"""No reconstruction gradient: the decoder is trained and shapes nothing but itself (reconstructed arm).
+"""No reconstruction gradient: the decoder learns, but does not shape the representation (reconstructed arm).
 
 The original configuration was never published; this is a reconstruction from the text. Source: Hafner et al., Nature
 2025, Fig. 6.

@@ -1,4 +1,4 @@
-"""RePo with the published dual: Adam on ln beta, which moves at its full rate however small the violation is.
+"""RePo with the published dual: Adam on ln beta, which moves at its full rate even at a small violation.
 
 Source: Zhu et al., RePo (arXiv:2309.00082), its code.
 """

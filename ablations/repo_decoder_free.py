@@ -1,4 +1,4 @@
-"""RePo without the probing decoder: the same learning for less time, and nothing to look at.
+"""RePo without the decoder, which only probes: the same learning in less time, without reconstructions.
 
 Source: Zhu et al., RePo (arXiv:2309.00082): the decoder shapes nothing.
 """

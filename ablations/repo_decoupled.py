@@ -1,6 +1,6 @@
-"""RePo, decoupled: the prior follows the posterior with weight 1 whatever beta is, which weighs the posterior's term alone.
+"""RePo, decoupled: the prior follows the posterior with weight 1; beta weighs the posterior's term alone.
 
-Beta near its floor then starves only the bottleneck, not the dynamics. Source: agents/dreamer/parts/bottleneck.py.
+With beta near its floor the dynamics still learn. Source: agents/dreamer/parts/bottleneck.py.
 """
 
 CHANGES = {

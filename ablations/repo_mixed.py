@@ -1,4 +1,4 @@
-"""RePo with a tenth of the reconstruction gradient: for rewards too sparse to say alone what is worth representing.
+"""RePo with a tenth of the reconstruction gradient, for rewards that are too sparse to shape the representation alone.
 
 Source: agents/dreamer/parts/gradients.py.
 """

@@ -1,4 +1,4 @@
-"""What a run or a study has where it does not say otherwise. No imports, because help texts show these values too."""
+"""Defaults of runs and studies. It imports nothing, because help texts show these values too."""
 
 AGENT = "dreamer"
 PRESET = "v3"

@@ -45,7 +45,7 @@ class Suite:
     """What a suite file (`harness/envs/<suite>.py`) says of itself as data, in `SUITE`.
 
     `steps` default budget in policy steps; `repeat` environment frames per policy step; `envs` parallel environments;
-    `ratio` replayed time steps per policy step (agent.md 4.2); `pixels`/`vectors`: what its observations hold
+    `ratio` replayed time steps per policy step; `pixels`/`vectors`: what its observations hold
     (None: only known once the task is made); `source` of the protocol; `options`: keyword options of `make` with defaults.
     """
 

@@ -1,4 +1,4 @@
-"""What a run writes down: a row per finished episode, and the means of its metrics per log interval."""
+"""Writes a row per finished episode, and the means of the metrics per log interval."""
 
 from __future__ import annotations
 

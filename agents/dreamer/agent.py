@@ -1,4 +1,4 @@
-"""DreamerV3: act from a latent state, learn from replayed sequences, store everything that moves.
+"""DreamerV3: act from a latent state, learn from replayed sequences, store everything that changes.
 
 Names: deter and stoch (the latent state h_t, z_t), embed (encoded observation), feat (both latents, flat), post and prior
 (distributions of z_t with and without the observation). B batch, T time, E environments, D width of h, S latents.

@@ -1,4 +1,4 @@
-"""What one step of learning does to an agent, in named arrays: how two configurations are told apart.
+"""Measures one update of an agent as named arrays, so that two configurations can be compared.
 
 Weights are a function of their own name and shape, and the batch and the random numbers are fixed, so that two agents
 differ in what is switched and in nothing else. Two regimes, because some switches act on small KL and returns only, others

@@ -1,4 +1,4 @@
-"""Measurements, each beside what this machine could do at best: one file per subject.
+"""Measures speed, each figure beside what this machine could do at best: one file per subject.
 
 A subject exposes `measure(options) -> rows`, one mapping of figures per row with the units in the names; `TAKES`, the names
 of the options that it reads; `TABLE`, column heading -> figure, for people; `CASES`, the options of the rows that stand in

@@ -1,4 +1,4 @@
-"""A study of synthetic runs on disk, as large as one likes: what loading, caching and tables are measured on."""
+"""Writes a study of synthetic runs of any size: loading, caching and tables are measured on it."""
 
 from __future__ import annotations
 

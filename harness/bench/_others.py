@@ -1,4 +1,4 @@
-"""What else kept the machine busy meanwhile: a measurement's own processes do not count."""
+"""Measures how busy other work keeps the machine; a measurement's own processes do not count."""
 
 from __future__ import annotations
 

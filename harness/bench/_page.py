@@ -1,4 +1,4 @@
-"""docs/performance.md's tables: every case of every subject, each in a process of its own, between two marks of the page."""
+"""The tables of docs/performance.md: every case of every subject, each in a process of its own, between two markers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""argv -> verbs. Imports lazily: what neither trains nor evaluates starts in well under a second."""
+"""The command line. Imports are lazy: verbs that neither train nor evaluate start in well under a second."""
 
 from __future__ import annotations
 

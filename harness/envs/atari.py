@@ -1,4 +1,4 @@
-"""Atari 200M: 57 games, 50 million policy steps (200 million frames), 96x96 grey, all 18 actions, sticky ones.
+"""Atari 200M: 57 games, 50 million policy steps (200 million frames), 96x96 grey, all 18 actions, sticky actions.
 
 Option `truncation="terminal"` lets the time limit terminate, as the official code does; by default it truncates.
 Settings: DreamerV3 (Hafner et al., arXiv:2301.04104, Nature 2025); sticky actions: Machado et al., arXiv:1709.06009.

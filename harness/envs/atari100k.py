@@ -1,4 +1,4 @@
-"""Atari 100k: 26 games, 100,000 policy steps (400,000 frames), 64x64 RGB, minimal actions, nothing sticky.
+"""Atari 100k: 26 games, 100,000 policy steps (400,000 frames), 64x64 RGB, minimal action sets, no sticky actions.
 
 Option `truncation="terminal"` lets the time limit terminate, as the official code does; by default it truncates.
 Settings: DreamerV3 (Hafner et al., arXiv:2301.04104, Nature 2025); games: Kaiser et al., arXiv:1903.00374.

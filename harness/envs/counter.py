@@ -1,4 +1,4 @@
-"""A counter whose returns are known in advance, for tests: it runs 0, 1, 2, 3, 0, ... and actions name its half.
+"""A counter for tests, with known best and random returns: it counts 0, 1, 2, 3, 0, ..., and actions name its half.
 
 Dynamics. The seed draws an episode's first count c_0 uniformly from {0, 1, 2, 3}; c_t = (c_0 + t) mod 4 whatever the agent
 does. The observation shows c_t: one-hot float32 (4,) under `vector`, or a white bar, a quarter of the frame wide, in the

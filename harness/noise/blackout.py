@@ -1,7 +1,8 @@
 """Blackouts: stretches of entirely black frames.
 
-At every step outside a blackout one begins with probability `chance`, and that frame and the following make `length` black
-frames; then the next step is outside again. In the long run a share of length / (length + (1 - chance) / chance) is black.
+At every step outside a blackout, a blackout begins with probability `chance`. It makes this frame and the following ones
+black, `length` in all; then the next step is outside again. In the long run a share of
+length / (length + (1 - chance) / chance) is black.
 The schedule depends on the episode's key alone, so it is the same for every agent and for a resumed run.
 
 `black6` of the founding study is not defined there. It is bound here to blackout:length=6,chance=0.05 (24 % black). The two

@@ -1,7 +1,7 @@
 """Distractor: a moving grey background, different in every episode, where the task's own background is.
 
-It is structured and predictable from frame to frame, unlike pixel noise, and tells nothing about the task: what a world
-model spends on it is lost. Stands in for the driving films of RePo's distracted control suite (Zhu et al.,
+Unlike pixel noise it is structured and predictable from frame to frame. It says nothing about the task, so the capacity that
+a world model spends on it is lost. It stands in for the driving films of RePo's distracted control suite (Zhu et al.,
 arXiv:2309.00082), whose rule for what is background (`where=blue`: pixels bluer than red and green) is kept; the film is
 synthetic, so that nothing has to be downloaded: a sum of plane waves with random directions, lengths and speeds.
 """
