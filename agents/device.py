@@ -13,8 +13,8 @@ torch = Lazy("torch")
 COMPILER = os.environ.get("CXX") or "g++"
 
 
-def resolve(device: str) -> str:
-    """`auto` is the GPU where there is one. ValueError where a GPU is asked for and there is none."""
+def resolve_device(device: str) -> str:
+    """`auto` -> "cuda" where there is a GPU, else "cpu". ValueError where "cuda" is given and there is no GPU."""
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cuda" and not torch.cuda.is_available():
@@ -28,7 +28,7 @@ def has_compiler() -> bool:
 
 
 def check_compiler(device: str) -> None:
-    """ValueError where compiled steps are asked for on a CPU and there is no C++ compiler."""
+    """ValueError where steps are to be compiled on a CPU and there is no C++ compiler."""
     if device == "cpu" and not has_compiler():
         raise ValueError(
             f"compile: torch needs a C++ compiler ('{COMPILER}') and Python's headers, and they are not both here "

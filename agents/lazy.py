@@ -1,4 +1,4 @@
-"""A module that is imported when it is first used, so that configurations validate without torch."""
+"""Modules that are imported at their first use, so that configurations validate without torch."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 class Lazy:
     """`torch = Lazy("torch")` stands in for `import torch`."""
 
-    _made: ClassVar[list[Lazy]] = []
+    _instances: ClassVar[list[Lazy]] = []
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._made.append(self)
+        self._instances.append(self)
 
     def __getattr__(self, attribute: str) -> Any:
         value = getattr(importlib.import_module(self._name), attribute)
@@ -21,7 +21,7 @@ class Lazy:
         return value
 
     @classmethod
-    def arrive(cls) -> None:
-        """Import all that was put off: a compiler cannot see through an import."""
-        for lazy in cls._made:
+    def import_all(cls) -> None:
+        """Import every module that stands behind an instance: a compiler cannot trace an import."""
+        for lazy in cls._instances:
             vars(lazy).update(vars(importlib.import_module(lazy._name)))

@@ -51,7 +51,7 @@ def _compiling_pays(size: str, learns: bool, device: str) -> bool:
     if size == "nano" or not learns:
         return False
     devices = plugins.load("agents", "device")
-    return devices.resolve(device) == "cpu" and devices.has_compiler()
+    return devices.resolve_device(device) == "cpu" and devices.has_compiler()
 
 
 def check_device(device: str, *, compile: bool = False) -> None:
@@ -59,7 +59,7 @@ def check_device(device: str, *, compile: bool = False) -> None:
     try:
         if device == "cuda" or compile:  # only then, because it takes a second to find out
             devices = plugins.load("agents", "device")
-            devices.check_compiler(devices.resolve(device)) if compile else devices.resolve(device)
+            devices.check_compiler(devices.resolve_device(device)) if compile else devices.resolve_device(device)
     except ValueError as error:
         raise BadInput(str(error)) from None
 

@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from agents.dreamer import probe
 from agents.nn.conv import DownConv
-from agents.nn.functional import TALL
+from agents.nn.functional import ONEDNN_MIN_ROWS
 from agents.nn.launch import to_tensors
 from agents.nn.layers import Linear
 from harness import ablate, config, study
@@ -145,8 +145,8 @@ def test_compiled_pooling_picks_the_first_of_equal_pixels():
 def test_a_map_of_many_rows(inputs, outputs):
     """It goes another way than one of few; output and gradients against float64."""
     torch.manual_seed(0)
-    layer, rows = Linear(inputs, outputs), torch.randn(5, TALL // 4, inputs)
-    grad = torch.randn(5, TALL // 4, outputs)
+    layer, rows = Linear(inputs, outputs), torch.randn(5, ONEDNN_MIN_ROWS // 4, inputs)
+    grad = torch.randn(5, ONEDNN_MIN_ROWS // 4, outputs)
     torch.nn.init.normal_(layer.bias)
     x = rows.clone().requires_grad_()
     made = layer(x)
@@ -168,11 +168,11 @@ GROWN = """
 import resource, sys
 if sys.argv[1:]:
     resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[1]), int(sys.argv[1])))
-from agents.nn.memory import keep_blocks
+from agents.nn.memory import keep_freed_memory
 def kilobytes(name):
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith(name))
 before = kilobytes("VmSize"), kilobytes("VmRSS")
-keep_blocks()
+keep_freed_memory()
 print(kilobytes("VmSize") - before[0], kilobytes("VmRSS") - before[1])
 """
 

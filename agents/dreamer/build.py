@@ -10,7 +10,7 @@ from typing import Protocol, TypedDict, runtime_checkable
 import torch
 from torch import nn
 
-from agents.device import check_compiler, resolve
+from agents.device import check_compiler, resolve_device
 from agents.dreamer.actions import ActionCodec, ContinuousActionCodec, DiscreteActionCodec
 from agents.dreamer.agent import Dreamer, Runtime
 from agents.dreamer.behavior import Behavior
@@ -24,7 +24,7 @@ from agents.lazy import Lazy
 from agents.nn.dists import Bernoulli, BoundedNormal, Categorical, IndexCategorical, SquaredVector
 from agents.nn.launch import DirectLaunch, GraphLaunch
 from agents.nn.layers import MLP, Act, Dense, Head, Linear, Norm, TwinLinear
-from agents.nn.memory import keep_blocks
+from agents.nn.memory import keep_freed_memory
 from agents.protocol import Space, Spec
 
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16}
@@ -37,8 +37,8 @@ def build_dreamer(
     if precision not in PRECISIONS:
         raise ValueError(f"precision '{precision}' is not one of {', '.join(PRECISIONS)}")
     torch.set_num_threads(threads)
-    keep_blocks()
-    torch_device, dtype = torch.device(resolve(device)), PRECISIONS[precision]
+    keep_freed_memory()
+    torch_device, dtype = torch.device(resolve_device(device)), PRECISIONS[precision]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         world, behavior = build_modules(config, spec, updates)
@@ -75,7 +75,7 @@ class _Compilable(Protocol):
 
 def _compile_steps(world: WorldModel, device: torch.device) -> None:
     check_compiler(device.type)
-    Lazy.arrive()
+    Lazy.import_all()
     for module in world.modules():
         if isinstance(module, _Compilable):
             module.compile_steps()

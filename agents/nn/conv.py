@@ -2,54 +2,64 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from agents.nn.functional import cast, compiled
+from agents.nn.functional import AutogradContext, cast, compiled
 from agents.nn.layers import Act, Norm, fan_in_normal
 
 
 class Conv(nn.Module):
-    """A convolution's parameters: `weight` (outputs, inputs, size, size), `bias`."""
+    """A convolution's parameters, `weight` (outputs, inputs, size, size) and `bias`, and what follows it."""
 
     def __init__(self, inputs: int, outputs: int, size: int = 5) -> None:
         super().__init__()
         self.weight = fan_in_normal(outputs, inputs, size, size, fan=size * size * inputs)
         self.bias = nn.Parameter(torch.zeros(outputs))
+        self._compiled_finish: Callable[[Tensor], Tensor] | None = None
 
     def compile_steps(self) -> None:
-        """From now on learning calls what follows the convolution compiled: one pass over images instead of many."""
-        self.finish = compiled(self.finish)
+        """From now on learning calls a compiled `finish`: one pass over images instead of many."""
+        self._compiled_finish = compiled(self.finish)
+
+    def finish(self, x: Tensor) -> Tensor:
+        """What follows the convolution: (N, H, W, C) -> (N, H', W', C')."""
+        raise NotImplementedError
+
+    def _fast_finish(self, x: Tensor) -> Tensor:
+        return (self._compiled_finish or self.finish)(x)
 
 
 class _MaxPool(torch.autograd.Function):
-    """2x2 max-pool that keeps where the maxima are, as int32, and nothing else.
+    """2x2 max-pool that keeps for its backward pass only where the maxima are, as int32.
 
-    The library's keeps its whole input too, of which the backward pass reads the shape only, and int64: together a third of
-    all that an update on images holds.
+    Torch's keeps these as int64, and its whole input, of which the backward pass reads only the shape: together a third of
+    the memory of an update on images.
     """
 
     @staticmethod
-    def forward(ctx, x: Tensor) -> Tensor:
+    def forward(ctx: AutogradContext, x: Tensor) -> Tensor:
         out, index = torch.ops.aten.max_pool2d_with_indices(x, [2, 2], [2, 2])
         ctx.save_for_backward(index.int())
         ctx.layout = x.shape, x.stride()
         return out
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> Tensor:
+    def backward(ctx: AutogradContext, grad: Tensor) -> Tensor:
         (index,) = ctx.saved_tensors
-        out = torch.empty_strided(*ctx.layout, dtype=grad.dtype, device=grad.device)  # stands for the input as well
+        out = torch.empty_strided(*ctx.layout, dtype=grad.dtype, device=grad.device)  # in place of the input too
         options = [2, 2], [2, 2], [0, 0], [1, 1], False
         return torch.ops.aten.max_pool2d_with_indices_backward.grad_input(grad, out, *options, index.long(), grad_input=out)
 
 
 class _MaxOfPhases(torch.autograd.Function):
-    """The largest of four, the first of equals: (..., 4, C) -> (..., C). Written for a compiler, which makes one pass of it."""
+    """The largest of four, the first of equals: (..., 4, C) -> (..., C). A compiler fuses it into one pass."""
 
     @staticmethod
-    def forward(ctx, x: Tensor) -> Tensor:
+    def forward(ctx: AutogradContext, x: Tensor) -> Tensor:
         a, b, c, d = x.float().unbind(-2)  # half floats would be compared one at a time
         right, lower_right = b > a, d > c
         upper, lower = torch.where(right, b, a), torch.where(lower_right, d, c)
@@ -58,7 +68,7 @@ class _MaxOfPhases(torch.autograd.Function):
         return torch.where(below, lower, upper).to(x.dtype)
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> Tensor:
+    def backward(ctx: AutogradContext, grad: Tensor) -> Tensor:
         (place,) = ctx.saved_tensors
         places = torch.arange(4.0, device=grad.device).unsqueeze(-1)
         return torch.where(place.float().unsqueeze(-2) == places, grad.float().unsqueeze(-2), 0.0).to(grad.dtype)
@@ -71,23 +81,23 @@ class DownConv(Conv):
         super().__init__(inputs, outputs)
         self.norm = norm(outputs)
         self._act = act
-        self._compiled = False
+        self._compiled_pool: Callable[[Tensor], Tensor] | None = None
 
     def compile_steps(self) -> None:
         super().compile_steps()
-        self.pool, self._compiled = compiled(self.pool), True
+        self._compiled_pool = compiled(self.pool)
 
     def forward(self, x: Tensor) -> Tensor:
-        if self._compiled and not (x.requires_grad or torch.is_inference_mode_enabled()):
-            return self.pool(self._phases(x))
+        if self._compiled_pool and not (x.requires_grad or torch.is_inference_mode_enabled()):
+            return self._compiled_pool(self._phases(x))
         x = F.conv2d(x.permute(0, 3, 1, 2), self.weight, self.bias, padding=2)
-        return self.finish(_MaxPool.apply(x).permute(0, 2, 3, 1))
+        return self._fast_finish(_MaxPool.apply(x).permute(0, 2, 3, 1))
 
     def _phases(self, x: Tensor) -> Tensor:
         """The convolution at the four places that are pooled, side by side: (N, H, W, C) -> (N, H/2, W/2, 4C').
 
-        Strided, with kernels one larger. Faster where nothing follows backwards, as on the images themselves, and what is
-        pooled stands together.
+        A strided convolution with kernels one larger puts the four together. It is faster where the input needs no gradient,
+        as on the images themselves.
         """
         kernel = torch.cat([F.pad(self.weight, (q, 1 - q, p, 1 - p)) for p in (0, 1) for q in (0, 1)])
         return F.conv2d(x.permute(0, 3, 1, 2), kernel, self.bias.repeat(4), stride=2, padding=2).permute(0, 2, 3, 1)
@@ -104,9 +114,11 @@ class DownConv(Conv):
 class UpConv(Conv):
     """Nearest-neighbour x2 upsampling and a 5x5 convolution: twice the resolution.
 
-    Each of the 2x2 output phases sees only 3x3 distinct input pixels, so this is a 3x3 convolution to 4 x outputs at
-    the low resolution, whose kernels are sums of entries of the 5x5 kernel, followed by interleaving the phases.
+    Each of the 2x2 output phases sees only 3x3 distinct input pixels. So this is a 3x3 convolution to 4 x outputs at the
+    low resolution, whose kernels are sums of entries of the 5x5 kernel. Then the phases are interleaved.
     """
+
+    taps: Tensor
 
     def __init__(self, inputs: int, outputs: int, *, norm: Norm | None = None, act: Act | None = None) -> None:
         super().__init__(inputs, outputs)
@@ -121,7 +133,8 @@ class UpConv(Conv):
 
     def forward(self, x: Tensor) -> Tensor:
         kernel = torch.einsum("pay,qbx,oiyx->pqoiab", self.taps, self.taps, self.weight).flatten(0, 2)
-        return self.finish(F.conv2d(x.permute(0, 3, 1, 2), kernel, self.bias.repeat(4), padding=1).permute(0, 2, 3, 1))
+        phases = F.conv2d(x.permute(0, 3, 1, 2), kernel, self.bias.repeat(4), padding=1)
+        return self._fast_finish(phases.permute(0, 2, 3, 1))
 
     def finish(self, x: Tensor) -> Tensor:
         """Norm, activation and the phases in their places: (N, H, W, 4C) -> (N, 2H, 2W, C)."""

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import log, pi
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from agents.nn.functional import mixed_softmax, symexp, symlog
+from agents.nn.functional import AutogradContext, mixed_softmax, symexp, symlog
+
+if TYPE_CHECKING:
+    from agents.nn.sampler import Sampler
 
 
 class cached_tensor:
@@ -29,7 +32,7 @@ class cached_tensor:
 
 
 def one_hot(index: Tensor, classes: int) -> Tensor:
-    """(...) -> (..., classes) float32; an index outside the classes gives zeros."""
+    """(...) -> (..., classes) float32. An index outside the classes gives zeros."""
     return (index.unsqueeze(-1) == torch.arange(classes, device=index.device)).float()
 
 
@@ -46,23 +49,23 @@ class Categorical:
 
     @cached_tensor
     def log_probs(self) -> Tensor:
-        # log_softmax is the exact limit without a floor; log of a mixed probability is finite by construction.
+        # A mixed probability is never zero, so its logarithm is finite. Without a mixture, log_softmax is.
         return self.probs.log() if self.unimix else self.logits.log_softmax(-1)
 
-    def detach(self) -> Categorical:
+    def detach(self) -> Self:
         """The same distribution without gradient."""
-        other = type(self)(self.logits.detach(), self.unimix)
-        other.probs, other.log_probs = self.probs.detach(), self.log_probs.detach()
-        return other
+        detached = type(self)(self.logits.detach(), self.unimix)
+        detached.probs, detached.log_probs = self.probs.detach(), self.log_probs.detach()
+        return detached
 
     @property
     def mode(self) -> Tensor:
         return one_hot(self.logits.argmax(-1), self.logits.shape[-1])
 
-    def sample(self, sampler) -> Tensor:
+    def sample(self, sampler: Sampler) -> Tensor:
         return sampler.categorical(self.probs.detach())
 
-    def rsample(self, sampler) -> Tensor:
+    def rsample(self, sampler: Sampler) -> Tensor:
         """A sample with the gradient of the probabilities (straight-through)."""
         return self.sample(sampler) + (self.probs - self.probs.detach())
 
@@ -109,15 +112,16 @@ class DiagonalNormal:
     """S independent normals (..., S, 1) with std = 2 sigmoid(s / 2) + min. `raw` is (..., 2S): means, then s."""
 
     def __init__(self, raw: Tensor, min_std: float) -> None:
-        mean, spread = raw.float().unsqueeze(-1).chunk(2, -2)
-        self.mean, self.std = mean, 2 * torch.sigmoid(spread / 2) + min_std
+        mean, raw_std = raw.float().unsqueeze(-1).chunk(2, -2)
+        self.mean, self.std = mean, 2 * torch.sigmoid(raw_std / 2) + min_std
 
     def detach(self) -> DiagonalNormal:
-        other = object.__new__(DiagonalNormal)
-        other.mean, other.std = self.mean.detach(), self.std.detach()
-        return other
+        """The same distribution without gradient."""
+        detached = object.__new__(DiagonalNormal)
+        detached.mean, detached.std = self.mean.detach(), self.std.detach()
+        return detached
 
-    def rsample(self, sampler) -> Tensor:
+    def rsample(self, sampler: Sampler) -> Tensor:
         """A sample with its gradient to mean and std."""
         return sampler.normal(self.mean, self.std)
 
@@ -145,18 +149,18 @@ class BoundedNormal:
     """
 
     def __init__(self, raw: Tensor, min_std: float, max_std: float) -> None:
-        mean, std = raw.float().chunk(2, -1)
-        self.mean = mean.tanh()
-        self.std = (max_std - min_std) * torch.sigmoid(std + 2) + min_std
+        raw_mean, raw_std = raw.float().chunk(2, -1)
+        self.mean = raw_mean.tanh()
+        self.std = (max_std - min_std) * torch.sigmoid(raw_std + 2) + min_std
 
     @property
     def mode(self) -> Tensor:
         return self.mean
 
-    def sample(self, sampler) -> Tensor:
+    def sample(self, sampler: Sampler) -> Tensor:
         return sampler.normal(self.mean.detach(), self.std.detach())
 
-    def rsample(self, sampler) -> Tensor:
+    def rsample(self, sampler: Sampler) -> Tensor:
         """A sample with its gradient to mean and std."""
         return sampler.normal(self.mean, self.std)
 
@@ -172,7 +176,7 @@ class BoundedNormal:
 
 
 class Bernoulli:
-    """Continuation: `mean` is its probability; targets may be soft."""
+    """Continuation. `mean` is its probability; targets may lie between 0 and 1."""
 
     def __init__(self, logits: Tensor) -> None:
         self.logits = logits.float().squeeze(-1)
@@ -186,37 +190,42 @@ class Bernoulli:
 
 
 def symexp_bins(count: int) -> Tensor:
-    """Bin centres from symexp(-20) to symexp(20), exactly antisymmetric; an even count has zero twice."""
+    """Bin centres from symexp(-20) to symexp(20), exactly antisymmetric. An even count has zero twice."""
     half = symexp(torch.linspace(-20, 0, (count + 1) // 2, dtype=torch.float32))
     return torch.cat([half, -half.flip(0)[count % 2 :]])
 
 
 def two_hot(target: Tensor, bins: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Neighbouring bins of each target and the share of the upper one -> (below, above, share), each (...).
+    """Targets (...) -> indices of the bins below and above each, and the upper one's share: (...) each.
 
-    The shares are inversely proportional to the distance in the space of the bins; out of range, an end bin has all.
+    A bin's share falls linearly with its distance to the target. Out of range, the end bin has all. Hafner et al. 2025, eq. 10.
     """
     last = bins.numel() - 1
     count = torch.searchsorted(bins, target.contiguous(), right=True)  # bins <= target
     below, above = (count - 1).clamp(min=0), count.clamp(max=last)
     low, high = bins[below], bins[above]
-    # Beyond the ends both bins are one and any share will do; a target that is not a number stays one.
+    # Beyond the ends both bins are the same and any share will do. A share of a NaN target is NaN.
     return below, above, ((target - low) / (high - low).clamp(min=1e-20)).clamp(0, 1)
 
 
 class _TwoHotNll(torch.autograd.Function):
-    """Cross-entropy to a two-hot target; the gradient is `probs - target`, from probabilities that are already there."""
+    """Cross-entropy to a two-hot target. Its gradient is `probs - target`, from probabilities that are already computed.
+
+    `index` and `weight` (..., 2) are the two bins and their shares.
+    """
 
     @staticmethod
-    def forward(ctx, logits: Tensor, probs: Tensor, total: Tensor, at: Tensor, weight: Tensor) -> Tensor:
-        ctx.save_for_backward(probs, at, weight)
-        return total - (logits.gather(-1, at) * weight).sum(-1)
+    def forward(
+        ctx: AutogradContext, logits: Tensor, probs: Tensor, logsumexp: Tensor, index: Tensor, weight: Tensor
+    ) -> Tensor:
+        ctx.save_for_backward(probs, index, weight)
+        return logsumexp - (logits.gather(-1, index) * weight).sum(-1)
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None, None, None]:
-        probs, at, weight = ctx.saved_tensors
+    def backward(ctx: AutogradContext, grad: Tensor) -> tuple[Tensor, None, None, None, None]:
+        probs, index, weight = ctx.saved_tensors
         grad = grad.unsqueeze(-1)
-        return (probs * grad).scatter_add_(-1, at, -weight * grad), None, None, None, None
+        return (probs * grad).scatter_add_(-1, index, -weight * grad), None, None, None, None
 
 
 class TwoHot:
@@ -228,25 +237,25 @@ class TwoHot:
 
     @cached_tensor
     def probs(self) -> Tensor:
-        """With gradient only where the mean's own is wanted: the loss has another way (see `_TwoHotNll`)."""
+        """Their gradient is that of `mean`; the loss has its own (see `_TwoHotNll`)."""
         return self.logits.softmax(-1)
 
     @cached_tensor
-    def _total(self) -> Tensor:
-        """Logarithm of the summed exponentials: the softmax has it at its maximum, and is there already."""
+    def _logsumexp(self) -> Tensor:
+        """Logarithm of the summed exponentials, from the softmax's largest probability, which is already computed."""
         return self.logits.detach().amax(-1) - self.probs.detach().amax(-1).log()
 
     @cached_tensor
     def mean(self) -> Tensor:
-        """Summed in mirrored pairs, so that equal probabilities give exactly zero: (...)."""
+        """The expected bin (...), summed in mirrored pairs: equal probabilities give exactly zero."""
         half = self.bins.numel() // 2
         pairs = self.probs[..., -half:] - self.probs[..., :half].flip(-1)
         return (pairs * self.bins[-half:]).sum(-1)
 
     def nll(self, target: Tensor) -> Tensor:
         below, above, share = two_hot(target.float(), self.bins)
-        at, weight = torch.stack([below, above], -1), torch.stack([1 - share, share], -1)
-        return _TwoHotNll.apply(self.logits, self.probs.detach(), self._total, at, weight)
+        index, weight = torch.stack([below, above], -1), torch.stack([1 - share, share], -1)
+        return _TwoHotNll.apply(self.logits, self.probs.detach(), self._logsumexp, index, weight)
 
     def constant_loss(self, target: Tensor) -> Tensor:
         """Mean loss of the best prediction that is the same everywhere: the entropy of the targets' mean."""
@@ -257,6 +266,8 @@ class TwoHot:
 
 class TwoHotReadout(nn.Module):
     """(..., K) logits -> TwoHot; holds the bins."""
+
+    bins: Tensor
 
     def __init__(self, count: int) -> None:
         super().__init__()
@@ -286,6 +297,8 @@ class SymlogTwoHot:
 class SymlogTwoHotReadout(nn.Module):
     """(..., K) logits -> SymlogTwoHot; holds the bins."""
 
+    bins: Tensor
+
     def __init__(self, count: int) -> None:
         super().__init__()
         half = torch.linspace(-20, 0, (count + 1) // 2)
@@ -310,7 +323,7 @@ class SquaredScalar:
 
 
 class HuberScalar(SquaredScalar):
-    """sqrt(error^2 + 1) - 1 instead: linear far out."""
+    """A scalar from one output, with loss sqrt(error^2 + 1) - 1: linear far out."""
 
     def nll(self, target: Tensor) -> Tensor:
         return (super().nll(target) + 1).sqrt() - 1
@@ -320,7 +333,7 @@ class HuberScalar(SquaredScalar):
 
 
 class SymlogScalar(SquaredScalar):
-    """Squared error in symlog space: the output is the symlog of the scalar."""
+    """A scalar whose symlog is the output, with squared error in symlog space."""
 
     def __init__(self, output: Tensor) -> None:
         super().__init__(symexp(output.float()))
@@ -334,7 +347,7 @@ class SymlogScalar(SquaredScalar):
 
 
 class SquaredVector:
-    """A vector with unit-free squared error, summed over its last axis (no factor 1/2)."""
+    """A vector with squared error in the space of its transform, summed over its last axis (no factor 1/2)."""
 
     def __init__(self, mean: Tensor, transform: Callable[[Tensor], Tensor]) -> None:
         self.mean = mean.float()
@@ -345,17 +358,17 @@ class SquaredVector:
 
 
 class _PixelError(torch.autograd.Function):
-    """Squared error of sigmoid(logits), summed over the last three axes; what it keeps is its gradient and nothing else."""
+    """Squared error of sigmoid(logits), summed over the last three axes. It keeps its gradient and nothing else."""
 
     @staticmethod
-    def forward(ctx, logits: Tensor, mean: Tensor, target: Tensor) -> Tensor:
+    def forward(ctx: AutogradContext, logits: Tensor, mean: Tensor, target: Tensor) -> Tensor:
         error = torch.sub(mean, target, out=target)
         total = torch.linalg.vector_norm(error, dim=(-3, -2, -1)).square_()
         ctx.save_for_backward(torch.ops.aten.sigmoid_backward.grad_input(error, mean, grad_input=error))
         return total
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: AutogradContext, grad: Tensor) -> tuple[Tensor, None, None]:
         (slope,) = ctx.saved_tensors
         return slope * (2 * grad)[..., None, None, None], None, None
 
@@ -368,7 +381,7 @@ class Pixels:
 
     @cached_tensor
     def mean(self) -> Tensor:
-        """Without gradient: the loss has its own."""
+        """(..., H, W, C), without gradient: the loss has its own."""
         return self._logits.detach().sigmoid()
 
     def nll(self, target: Tensor) -> Tensor:

@@ -18,13 +18,12 @@ from agents.nn.functional import linear, rms_norm
 Act = Callable[[Tensor], Tensor]
 Norm = Callable[[int], nn.Module]
 
-# Standard deviation of a unit normal cut at two sigma is 1 / 1.1368.
-CUT = 1.1368
+TRUNCATION = 1.1368  # a unit normal that is cut at two sigma has standard deviation 1 / 1.1368
 
 
 def fan_in_normal(*shape: int, fan: int, outscale: float = 1.0) -> nn.Parameter:
     """A weight with variance outscale^2 / fan, drawn from a normal cut at two standard deviations."""
-    std = CUT / sqrt(fan)
+    std = TRUNCATION / sqrt(fan)
     return nn.Parameter(nn.init.trunc_normal_(torch.empty(shape), std=std, a=-2 * std, b=2 * std) * outscale)
 
 
@@ -95,9 +94,6 @@ class RMSNorm(nn.Module):
 
 class LayerNorm(nn.LayerNorm):
     """Over the last axis, with scale and shift, in float32."""
-
-    def __init__(self, width: int, eps: float) -> None:
-        super().__init__(width, eps)
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x.float())

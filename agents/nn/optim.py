@@ -1,20 +1,21 @@
-"""LaProp and Adam with clipping, over all weights as one flat tensor; a bad gradient skips the step on the device."""
+"""LaProp and Adam with clipping, over all weights as one flat tensor. A gradient that is not finite skips the step."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+MomentPair = tuple[Tensor, Tensor]  # for the momentum, for the mean square
+
 
 class _FlatOptimizer:
-    """Momentum and mean square of all gradients; `_update_weights` makes steps of them.
+    """Momentum and mean square of all gradients; a subclass makes steps of them in `_update_weights`.
 
-    The weights are moved into one flat buffer at birth and the gradients accumulate in another, so that a step is a dozen
-    operators whatever the number of tensors. A step whose loss or gradient is not finite is a step with zero gradient, unit
-    decays and rate zero: it changes nothing, and nobody waits for the device to know.
+    The constructor moves the weights into one flat buffer, and the gradients accumulate in another: a step is a dozen
+    operators whatever the number of tensors. A step whose loss or gradient is not finite is taken with zero gradient, unit
+    decays and rate zero. It changes nothing, and the host does not wait for the device to know.
     """
 
     def __init__(
@@ -32,7 +33,7 @@ class _FlatOptimizer:
         self._clip = clip
         self._weights, self._grads = flatten(params)
         self._mean, self._square = torch.zeros_like(self._weights), torch.zeros_like(self._weights)
-        self._params = params
+        self._params, self._grad_views = params, list(views(self._grads, params).values())
         device = self._weights.device
         self.steps = torch.zeros((), dtype=torch.float64, device=device)  # steps taken, skipped ones excluded
         self.skipped = torch.zeros((), dtype=torch.float64, device=device)
@@ -43,37 +44,40 @@ class _FlatOptimizer:
 
     @torch.no_grad()
     def step(self, loss: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Apply the accumulated gradients -> (0-d bool: the step counted, metrics)."""
-        grads = [p.grad for p in self._params.values()]
-        grad_norms = torch.stack(torch._foreach_norm(grads))
+        """Apply the accumulated gradients -> whether the step was accepted (0-d bool), metrics."""
+        grad_norms = torch.stack(torch._foreach_norm(self._grad_views))
         grad_norm = grad_norms.norm()
-        ok = torch.isfinite(loss) & torch.isfinite(grad_norm)
+        accepted = torch.isfinite(loss) & torch.isfinite(grad_norm)
 
-        # Clip each tensor; a bad step is then a zero gradient.
-        norms = torch.stack(torch._foreach_norm(list(self._params.values())))
-        factors = self._clip(grad_norms, norms)
-        torch._foreach_mul_(grads, list(factors.unbind()))
-        grad = torch.where(ok, self._grads, 0.0)
+        # Clip each tensor; a refused step has a zero gradient.
+        weight_norms = torch.stack(torch._foreach_norm(list(self._params.values())))
+        factors = self._clip(grad_norms, weight_norms)
+        torch._foreach_mul_(self._grad_views, factors.unbind())
+        grad = torch.where(accepted, self._grads, 0.0)
 
-        # Decays, corrections and rate of this step: in float64, because 1 - 0.999 in float32 is off by 1e-5 of itself.
-        self.steps += ok
-        t, counts = self.steps.clamp(min=1), ok.double()
-        fresh1, fresh2 = counts * (1 - self._beta1), counts * (1 - self._beta2)
-        fix1, fix2 = 1 / (1 - self._beta1**t), 1 / (1 - self._beta2**t)
+        # Shares 1 - beta of the new gradient, debiasing 1 / (1 - beta^t) and learning rate of this step. In float64, because
+        # 1 - 0.999 in float32 is off by 1e-5 of itself.
+        self.steps += accepted
+        t, counts = self.steps.clamp(min=1), accepted.double()
+        shares = counts * (1 - self._beta1), counts * (1 - self._beta2)
+        debiasing = 1 / (1 - self._beta1**t), 1 / (1 - self._beta2**t)
         rate = counts * self._lr * ((t - float(self._warmup > 0)) / max(1, self._warmup)).clamp(max=1)
 
         # Moments and weights.
-        self._update_weights(grad, (fresh1, fresh2), (fix1, fix2), rate)
-        return ok, self._count(ok, grad_norm, factors)
+        self._update_weights(grad, shares, debiasing, rate)
+        return accepted, self._count_step(accepted, grad_norm, factors)
 
-    def _update_weights(self, grad: Tensor, fresh: tuple[Tensor, Tensor], fix: tuple[Tensor, Tensor], rate: Tensor) -> None:
-        """Update the moments and the weights: shares of the newest gradient, debiasing factors, learning rate."""
+    def _update_weights(self, grad: Tensor, shares: MomentPair, debiasing: MomentPair, rate: Tensor) -> None:
+        """Move the moments, then the weights.
+
+        `shares` of the new gradient in momentum and mean square, `debiasing` factors of the two, learning `rate`.
+        """
         raise NotImplementedError
 
-    def _count(self, ok: Tensor, grad_norm: Tensor, factors: Tensor) -> dict[str, Tensor]:
-        self.skipped += ~ok
+    def _count_step(self, accepted: Tensor, grad_norm: Tensor, factors: Tensor) -> dict[str, Tensor]:
+        self.skipped += ~accepted
         self.skipped_in_a_row += 1
-        self.skipped_in_a_row *= ~ok
+        self.skipped_in_a_row *= ~accepted
         return {
             "optimizer/grad_norm": grad_norm,
             "optimizer/clipped_share": (factors < 1).float().mean(),
@@ -82,43 +86,51 @@ class _FlatOptimizer:
         }
 
     def state(self) -> dict[str, Tensor]:
-        """Everything that moves, as live tensors: moments by weight, counters."""
-        moments = {}
-        for name, view in views(self._mean, self._params).items():
-            moments[f"mean/{name}"] = view
-        for name, view in views(self._square, self._params).items():
-            moments[f"square/{name}"] = view
-        return moments | {"steps": self.steps, "skipped": self.skipped, "skipped_in_a_row": self.skipped_in_a_row}
+        """Live tensors: momentum and mean square by the weights' names, counters."""
+        mean = {f"mean/{name}": view for name, view in views(self._mean, self._params).items()}
+        square = {f"square/{name}": view for name, view in views(self._square, self._params).items()}
+        return mean | square | {"steps": self.steps, "skipped": self.skipped, "skipped_in_a_row": self.skipped_in_a_row}
 
 
 class LaProp(_FlatOptimizer):
     """Divide by the root mean square first, then take momentum (Ziyin et al. 2020)."""
 
-    def _update_weights(self, grad: Tensor, fresh: tuple[Tensor, Tensor], fix: tuple[Tensor, Tensor], rate: Tensor) -> None:
-        self._square.mul_((1 - fresh[1]).float()).add_(grad.square() * fresh[1].float())
-        scaled = grad / ((self._square * fix[1].float()).sqrt_().add_(self._eps))
-        self._mean.mul_((1 - fresh[0]).float()).add_(scaled * fresh[0].float())
-        self._weights.sub_(self._mean * (fix[0] * rate).float())
+    def _update_weights(self, grad: Tensor, shares: MomentPair, debiasing: MomentPair, rate: Tensor) -> None:
+        self._square.mul_((1 - shares[1]).float()).add_(grad.square() * shares[1].float())
+        scaled = grad / ((self._square * debiasing[1].float()).sqrt_().add_(self._eps))
+        self._mean.mul_((1 - shares[0]).float()).add_(scaled * shares[0].float())
+        self._weights.sub_(self._mean * (debiasing[0] * rate).float())
 
 
 class Adam(_FlatOptimizer):
     """Take momentum first, then divide by the root mean square (Kingma and Ba 2015).
 
-    `lr_factors` on the learning rate, by the beginning of a weight's name.
+    `lr_factors` multiply the learning rate of the weights whose name starts with the key.
     """
 
-    def __init__(self, params: dict[str, nn.Parameter], *, lr_factors: dict[str, float], **options: Any) -> None:
-        super().__init__(params, **options)
-        self._factors = torch.ones_like(self._weights)
-        for name, view in views(self._factors, params).items():
-            for beginning, factor in lr_factors.items():
-                view.mul_(factor if name.startswith(beginning) else 1)
+    def __init__(
+        self,
+        params: dict[str, nn.Parameter],
+        *,
+        lr: float,
+        warmup: int,
+        beta1: float,
+        beta2: float,
+        eps: float,
+        clip: Callable[[Tensor, Tensor], Tensor],
+        lr_factors: dict[str, float],
+    ) -> None:
+        super().__init__(params, lr=lr, warmup=warmup, beta1=beta1, beta2=beta2, eps=eps, clip=clip)
+        self._lr_factors = torch.ones_like(self._weights)
+        for name, view in views(self._lr_factors, params).items():
+            for prefix, factor in lr_factors.items():
+                view.mul_(factor if name.startswith(prefix) else 1)
 
-    def _update_weights(self, grad: Tensor, fresh: tuple[Tensor, Tensor], fix: tuple[Tensor, Tensor], rate: Tensor) -> None:
-        self._square.mul_((1 - fresh[1]).float()).add_(grad.square() * fresh[1].float())
-        self._mean.mul_((1 - fresh[0]).float()).add_(grad * fresh[0].float())
-        root = (self._square * fix[1].float()).sqrt_().add_(self._eps)
-        self._weights.sub_(self._mean / root * self._factors * (fix[0] * rate).float())
+    def _update_weights(self, grad: Tensor, shares: MomentPair, debiasing: MomentPair, rate: Tensor) -> None:
+        self._square.mul_((1 - shares[1]).float()).add_(grad.square() * shares[1].float())
+        self._mean.mul_((1 - shares[0]).float()).add_(grad * shares[0].float())
+        root = (self._square * debiasing[1].float()).sqrt_().add_(self._eps)
+        self._weights.sub_(self._mean / root * self._lr_factors * (debiasing[0] * rate).float())
 
 
 def views(flat: Tensor, params: dict[str, nn.Parameter]) -> dict[str, Tensor]:

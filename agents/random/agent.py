@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Literal
 
 import numpy as np
 
-from agents.protocol import Arrays, Spec
+from agents.protocol import Arrays, Space, Spec
 
 
 class RandomAgent:
-    """Discrete: every class equally likely. Continuous: uniform in [-1, 1]. `mode` samples too, having no mode."""
+    """Discrete: every class is equally likely. Continuous: uniform in [-1, 1]. The policy `mode` samples too."""
 
     context, device = 1, "cpu"
-    extra_spaces: dict[str, Any] = {}
+    extra_spaces: Mapping[str, Space] = {}
 
     def __init__(self, spec: Spec) -> None:
         self._action = spec.action
@@ -26,12 +27,12 @@ class RandomAgent:
     def act(
         self, carry: Arrays, obs: Arrays, uniforms: np.ndarray, policy: Literal["sample", "mode"] = "sample"
     ) -> tuple[Arrays, np.ndarray, Arrays]:
-        drawn = uniforms.reshape(len(uniforms), *self._action.shape)
+        uniforms = uniforms.reshape(len(uniforms), *self._action.shape)
         if self._action.discrete:
             # float32 rounds the largest uniforms times many classes up to the number of classes.
-            index = np.floor(drawn * self._action.classes).astype(np.int32)
+            index = np.floor(uniforms * self._action.classes).astype(np.int32)
             return carry, np.minimum(index, self._action.classes - 1), {}
-        return carry, (2 * drawn - 1).astype(np.float32), {}
+        return carry, (2 * uniforms - 1).astype(np.float32), {}
 
     def learn(self, batch: Arrays) -> tuple[dict[str, float], Arrays]:
         self.updates += 1

@@ -28,7 +28,7 @@ class Config(AgentConfig):
         return RandomAgent(spec)
 
 
-# It has no size, so every size of another agent is also its own: the same study can run both.
+# It has no networks. It accepts every size of the Dreamer, so that one study can run both.
 NAMES = "nano 1m 12m 25m 50m 100m 200m 400m 2023-xs 2023-s 2023-m 2023-l 2023-xl v2-atari v2-dmc repo-faithful"
 SIZES: dict[str, dict[str, Any]] = {size: {} for size in NAMES.split()}
 PRESETS: dict[str, dict[str, Any]] = {"v3": {}}

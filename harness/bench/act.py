@@ -38,10 +38,10 @@ def measure(options: Options) -> Iterator[Row]:
             agent.act(carry, obs, uniforms)
 
         times = timed(act, least=30, seconds=1.0, warm=3)
-        flops, rate = tools.flops(act), tools.matrix_rate(agent.device, options.dtype)
+        flops, rate = tools.count_flops(act), tools.matrix_rate(agent.device, options.dtype)
         row: Row = {"subject": "act", "size": options.size, "obs": options.obs, "dtype": options.dtype, "device": agent.device}
         row |= {"threads": options.threads, "envs": envs} | spread("seconds_per_act", times)
         row |= {"flops_per_act": flops, "matrix_rate": rate, "floor_seconds": flops / rate}
         if options.profile:
-            row["dearest_operators"] = tools.dearest(act, agent.device)
+            row["dearest_operators"] = tools.slowest_operators(act, agent.device)
         yield row | tools.versions()

@@ -47,7 +47,7 @@ def _learner(agent: Any, data: Any) -> Callable[[], None]:
 
     def update() -> None:
         agent.learn(data)
-        tools.wait(agent.device)
+        tools.synchronize(agent.device)
 
     return update
 

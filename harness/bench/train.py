@@ -54,7 +54,7 @@ def measure(options: Options) -> Iterator[Row]:
 
     def update() -> None:
         agent.learn(data)
-        tools.wait(agent.device)
+        tools.synchronize(agent.device)
 
     update()
     first = time.time() - started()
@@ -68,7 +68,7 @@ def measure(options: Options) -> Iterator[Row]:
     row["cpu_seconds_per_update"] = busy  # of all threads together: other work on the machine hardly changes it
     row |= {"peak_memory_bytes": tools.peak_memory(agent.device), "first_update_seconds": first}
     if options.profile:  # before operations are counted, which nothing compiled survives
-        row["dearest_operators"] = tools.dearest(update, agent.device)
+        row["dearest_operators"] = tools.slowest_operators(update, agent.device)
     row |= against_peak(tools, update, row["seconds_per_update"], options.dtype, agent.device)
     yield row | tools.versions()
 
@@ -85,12 +85,12 @@ def make(options: Options, envs: int = 1) -> Agent:
 
 def against_peak(tools: Any, work: Any, seconds: float, dtype: str, device: str) -> Row:
     """Operations counted while `work` runs once more, and how their rate compares with large matrix products now."""
-    flops = tools.flops(work)
+    flops = tools.count_flops(work)
     rates = {f"matrix_rate_{name}": tools.matrix_rate(device, name) for name in ("float32", "bfloat16")}
     peak, rate = rates[f"matrix_rate_{dtype}"], flops / seconds
     figures = {"flops_per_update": flops, "achieved_rate": rate, "matrix_rate": peak, "share_of_peak": rate / peak}
     if device == "cpu":
-        figures["matrix_rate_one_thread"] = tools.matrix_rate_of_one(dtype)
+        figures["matrix_rate_one_thread"] = tools.matrix_rate_one_thread(dtype)
     return figures | {"floor_seconds": flops / peak} | rates | {"copy_rate": tools.copy_rate(device)}
 
 
