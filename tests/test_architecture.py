@@ -73,7 +73,6 @@ SHARED_CLASSES = {
     "Cell": "to be renamed",
     "Contrast": "to be renamed",
     "Finding": "to be renamed",
-    "Pixels": "to be renamed",
 }
 NOT_VAGUE = ("ablations", "slurm")  # packages without a name from house_rules.VAGUE
 READ_CONFIG = {

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from agents.nn.conv import UpConv
-from agents.nn.dists import Pixels
+from agents.nn.dists import SquaredPixels
 from agents.nn.layers import MLP, Act, BlockLinear, Dense, Head, Linear, Norm
 from agents.protocol import Space
 
@@ -67,7 +67,7 @@ class ImageDecoder(nn.Module):
         shared = self.from_stoch(stoch.flatten(0, 1)).unflatten(-1, self._shape)
         x = self.output(self.stages(self._act(self.norm(own + shared))))
         images = x.unflatten(0, deter.shape[:2]).split(list(self._channels.values()), -1)
-        return {key: Pixels(image) for key, image in zip(self._channels, images, strict=True)}
+        return {key: SquaredPixels(image) for key, image in zip(self._channels, images, strict=True)}
 
 
 class Decoder(nn.Module):

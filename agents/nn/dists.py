@@ -373,7 +373,7 @@ class _PixelError(torch.autograd.Function):
         return slope * (2 * grad)[..., None, None, None], None, None
 
 
-class Pixels:
+class SquaredPixels:
     """An image in [0, 1] with squared error against bytes, summed over pixels and channels (no factor 1/2)."""
 
     def __init__(self, logits: Tensor) -> None:
