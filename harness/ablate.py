@@ -191,8 +191,9 @@ def _components_of(term: str, text: str, arms: Arms) -> Sequence[str]:
 
 def _check_disjoint(ablation: Ablation, text: str) -> None:
     """BadInput where two components set the same path."""
-    for (one, left), (other, right) in combinations(ablation.components.items(), 2):
-        shared = sorted({*_leaf_paths("", left)} & {*_leaf_paths("", right)})
+    paths = {name: set(_leaf_paths("", changes)) for name, changes in ablation.components.items()}
+    for one, other in combinations(paths, 2):
+        shared = sorted(paths[one] & paths[other])
         if shared:
             raise BadInput(f"ablation '{text}': {one} and {other} both set {', '.join(shared)}; they do not go together.")
 

@@ -140,9 +140,9 @@ def flatten(config: RunConfig) -> Tree:
 
 def diff(base: RunConfig, other: RunConfig) -> dict[str, tuple[Any, Any]]:
     """Dotted path -> (base value, other value) where they differ; None where a path exists on one side only."""
-    left, right = flatten(base), flatten(other)
-    paths = list(left) + [path for path in right if path not in left]
-    return {p: (left.get(p), right.get(p)) for p in paths if left.get(p) != right.get(p)}
+    old, new = flatten(base), flatten(other)
+    paths = list(old) + [path for path in new if path not in old]
+    return {path: (old.get(path), new.get(path)) for path in paths if old.get(path) != new.get(path)}
 
 
 def agent_names() -> list[str]:
@@ -161,6 +161,12 @@ def agent_module(kind: str) -> ModuleType:
 def base_preset(kind: str) -> str:
     """The preset of an agent that the others are diffs to: its first."""
     return next(iter(agent_module(kind).PRESETS))
+
+
+def default_size(kind: str) -> str:
+    """The default size where an agent has it, else its first."""
+    sizes = agent_module(kind).SIZES
+    return defaults.SIZE if defaults.SIZE in sizes else next(iter(sizes))
 
 
 def _set_path(config: RunConfig, tree: Tree, path: str, value: object, where: str) -> None:

@@ -181,7 +181,7 @@ def single(
     suite = envs.suite(task)
     module = config.agent_module(agent)
     preset = preset or config.base_preset(agent)
-    size = size or defaults.SIZE
+    size = size or config.default_size(agent)
     if size not in module.SIZES:
         raise unknown("size", size, module.SIZES, where)
     if preset not in module.PRESETS:

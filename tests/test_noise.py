@@ -39,16 +39,16 @@ NAMES = plugins.names("harness.noise")
 ACTIVE = [name for name in NAMES if name != "clean"]
 
 
-def example(kind: noise.Noise) -> np.ndarray:
+def example(parsed: noise.Noise) -> np.ndarray:
     generator = np.random.default_rng(0)
-    if kind.on == "vectors":
+    if parsed.on == "vectors":
         return generator.standard_normal(17).astype(np.float32)
     return generator.integers(0, 256, (64, 64, 3)).astype(np.uint8)
 
 
 def frames(text: str, base: np.ndarray, count: int) -> np.ndarray:
-    kind = noise.parse(text)
-    return np.stack([kind.apply(base, KEY, step) for step in range(count)])
+    parsed = noise.parse(text)
+    return np.stack([parsed.apply(base, KEY, step) for step in range(count)])
 
 
 # ---- Every noise
@@ -60,22 +60,22 @@ def test_every_file_is_in_the_battery():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_type_and_shape_are_kept_and_the_input_is_untouched(name):
-    kind = noise.parse(STRONG[name])
-    array = example(kind)
+    parsed = noise.parse(STRONG[name])
+    array = example(parsed)
     before = array.copy()
     for step in range(20):
-        result = kind.apply(array, KEY, step)
+        result = parsed.apply(array, KEY, step)
         assert result.dtype == array.dtype and result.shape == array.shape
     np.testing.assert_array_equal(array, before)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_strength_zero_is_bit_identical_and_keeps_its_label(name):
-    kind = noise.parse(SILENT[name])
-    array = example(kind)
+    parsed = noise.parse(SILENT[name])
+    array = example(parsed)
     for step in range(50):
-        assert kind.apply(array, KEY, step).tobytes() == array.tobytes()
-    assert str(kind) == SILENT[name]
+        assert parsed.apply(array, KEY, step).tobytes() == array.tobytes()
+    assert str(parsed) == SILENT[name]
 
 
 @pytest.mark.parametrize("name", ACTIVE)
@@ -89,25 +89,25 @@ def test_what_happens_at_a_step_does_not_depend_on_the_steps_before(name):
 
 @pytest.mark.parametrize("name", ACTIVE)
 def test_other_keys_and_steps_draw_other_noise(name):
-    kind = noise.parse(STRONG[name])
-    array = example(kind)
+    parsed = noise.parse(STRONG[name])
+    array = example(parsed)
     keys = [KEY, Key(8, "noise", 1, 3), Key(7, "eval", 1, 3), Key(7, "noise", 2, 3), Key(7, "noise", 1, 4)]
-    episodes = [np.stack([kind.apply(array, key, step) for step in range(60)]) for key in keys]
+    episodes = [np.stack([parsed.apply(array, key, step) for step in range(60)]) for key in keys]
     assert all(not np.array_equal(a, b) for a, b in itertools.combinations(episodes, 2))
     assert any(not np.array_equal(a, b) for a, b in itertools.pairwise(episodes[0]))
 
 
 @pytest.mark.parametrize("name", ACTIVE)
 def test_the_same_key_meets_the_same_noise_whatever_is_observed(name):
-    kind = noise.parse(STRONG[name])
-    low, high = (100, 140) if kind.on == "pixels" else (0, 1)
-    dtype, shape = (np.uint8, (64, 64, 3)) if kind.on == "pixels" else (np.float32, (9,))
+    parsed = noise.parse(STRONG[name])
+    low, high = (100, 140) if parsed.on == "pixels" else (0, 1)
+    dtype, shape = (np.uint8, (64, 64, 3)) if parsed.on == "pixels" else (np.float32, (9,))
     first, second = np.full(shape, low, dtype), np.full(shape, high, dtype)
     for step in range(30):
-        a, b = kind.apply(first, KEY, step), kind.apply(second, KEY, step)
+        a, b = parsed.apply(first, KEY, step), parsed.apply(second, KEY, step)
         if name in ("gaussian", "state_gaussian"):
-            inside = (a > 0) & (b < 255) & (a < 255) & (b > 0) if kind.on == "pixels" else np.ones(shape, bool)
-            tolerance = 0 if kind.on == "pixels" else 1e-6
+            inside = (a > 0) & (b < 255) & (a < 255) & (b > 0) if parsed.on == "pixels" else np.ones(shape, bool)
+            tolerance = 0 if parsed.on == "pixels" else 1e-6
             difference = b.astype(np.float64) - a.astype(np.float64)
             np.testing.assert_allclose(difference[inside], high - low, atol=tolerance)
         elif name == "distractor":  # half of the film, half of the frame, rounded
@@ -118,8 +118,8 @@ def test_the_same_key_meets_the_same_noise_whatever_is_observed(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_severities_resolve_to_parameters(name):
-    kind = noise.noise_types()[name]
-    for table, suffix in ((kind.SEVERITY, ""), (kind.NATIVE_SEVERITY, ":at=native")):
+    noise_type = noise.noise_types()[name]
+    for table, suffix in ((noise_type.SEVERITY, ""), (noise_type.NATIVE_SEVERITY, ":at=native")):
         for level, values in table.items():
             resolved = noise.parse(f"{name}@{level}{suffix}")
             assert "@" not in str(resolved)
@@ -128,9 +128,9 @@ def test_severities_resolve_to_parameters(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_parameter_says_its_unit_and_range(name):
-    kind = noise.noise_types()[name]
-    for parameter in kind.model_fields:
-        assert len(noise.describe_parameter(kind, parameter)) > 10
+    noise_type = noise.noise_types()[name]
+    for parameter in noise_type.model_fields:
+        assert len(noise.describe_parameter(noise_type, parameter)) > 10
 
 
 # ---- Spelling
@@ -213,18 +213,18 @@ def test_a_noise_must_have_something_to_perturb():
 
 def test_observe_perturbs_what_fits_and_passes_the_rest_on():
     obs = {"image": GREY, "position": np.ones(3, np.float32), "count": np.int32(2)}
-    seen = noise.perturb_observation(noise.parse("gaussian:sigma=20"), obs, KEY, 5)
-    assert not np.array_equal(seen["image"], GREY)
-    assert seen["position"] is obs["position"] and seen["count"] is obs["count"]
-    seen = noise.perturb_observation(noise.parse("state_gaussian:std=1,unit=absolute"), obs, KEY, 5)
-    assert seen["image"] is GREY and not np.array_equal(seen["position"], obs["position"])
+    observed = noise.perturb_observation(noise.parse("gaussian:sigma=20"), obs, KEY, 5)
+    assert not np.array_equal(observed["image"], GREY)
+    assert observed["position"] is obs["position"] and observed["count"] is obs["count"]
+    observed = noise.perturb_observation(noise.parse("state_gaussian:std=1,unit=absolute"), obs, KEY, 5)
+    assert observed["image"] is GREY and not np.array_equal(observed["position"], obs["position"])
     assert noise.perturb_observation(noise.parse("clean"), obs, KEY, 5) == obs
 
 
 def test_every_observation_key_has_its_own_stream():
     obs = {"left": GREY, "right": GREY}
-    seen = noise.perturb_observation(noise.parse("gaussian:sigma=20"), obs, KEY, 0)
-    assert np.mean(seen["left"] == seen["right"]) < 0.1
+    observed = noise.perturb_observation(noise.parse("gaussian:sigma=20"), obs, KEY, 0)
+    assert np.mean(observed["left"] == observed["right"]) < 0.1
 
 
 def test_a_part_of_a_chain_draws_what_it_draws_alone():
@@ -247,13 +247,13 @@ def test_the_order_of_a_chain_matters():
 
 
 def test_native_noise_leaves_the_observation_alone_and_keeps_the_frame_size():
-    kind = noise.parse("gaussian:sigma=20,at=native+salt_pepper:p=0.1")
+    parsed = noise.parse("gaussian:sigma=20,at=native+salt_pepper:p=0.1")
     frame = np.full((210, 160, 3), 128, np.uint8)
-    noisy = noise.native_perturbation(kind, KEY, 2)(frame)
+    noisy = noise.native_perturbation(parsed, KEY, 2)(frame)
     assert noisy.shape == frame.shape and noisy.dtype == np.uint8
     assert np.std(noisy.astype(float)) == pytest.approx(20, rel=0.03)
-    seen = noise.perturb_observation(kind, {"image": GREY}, KEY, 2)["image"]
-    assert set(np.unique(seen)) == {0, 128, 255}
+    observed = noise.perturb_observation(parsed, {"image": GREY}, KEY, 2)["image"]
+    assert set(np.unique(observed)) == {0, 128, 255}
     assert noise.native_perturbation(noise.parse("salt_pepper:p=0.1"), KEY, 2) is None
 
 
@@ -307,11 +307,11 @@ def test_a_distractor_is_behind_what_matters():
     frame = np.zeros((64, 64, 3), np.uint8)
     frame[..., 2] = 90
     frame[10:20, 30:40] = (230, 150, 80)
-    seen = noise.parse("distractor").apply(frame, KEY, 5)
+    observed = noise.parse("distractor").apply(frame, KEY, 5)
     thing = np.zeros((64, 64), bool)
     thing[10:20, 30:40] = True
-    assert (seen[thing] == (230, 150, 80)).all()
-    ground = seen[~thing]
+    assert (observed[thing] == (230, 150, 80)).all()
+    ground = observed[~thing]
     assert (ground == ground[:, :1]).all() and ground.std() > 20  # grey
     assert noise.parse("distractor:where=dark").apply(GREY, KEY, 5) is not None
     np.testing.assert_array_equal(noise.parse("distractor:where=dark").apply(GREY, KEY, 5), GREY)
@@ -324,34 +324,34 @@ def test_a_distractor_is_behind_what_matters():
 
 
 def test_salt_and_pepper_shares():
-    seen = frames("salt_pepper:p=0.2", GREY, 40)
-    assert np.mean(seen == 0) == pytest.approx(0.1, abs=0.004)
-    assert np.mean(seen == 255) == pytest.approx(0.1, abs=0.004)
-    assert np.all(seen == seen[..., :1])  # whole pixels
+    observed = frames("salt_pepper:p=0.2", GREY, 40)
+    assert np.mean(observed == 0) == pytest.approx(0.1, abs=0.004)
+    assert np.mean(observed == 255) == pytest.approx(0.1, abs=0.004)
+    assert np.all(observed == observed[..., :1])  # whole pixels
     assert set(np.unique(frames("salt_pepper:p=1", GREY, 2))) == {0, 255}
 
 
 def black(text: str, episodes: int, steps: int) -> np.ndarray:
-    kind = noise.parse(text)
-    return np.array([[kind.black(Key(0, "noise", 0, e), s) for s in range(steps)] for e in range(episodes)])
+    parsed = noise.parse(text)
+    return np.array([[parsed.black(Key(0, "noise", 0, e), s) for s in range(steps)] for e in range(episodes)])
 
 
 @pytest.mark.parametrize(("length", "chance"), [(6, 0.05), (1, 0.6), (3, 0.2), (1, 1.0), (4, 1.0)])
 def test_blackout_share(length, chance):
     share = length / (length + (1 - chance) / chance)
-    seen = black(f"blackout:length={length},chance={chance}", 100, 800)[:, 200:]
-    assert seen.mean() == pytest.approx(share, abs=0.012)
+    observed = black(f"blackout:length={length},chance={chance}", 100, 800)[:, 200:]
+    assert observed.mean() == pytest.approx(share, abs=0.012)
 
 
 def test_blackout_begins_with_its_chance_and_lasts_its_length():
-    seen = black("blackout:length=6,chance=0.02", 200, 400)
-    assert seen[:, 0].mean() == pytest.approx(0.02, abs=0.03)
-    for episode in seen:
+    observed = black("blackout:length=6,chance=0.02", 200, 400)
+    assert observed[:, 0].mean() == pytest.approx(0.02, abs=0.03)
+    for episode in observed:
         edges = np.flatnonzero(np.diff(np.concatenate([[False], episode, [False]]).astype(int)))
         for begin, end in edges.reshape(-1, 2):
             assert (end - begin) % 6 == 0 or end == len(episode)
-    outside = ~seen[:, :-1] & ~seen[:, 1:]
-    begins = ~seen[:, :-1] & seen[:, 1:]
+    outside = ~observed[:, :-1] & ~observed[:, 1:]
+    begins = ~observed[:, :-1] & observed[:, 1:]
     assert begins.sum() / (begins.sum() + outside.sum()) == pytest.approx(0.02, abs=0.003)
 
 
@@ -369,14 +369,14 @@ def test_black_frames_are_black_and_the_others_untouched():
 def test_state_gaussian_scales_by_the_stored_sizes():
     task = "dmc/cartpole_swingup"
     sizes = {name: np.array(size) for name, size in state_gaussian.reference()[task].items()}
-    kind = noise.parse("state_gaussian:std=0.1").bind_task(task)
+    parsed = noise.parse("state_gaussian:std=0.1").bind_task(task)
     obs = {name: np.zeros(len(size), np.float32) for name, size in sizes.items()}
-    seen = [noise.perturb_observation(kind, obs, KEY, step) for step in range(4000)]
+    observed = [noise.perturb_observation(parsed, obs, KEY, step) for step in range(4000)]
     for name, size in sizes.items():
-        z = np.stack([s[name] for s in seen])
+        z = np.stack([s[name] for s in observed])
         np.testing.assert_allclose(z.std(axis=0), 0.1 * size, rtol=0.05)
         assert np.all(np.abs(z.mean(axis=0)) < 0.01 * size)
-    assert str(kind) == "state_gaussian:std=0.1" and kind == noise.parse("state_gaussian:std=0.1")
+    assert str(parsed) == "state_gaussian:std=0.1" and parsed == noise.parse("state_gaussian:std=0.1")
 
 
 def test_state_gaussian_in_absolute_units_needs_no_reference():
@@ -385,12 +385,12 @@ def test_state_gaussian_in_absolute_units_needs_no_reference():
 
 
 def test_dimensions_that_never_move_stay_untouched():
-    kind = noise.parse("state_gaussian:std=1").bind_task("dmc/manipulator_bring_peg")
+    parsed = noise.parse("state_gaussian:std=1").bind_task("dmc/manipulator_bring_peg")
     sizes = state_gaussian.reference()["dmc/manipulator_bring_peg"]["touch"]
     still = np.array(sizes) == 0
     assert still.any()
-    seen = noise.perturb_observation(kind, {"touch": np.zeros(len(sizes), np.float32)}, KEY, 0)["touch"]
-    assert not seen[still].any() and seen[~still].all()
+    observed = noise.perturb_observation(parsed, {"touch": np.zeros(len(sizes), np.float32)}, KEY, 0)["touch"]
+    assert not observed[still].any() and observed[~still].all()
 
 
 def test_state_gaussian_without_a_reference_is_refused():
