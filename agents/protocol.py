@@ -1,10 +1,10 @@
-"""What the harness and an agent agree on: the shapes of a task, and what an agent does. No torch here."""
+"""The contract between the harness and an agent: the shapes of a task, and what an agent does. No torch here."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, Protocol, SupportsFloat
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -61,19 +61,19 @@ class Agent(Protocol):
     def act(
         self, carry: Arrays, obs: Arrays, uniforms: np.ndarray, policy: Literal["sample", "mode"] = "sample"
     ) -> tuple[Arrays, np.ndarray, Arrays]:
-        """One step for E environments -> (carry, action (E, ...), stored arrays (E, ...)).
+        """One step for E environments -> (carry, action (E, ...), extra arrays (E, ...) of `extra_spaces`).
 
         `obs` holds the keys of the spec and `is_first` (E,) bool, where the carry is reset. `uniforms` is (E, num_uniforms).
         A row's result depends on that row of the inputs only (up to the arithmetic of a fixed batch size).
         """
         ...
 
-    def learn(self, batch: Arrays) -> tuple[Mapping[str, Any], Arrays]:
-        """One update on (B, context + T, ...) -> (metrics, refreshed stored arrays (B, T, ...)).
+    def learn(self, batch: Arrays) -> tuple[Mapping[str, SupportsFloat], Arrays]:
+        """One update on (B, context + T, ...) -> (metrics, refreshed extra arrays (B, T, ...)).
 
         `batch` holds the spec's observation keys, `action` (chosen after the observation), `reward` (received on arrival
         at the observation), `is_first`, `is_last`, `is_terminal` and the keys of `extra_spaces`. Metrics are flat `area/name`
-        values that `float()` accepts; converting them may wait for the device, so the harness does it only when it logs.
+        values. Converting them to floats may wait for the device, so the harness does it only when it logs.
         An update whose loss or gradient is not finite changes nothing and is counted in `optimizer/skipped` (since the
         start) and `optimizer/skipped_in_a_row`.
         """
@@ -88,7 +88,7 @@ class Agent(Protocol):
         ...
 
     def load_weights(self, state: Arrays) -> None:
-        """Begin with what another agent of the same networks has learned: its weights and statistics, nothing else.
+        """Take the weights and statistics of another agent of the same networks, and nothing else.
 
         Raises ValueError where the weights differ in name or shape.
         """
@@ -115,7 +115,7 @@ class AgentConfig(BaseModel):
     ) -> Agent:
         """A fresh agent.
 
-        `updates` are the gradient updates of the whole run, for rates that are meant per run. `device` is "auto" (a GPU
+        `updates` are the gradient updates of the whole run, for rates that are set per run. `device` is "auto" (a GPU
         where there is one), "cpu" or "cuda"; `threads` are CPU threads; `compile`: the model's inner steps are
         compiled, which needs a C++ compiler.
         """

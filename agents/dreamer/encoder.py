@@ -44,14 +44,14 @@ class OneHot(nn.Module):
 class VectorEncoder(nn.Module):
     """Vectors and discrete values, concatenated in the order of their names, through an MLP."""
 
-    def __init__(self, inputs: Mapping[str, nn.Module], width: int, *, units: int, layers: int, norm: Norm, act: Act):
+    def __init__(self, readers: Mapping[str, nn.Module], width: int, *, units: int, layers: int, norm: Norm, act: Act):
         super().__init__()
-        self._inputs = dict(inputs)
+        self._readers = dict(readers)
         self.mlp = MLP(width, units, layers, norm=norm, act=act)
         self.width = units
 
     def forward(self, obs: Mapping[str, Tensor]) -> Tensor:
-        return self.mlp(torch.cat([read(obs[key]) for key, read in self._inputs.items()], -1))
+        return self.mlp(torch.cat([reader(obs[key]) for key, reader in self._readers.items()], -1))
 
 
 class ImageEncoder(nn.Module):

@@ -23,7 +23,9 @@ class Sampler(Protocol):
         """(..., C) probabilities -> (..., C) one-hot."""
         ...
 
-    def normal(self, mean: Tensor, std: Tensor) -> Tensor: ...
+    def normal(self, mean: Tensor, std: Tensor) -> Tensor:
+        """mean (...), std (...) -> (...)."""
+        ...
 
     def uniform(self, like: Tensor) -> Tensor:
         """Numbers inside (0, 1), shaped like `like`."""
@@ -31,9 +33,9 @@ class Sampler(Protocol):
 
 
 def categorical_from_uniform(probs: Tensor, uniform: Tensor) -> Tensor:
-    """The class whose stretch of the unit interval holds `uniform`: (..., C), (...) -> (..., C) one-hot."""
-    passed = (uniform.unsqueeze(-1) >= probs.cumsum(-1)[..., :-1]).to(probs.dtype)  # monotone: 1 ... 1 0 ... 0
-    return F.pad(passed, (1, 0), value=1.0) - F.pad(passed, (0, 1))
+    """Inverse of the cumulative distribution: probabilities (..., C), uniform numbers (...) -> one-hot (..., C)."""
+    passed_bounds = (uniform.unsqueeze(-1) >= probs.cumsum(-1)[..., :-1]).to(probs.dtype)  # monotone: 1 ... 1 0 ... 0
+    return F.pad(passed_bounds, (1, 0), value=1.0) - F.pad(passed_bounds, (0, 1))
 
 
 class GeneratorSampler:
@@ -56,7 +58,7 @@ class GeneratorSampler:
 
 
 class UniformSampler:
-    """From uniform numbers (E, count) in [0, 1), consumed from left to right: an episode depends on its key alone."""
+    """From uniform numbers (E, count) in [0, 1), used from left to right: an episode depends on its key alone."""
 
     def __init__(self, uniforms: Tensor) -> None:
         self._uniforms = uniforms
@@ -65,23 +67,22 @@ class UniformSampler:
     def prefetch(self, rows: int, count: int) -> UniformSampler:
         return self
 
-    def _take(self, shape: torch.Size) -> Tensor:
-        count = shape[1:].numel()
-        taken = self._uniforms[:, self._used : self._used + count].reshape(shape)
-        self._used += count
-        return taken
+    def _next(self, shape: torch.Size) -> Tensor:
+        """The next columns, as (E, ...)."""
+        start, self._used = self._used, self._used + shape[1:].numel()
+        return self._uniforms[:, start : self._used].reshape(shape)
 
     def categorical(self, probs: Tensor) -> Tensor:
-        return categorical_from_uniform(probs, self._take(probs.shape[:-1]))
+        return categorical_from_uniform(probs, self._next(probs.shape[:-1]))
 
     def normal(self, mean: Tensor, std: Tensor) -> Tensor:
         # Half of the smallest number above zero stands for zero. In float64, where it can be taken from one.
-        least = torch.finfo(self._uniforms.dtype).eps / 4
-        u = self._take(mean.shape).double().clamp(least, 1 - least)
+        smallest = torch.finfo(self._uniforms.dtype).eps / 4
+        u = self._next(mean.shape).double().clamp(smallest, 1 - smallest)
         return mean + std * torch.special.ndtri(u).to(mean.dtype)
 
     def uniform(self, like: Tensor) -> Tensor:
-        return self._take(like.shape).to(like.dtype).clamp(TINY, BELOW_ONE)
+        return self._next(like.shape).to(like.dtype).clamp(TINY, BELOW_ONE)
 
 
 class ModeSampler:
