@@ -13,8 +13,8 @@ import click
 from harness.errors import RunFailed
 
 if TYPE_CHECKING:
-    from harness.config import RunConfig
     from harness.rundir import RunDir
+    from harness.study import RunConfig
 
 
 @dataclass(frozen=True)

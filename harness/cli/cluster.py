@@ -15,8 +15,7 @@ from harness.cli import _options, _pool
 from harness.errors import BadInput, RunFailed
 
 if TYPE_CHECKING:
-    from harness.config import RunConfig
-    from harness.study import Resources
+    from harness.study import Resources, RunConfig
     from slurm.submit import SubmissionPlan
 
 _cluster = click.option("--cluster", type=click.Choice(["slurm", "local"]), default="slurm", show_default=True)

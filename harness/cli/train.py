@@ -15,7 +15,7 @@ from harness.cli import _options, _pool
 from harness.errors import BadInput
 
 if TYPE_CHECKING:
-    from harness.config import RunConfig
+    from harness.study import RunConfig
 
 
 @click.command()
