@@ -1,6 +1,6 @@
 """Free bits of each latent: every categorical's KL is clipped at one nat before summing. Source: weipu-zhang/STORM #12.
 
-The floor is then as many nats as there are latents: a pitfall of several ports.
+The floor of the sum is then as many nats as there are latents. Several ports do so by mistake.
 """
 
 CHANGES = {"agent.kl.stage": "latent"}

@@ -1,4 +1,4 @@
-"""Returns are divided by their whole range instead of that between two percentiles.
+"""Returns are divided by their whole range instead of the range between two percentiles.
 
 Source: Hafner et al., arXiv:2301.04104, appendix.
 """

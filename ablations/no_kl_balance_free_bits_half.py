@@ -1,4 +1,4 @@
-"""No KL balance and no free bits, the sum of both weights kept: 0.55 each (reconstructed arm).
+"""No KL balance and no free bits: both weights are 0.55, which keeps their sum (reconstructed arm).
 
 The original configuration was never published; this is a reconstruction from the text. The second reading of
 no_kl_balance_free_bits. Source: Hafner et al., Nature 2025, Fig. 6.

@@ -1,6 +1,6 @@
 """No value gradient: the critic on the replay does not shape the representation.
 
-Source: Hafner et al., Nature 2025, Fig. 6 (half of an arm).
+Source: Hafner et al., Nature 2025, Fig. 6 (one half of an arm).
 """
 
 CHANGES = {"agent.repval_grad": {"kind": "stop"}}

@@ -1,4 +1,4 @@
-"""No return normalisation: the scale is exactly 1 and nothing replaces it. Source: Hafner et al., Nature 2025, eqs. 7, 8.
+"""No return normalisation: the scale is exactly 1, without a replacement. Source: Hafner et al., Nature 2025, eqs. 7, 8.
 
 The paper's own arm normalises advantages instead: advantage_norm.
 """

@@ -1,6 +1,6 @@
 """No reward gradient: the reward head reads the representation and does not shape it.
 
-Source: Hafner et al., Nature 2025, Fig. 6 (half of an arm).
+Source: Hafner et al., Nature 2025, Fig. 6 (one half of an arm).
 """
 
 CHANGES = {"agent.reward_grad": {"kind": "stop"}}

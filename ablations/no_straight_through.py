@@ -1,4 +1,4 @@
-"""No gradient through samples: the deterministic state alone carries it through time.
+"""No gradient through samples: it passes through time in the deterministic state alone.
 
 Source: Hafner et al., arXiv:2010.02193 (ablation).
 """

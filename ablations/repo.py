@@ -1,8 +1,8 @@
 """RePo: neither pixels nor values shape the representation, and the KL is held at 3 nats by a learned weight.
 
-Reward and continuation alone say what to keep; the decoder stays as a probe. The replayed values' gradient is stopped too,
-as in the original, which has none: bootstrapped targets drown the reward's gradient (docs/repo.md). Source: Zhu et al.,
-RePo (arXiv:2309.00082), on the DreamerV3 state space.
+Reward and continuation alone decide what to represent. The decoder stays as a probe. The replayed values have no gradient
+either, as in the original: bootstrapped targets drown the reward's gradient (docs/repo.md). Source: Zhu et al., RePo
+(arXiv:2309.00082), on the DreamerV3 state space.
 """
 
 CHANGES = {

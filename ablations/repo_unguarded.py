@@ -1,7 +1,7 @@
 """RePo with its guard-rails off: V3's free bits keep the target out of reach, and nothing bounds beta.
 
-A documented way to fail, not to train: the decoder's gradient keeps the KL near the free nats, the violation never ends and
-beta grows by all of its e-folds (docs/repo.md). Source: the founding study's failed port.
+This documents a failure; it is not meant for training. The decoder's gradient keeps the KL near the free nats. So the
+violation never ends, and beta grows by all of its e-folds (docs/repo.md). Source: the founding study's failed port.
 """
 
 CHANGES = {

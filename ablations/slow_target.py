@@ -1,4 +1,4 @@
-"""Slow target: returns bootstrap from the slow critic, which regularises nothing.
+"""Slow target: returns bootstrap from the slow critic, which is no regulariser.
 
 Source: Hafner et al., arXiv:2010.02193 (DreamerV2).
 """

@@ -6,7 +6,7 @@ as in the paper (`actor.unimix: 0.0` is the official code). Sizes scale widths o
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -31,7 +31,11 @@ from agents.dreamer.presets import NOTES, PRESETS
 from agents.lazy import Lazy
 from agents.protocol import Agent, AgentConfig, Spec
 
-builder = Lazy("agents.dreamer.build")
+if TYPE_CHECKING:
+    from agents.dreamer import build as builder
+else:
+    builder = Lazy("agents.dreamer.build")
+
 __all__ = ["NOTES", "PRESETS", "SIZES", "Config"]
 
 
@@ -48,7 +52,7 @@ class LayerCounts(Part):
 
 
 class LossWeights(Part):
-    """Weights of the losses that no other part weighs."""
+    """Weights of the losses that no other part has a weight for."""
 
     kind: Literal["weights"] = "weights"
     recon: float = Field(1.0, ge=0, description="each observation's reconstruction")
@@ -107,14 +111,15 @@ class Config(AgentConfig):
     trained: FreezeSlot = FreezeNothing()
 
     @model_validator(mode="after")
-    def _divisible(self) -> Config:
-        for name, blocks in (("core.blocks", getattr(self.core, "blocks", 1)), ("decoder_blocks", self.decoder_blocks)):
+    def _check_blocks(self) -> Config:
+        core_blocks = self.core.blocks if isinstance(self.core, BlockGruConfig) else 1
+        for name, blocks in (("core.blocks", core_blocks), ("decoder_blocks", self.decoder_blocks)):
             if self.deter % blocks:
                 raise ValueError(f"deter={self.deter} is not a multiple of {name}={blocks}")
         return self
 
     @model_validator(mode="after")
-    def _compatible(self) -> Config:
+    def _check_combinations(self) -> Config:
         latent, kl = self.latent, self.kl
         if isinstance(latent, CategoricalLatent):  # Gaussian latents have neither limit
             if self.actor_grad.differentiates_dynamics and not latent.differentiable:
@@ -142,8 +147,16 @@ class Config(AgentConfig):
         threads: int = 1,
         compile: bool = False,
     ) -> Agent:
-        how = {"device": device, "precision": precision, "threads": threads, "compile": compile}
-        return builder.build_dreamer(self, spec, seed=seed, updates=updates, **how)
+        return builder.build_dreamer(
+            self,
+            spec,
+            seed=seed,
+            updates=updates,
+            device=device,
+            precision=precision,
+            threads=threads,
+            compile=compile,
+        )
 
 
 def _size(width: int) -> dict[str, Any]:
@@ -158,16 +171,16 @@ def _size(width: int) -> dict[str, Any]:
 
 
 def _size_2023(deter: int, *, units: int, depth: int, layers: int) -> dict[str, Any]:
-    """The sizes of the older versions, which vary the number of layers too and keep 32 latents of 32 classes."""
+    """The sizes of the older versions: the number of layers varies too, and latents stay at 32 with 32 classes."""
     counts = {f"agent.layers.{net}": layers for net in ("encoder", "decoder", "reward", "cont", "critic")}
     widths = {"agent.deter": deter, "agent.hidden": units, "agent.units": units, "agent.depth": depth}
     return widths | counts | {"agent.actor.layers": layers, "agent.latent.latents": 32, "agent.latent.classes": 32}
 
 
-# Dotted changes relative to a run.
+# Changes of a run by dotted path.
 SIZES: dict[str, dict[str, Any]] = {
-    # Ours: learns small tasks in minutes on one core, with the learning rate that so few weights bear. Fewer bins, because
-    # at this width half of an update would go into the 255 outputs of reward and critic.
+    # Not an official size: it learns small tasks in minutes on one core. So few weights bear a higher learning rate. Bins are
+    # fewer, because at this width the 255 outputs of reward and critic would take half of an update.
     "nano": {
         "agent.deter": 128,
         "agent.hidden": 32,

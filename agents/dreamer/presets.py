@@ -18,8 +18,8 @@ V3_2024: Changes = {"dmc": DMC_2024, "dmc_vision": DMC_2024}
 # The article's text has another decay than its code, and its table another ratio.
 V3_NATURE: Changes = {"agent.optimizer.beta2": 0.99, "atari100k": {"train.ratio": 128}}
 
-_SYMLOG: Changes = {"kind": "symlog_twohot"}
-_OLDER: Changes = {
+_SYMLOG_TWOHOT: Changes = {"kind": "symlog_twohot"}
+_BEFORE_2024: Changes = {
     "agent.multipliers": (1, 2, 4, 8),
     "agent.core": {"kind": "layer_norm_gru"},
     "agent.layers.prior": 1,
@@ -28,15 +28,15 @@ _OLDER: Changes = {
     "agent.replay_context": {"kind": "zeros"},
     "replay.online": False,
 }
-_DYNAMICS: Changes = {"agent.actor_grad": {"kind": "dynamics"}}  # continuous actions
-_DMC_2023: Changes = DMC_2024 | _DYNAMICS
+_DYNAMICS_BACKPROP: Changes = {"agent.actor_grad": {"kind": "dynamics"}}  # continuous actions
+_DMC_2023: Changes = DMC_2024 | _DYNAMICS_BACKPROP
 
-V3_2023: Changes = _OLDER | {
+V3_2023: Changes = _BEFORE_2024 | {
     "agent.norm": {"kind": "layer", "eps": 1e-3},
     "agent.kl.dyn": 0.5,
     "agent.kl.rep": 0.1,
-    "agent.reward": _SYMLOG,
-    "agent.value": _SYMLOG,
+    "agent.reward": _SYMLOG_TWOHOT,
+    "agent.value": _SYMLOG_TWOHOT,
     "agent.discount": {"kind": "explicit", "steps": 333.0},
     "agent.optimizer": {
         "kind": "adam",
@@ -55,7 +55,7 @@ V3_2023: Changes = _OLDER | {
 }
 
 _MSE: Changes = {"kind": "mse", "outscale": 1.0}
-_V2: Changes = _OLDER | {
+_V2: Changes = _BEFORE_2024 | {
     "agent.norm": {"kind": "none"},
     "agent.act": {"kind": "elu"},
     "agent.latent.unimix": 0.0,
@@ -74,8 +74,8 @@ _V2: Changes = _OLDER | {
 }
 
 
-def _adam(lr: float, actor: float, critic: float, eps: float = 1e-5) -> Changes:
-    """The older optimisers, from the three learning rates that they publish."""
+def _older_adam(lr: float, actor: float, critic: float, eps: float = 1e-5) -> Changes:
+    """The older versions' Adam, from their three published learning rates: world model, actor, critic."""
     rates = {"lr": lr, "actor": actor / lr, "critic": critic / lr, "warmup": 0}
     return {"kind": "adam", **rates, "eps": eps, "clip": {"kind": "global_norm", "limit": 100.0}}
 
@@ -88,12 +88,12 @@ V2_ATARI: Changes = _V2 | {
     "agent.weights.cont": 5.0,
     "agent.actor.entropy": 1e-3,
     "agent.reward_transform": {"kind": "tanh"},
-    "agent.optimizer": _adam(2e-4, 4e-5, 1e-4),
+    "agent.optimizer": _older_adam(2e-4, 4e-5, 1e-4),
     "train.ratio": 50 * 50 / 16,
     "train.start": 50_000,
 }
 
-_DMC_V2: Changes = {"env.options.repeat": 2} | _DYNAMICS
+_DMC_V2: Changes = {"env.options.repeat": 2} | _DYNAMICS_BACKPROP
 V2_DMC: Changes = _V2 | {
     "agent.kl.dyn": 0.8,
     "agent.kl.rep": 0.2,
@@ -101,7 +101,7 @@ V2_DMC: Changes = _V2 | {
     "agent.kl.stage": "batch",
     "agent.discount.steps": 100.0,
     "agent.actor.entropy": 1e-4,
-    "agent.optimizer": _adam(3e-4, 8e-5, 8e-5),
+    "agent.optimizer": _older_adam(3e-4, 8e-5, 8e-5),
     "train.ratio": 50 * 50 / 5,
     "train.start": 2500,
     "dmc": _DMC_V2,
@@ -130,7 +130,7 @@ REPO_FAITHFUL: Changes = _V2 | {
     "agent.discount": {"kind": "explicit", "steps": 100.0},
     "agent.actor.entropy": 0.0,
     "agent.actor_grad": {"kind": "dynamics"},
-    "agent.optimizer": _adam(3e-4, 8e-5, 8e-5, eps=1e-8),
+    "agent.optimizer": _older_adam(3e-4, 8e-5, 8e-5, eps=1e-8),
     "replay.capacity": 1_000_000,
     "train.ratio": 50 * 50 * 100 / 500,
     "train.start": 2500,
@@ -149,8 +149,8 @@ PRESETS: dict[str, Changes] = {
     "repo-faithful": REPO_FAITHFUL,
 }
 
-_ENVS = "Environment protocols (sticky actions, action sets, image sizes, budgets) are the suites' own, not the version's."
-_OLD = (
+_SUITES = "Environment protocols (sticky actions, action sets, image sizes, budgets) are the suites' own, not the version's."
+_NETWORKS = (
     "Convolutions are 5x5 with pooling, not 4x4 with stride 2; linear layers before a norm have a bias; the first state is "
     "zeros; weights start with fan-in variance; training starts without random actions."
 )
@@ -158,22 +158,22 @@ _OLD = (
 NOTES: dict[str, str] = {
     "v3": "The official code of 2026-05 (e3f0224), except 1 % uniform mixture in the discrete policy, as in the paper.",
     "v3-2024": "The official code of 2024-07 (251910d), arXiv:2301.04104v2. Not expressed: the extra full-resolution stage and "
-    f"strides of the encoder; the first imagined reward and continuation come from the model, not the data. {_ENVS}",
+    f"strides of the encoder; the first imagined reward and continuation come from the model, not the data. {_SUITES}",
     "v3-nature": "The article, Nature 2025: beta2 0.99 as in its text, ratio 128 on Atari-100k as in its table. Not expressed: "
-    f"convolutions with stride 2; strict comparison in the two-hot; factor 1/2 of the symlog loss. {_ENVS}",
+    f"convolutions with stride 2; strict comparison in the two-hot; factor 1/2 of the symlog loss. {_SUITES}",
     "v3-2023": "The first version (8fa35f8), arXiv:2301.04104v1; sizes 2023-xs to 2023-xl are its own. Actor gradient through "
     "the dynamics on continuous tasks. Not expressed: continuation as 0 or 1; gradients clipped to norm 1000 for model and "
-    f"100 for actor and critic apart (here 1000 together); Adam's eps 1e-5 for actor and critic. {_OLD} {_ENVS}",
+    f"100 for actor and critic apart (here 1000 together); Adam's eps 1e-5 for actor and critic. {_NETWORKS} {_SUITES}",
     "v2-atari": "DreamerV2 on Atari, arXiv:2010.02193; size v2-atari is its own. Not expressed: a hard copy of the critic "
     "every 100 updates (here an average that lags by as much); weight decay 1e-6; clip 100 for each network apart; reward on "
-    f"arrival, where the original pairs it one step earlier; pixels without sigmoid; grey images. {_OLD} {_ENVS}",
-    "repo": "RePo on DreamerV3: the ablation `repo` as a base, so that other ablations can be made of it.",
+    f"arrival, where the original pairs it one step earlier; pixels without sigmoid; grey images. {_NETWORKS} {_SUITES}",
+    "repo": "RePo on DreamerV3: the ablation `repo` as a base, so that other ablations can change it.",
     "repo-faithful": "RePo as published (arXiv:2309.00082; its code, c6c813f) on pixels with continuous actions; size "
     "repo-faithful is its own. Not expressed: pixels and rewards as unit-variance Gaussians only up to their constant; "
     "reconstruction masked at terminal steps; the GRU without norm; actions of one network with exploration noise (here a "
     "bounded normal); no continue head (here one that learns the constant discount); beta without bounds (here above "
-    f"1e-10, below 10, neither in reach of its rate). {_OLD} {_ENVS}",
+    f"1e-10, below 10, neither in reach of its rate). {_NETWORKS} {_SUITES}",
     "v2-dmc": "DreamerV2 on control tasks, arXiv:2010.02193; size v2-dmc is its own. Not expressed, beside what v2-atari "
     "lists: no continue head (here one that learns the constant discount); 100 updates before the first step; truncated "
-    f"normal policy (here a bounded normal). {_OLD} {_ENVS}",
+    f"normal policy (here a bounded normal). {_NETWORKS} {_SUITES}",
 }
