@@ -63,8 +63,8 @@ LOADS = {
 }
 # Branches on a value of the configuration: (file, function) -> why.
 BRANCHES = {
-    ("harness/build.py", "compiles"): "`compile: auto` is decided when a run starts",
-    ("harness/build.py", "_pays"): "`compile: auto` is decided when a run starts",
+    ("harness/build.py", "resolve_compile"): "`compile: auto` is decided when a run starts",
+    ("harness/build.py", "_compiling_pays"): "`compile: auto` is decided when a run starts",
     ("harness/run.py", "_restore"): "a run that begins with the weights of another reads them; every other has none to read",
 }
 # Names of classes that a contract gives to more than one: name -> why.
