@@ -23,13 +23,13 @@ for _ in range(4):
     agent.learn(batch)
 print("ready", flush=True)
 for _ in sys.stdin:
-    begun = time.perf_counter()
+    start = time.perf_counter()
     agent.learn(batch)
-    print(time.perf_counter() - begun, flush=True)
+    print(time.perf_counter() - start, flush=True)
 """
 
 
-def start(tree: str, case: list[str]) -> subprocess.Popen:
+def start_worker(tree: str, case: list[str]) -> subprocess.Popen:
     env = os.environ | {"PYTHONPATH": os.path.abspath(tree)}
     command = [sys.executable, "-c", WORKER, *case]
     worker = subprocess.Popen(command, cwd=tree, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -37,7 +37,7 @@ def start(tree: str, case: list[str]) -> subprocess.Popen:
     return worker
 
 
-def once(worker: subprocess.Popen) -> float:
+def time_update(worker: subprocess.Popen) -> float:
     worker.stdin.write("\n")
     worker.stdin.flush()
     return float(worker.stdout.readline())
@@ -50,8 +50,8 @@ def main() -> None:
         parser.add_argument(f"--{name}", default=default)
     parser.add_argument("--pairs", type=int, default=30)
     args = parser.parse_args()
-    workers = [start(tree, [args.size, args.obs, args.dtype, args.threads]) for tree in args.trees]
-    times = [[once(worker) for worker in workers] for _ in range(args.pairs)]
+    workers = [start_worker(tree, [args.size, args.obs, args.dtype, args.threads]) for tree in args.trees]
+    times = [[time_update(worker) for worker in workers] for _ in range(args.pairs)]
     for worker in workers:
         worker.stdin.close()
     ratios = statistics.quantiles((after / before for before, after in times), n=4)

@@ -30,16 +30,16 @@ NAMES = {
 }
 
 
-def repeated(update: Callable[[], None], repetitions: int) -> dict:
-    begun = time.perf_counter()
+def time_updates(update: Callable[[], None], repetitions: int) -> dict:
+    start = time.perf_counter()
     update()
-    first = time.perf_counter() - begun
+    first = time.perf_counter() - start
     update()
     times = []
     for _ in range(repetitions):
-        begun = time.perf_counter()
+        start = time.perf_counter()
         update()
-        times.append(time.perf_counter() - begun)
+        times.append(time.perf_counter() - start)
     status = Path("/proc/self/status").read_text()
     peak = 1024 * int(status.split("VmHWM:")[1].split()[0])
     return {"seconds": times, "first_seconds": first, "peak_memory_bytes": peak}
@@ -53,7 +53,7 @@ def dreamproof(obs: str, dtype: str, repetitions: int) -> dict:
     agent = train.make(Options(size="1m", obs=obs, dtype=dtype, device="cpu"))
     batch = train.batch(agent, train.SPECS[obs], np.random.default_rng(0), BATCH, LENGTH)
     weights = sum(x.size for name, x in agent.state().items() if name.startswith("weights/") and "slow_critic" not in name)
-    return repeated(lambda: agent.learn(batch), repetitions) | {"parameters": int(weights)}
+    return time_updates(lambda: agent.learn(batch), repetitions) | {"parameters": int(weights)}
 
 
 def r2dreamer(obs: str, dtype: str, repetitions: int) -> dict:
@@ -71,8 +71,8 @@ def r2dreamer(obs: str, dtype: str, repetitions: int) -> dict:
     size = {"deter": 512, "hidden": 64, "discrete": 4, "depth": 4, "units": 64, "act": "SiLU", "norm": True}
     env = OmegaConf.load(folder / "env" / ("atari100k.yaml" if obs == "image" else "dmc_proprio.yaml"))
     model = OmegaConf.merge(OmegaConf.load(folder / "model" / "_base_.yaml"), size)
-    whole = OmegaConf.create({"device": "cpu", "seed": 0, "env": env, "model": model})
-    config = whole.model
+    config_tree = OmegaConf.create({"device": "cpu", "seed": 0, "env": env, "model": model})
+    config = config_tree.model
     config.rep_loss, config.compile = "dreamer", False
     if obs == "image":
         spaces, act = {"image": gym.spaces.Box(0, 255, IMAGE, np.uint8)}, gym.spaces.Box(0, 1, (CLASSES,), np.float32)
@@ -81,16 +81,16 @@ def r2dreamer(obs: str, dtype: str, repetitions: int) -> dict:
         spaces = {"state": gym.spaces.Box(-np.inf, np.inf, (VECTOR,), np.float32)}
         act = gym.spaces.Box(-1, 1, (ACTIONS,), np.float32)
     agent = dreamer.Dreamer(config, gym.spaces.Dict(spaces), act)
-    draw = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(0)
     shape = (BATCH, LENGTH)
-    key, value = "image", torch.randint(0, 256, (*shape, *IMAGE), generator=draw, dtype=torch.uint8)
+    key, value = "image", torch.randint(0, 256, (*shape, *IMAGE), generator=generator, dtype=torch.uint8)
     if obs == "vector":
-        key, value = "state", torch.randn(*shape, VECTOR, generator=draw)
-        action = torch.rand(*shape, ACTIONS, generator=draw) * 2 - 1
+        key, value = "state", torch.randn(*shape, VECTOR, generator=generator)
+        action = torch.rand(*shape, ACTIONS, generator=generator) * 2 - 1
     else:
-        action = torch.nn.functional.one_hot(torch.randint(0, CLASSES, shape, generator=draw), CLASSES).float()
+        action = torch.nn.functional.one_hot(torch.randint(0, CLASSES, shape, generator=generator), CLASSES).float()
     flags = {name: torch.zeros(*shape, 1, dtype=torch.bool) for name in ("is_first", "is_last", "is_terminal")}
-    reward = torch.randn(*shape, 1, generator=draw)
+    reward = torch.randn(*shape, 1, generator=generator)
     data = TensorDict({key: value, "action": action, "reward": reward, **flags}, batch_size=shape)
     initial = tuple(agent.rssm.initial(BATCH))
     half = dtype == "bfloat16"
@@ -105,7 +105,7 @@ def r2dreamer(obs: str, dtype: str, repetitions: int) -> dict:
         agent._optimizer.zero_grad(set_to_none=True)
 
     weights = sum(p.numel() for p in agent._named_params.values())
-    return repeated(update, repetitions) | {"parameters": weights}
+    return time_updates(update, repetitions) | {"parameters": weights}
 
 
 def dreamerv3(obs: str, dtype: str, repetitions: int) -> dict:
@@ -119,26 +119,28 @@ def dreamerv3(obs: str, dtype: str, repetitions: int) -> dict:
 
     configs = yaml.YAML(typ="safe").load((PEERS / "dreamerv3" / "dreamerv3" / "configs.yaml").read_text())
     config = elements.Config(configs["defaults"]).update(configs["size1m"])
-    jaxed = {"platform": "cpu", "compute_dtype": dtype, "prealloc": False}
-    config = config.update({f"jax.{name}": value for name, value in jaxed.items()})
+    jax_options = {"platform": "cpu", "compute_dtype": dtype, "prealloc": False}
+    config = config.update({f"jax.{name}": value for name, value in jax_options.items()})
     scalar = {"reward": np.float32, "is_first": bool, "is_last": bool, "is_terminal": bool}
-    seen = {"image": elements.Space(np.uint8, IMAGE)} if obs == "image" else {"state": elements.Space(np.float32, (VECTOR,))}
-    seen |= {name: elements.Space(kind) for name, kind in scalar.items()}
-    acts = elements.Space(np.int32, (), 0, CLASSES) if obs == "image" else elements.Space(np.float32, (ACTIONS,), -1, 1)
+    obs_spaces = (
+        {"image": elements.Space(np.uint8, IMAGE)} if obs == "image" else {"state": elements.Space(np.float32, (VECTOR,))}
+    )
+    obs_spaces |= {name: elements.Space(kind) for name, kind in scalar.items()}
+    action_space = elements.Space(np.int32, (), 0, CLASSES) if obs == "image" else elements.Space(np.float32, (ACTIONS,), -1, 1)
     names = ("batch_size", "batch_length", "replay_context", "report_length", "replica", "replicas", "seed")
-    more = {name: config[name] for name in names} | {"logdir": "/tmp", "jax": config.jax}
-    agent = Agent(seen, {"action": acts}, elements.Config(**config.agent, **more))
+    options = {name: config[name] for name in names} | {"logdir": "/tmp", "jax": config.jax}
+    agent = Agent(obs_spaces, {"action": action_space}, elements.Config(**config.agent, **options))
     rng = np.random.default_rng(0)
     steps = (BATCH, LENGTH + config.replay_context)
 
-    def drawn(space: elements.Space) -> np.ndarray:
+    def random_values(space: elements.Space) -> np.ndarray:
         full = (*steps, *space.shape)
         if space.dtype == np.uint8 or space.discrete:
             return rng.integers(0, 256 if space.dtype == np.uint8 else CLASSES, full).astype(space.dtype)
         return rng.normal(size=full).astype(space.dtype)
 
-    fixed = {name: np.zeros(steps, bool) for name in ("is_first", "is_last", "is_terminal")}
-    data = {name: fixed[name] if name in fixed else drawn(space) for name, space in agent.spaces.items()}
+    flags = {name: np.zeros(steps, bool) for name in ("is_first", "is_last", "is_terminal")}
+    data = {name: flags[name] if name in flags else random_values(space) for name, space in agent.spaces.items()}
     data["stepid"] = np.zeros((*steps, *agent.spaces["stepid"].shape), agent.spaces["stepid"].dtype)
     data["consec"] = np.zeros(steps, np.int32)
     carry = agent.init_train(BATCH)
@@ -146,55 +148,56 @@ def dreamerv3(obs: str, dtype: str, repetitions: int) -> dict:
     def update() -> None:
         nonlocal carry
         seed = agent._seeds(int(agent.n_updates), agent.train_mirrored)
-        put = {name: jax.device_put(x, agent.train_sharded) for name, x in data.items()}
-        carry, _, _ = agent.train(carry, put | {"seed": seed})
+        on_device = {name: jax.device_put(x, agent.train_sharded) for name, x in data.items()}
+        carry, _, _ = agent.train(carry, on_device | {"seed": seed})
         jax.block_until_ready(agent.params)
 
     weights = sum(int(np.prod(x.shape)) for name, x in agent.params.items() if name.split("/")[0] in NETWORKS)
-    return repeated(update, repetitions) | {"parameters": weights}
+    return time_updates(update, repetitions) | {"parameters": weights}
 
 
-def sitting(rounds: int, repetitions: int, pythons: dict[str, str], cases: list[tuple[str, str]]) -> list[dict]:
-    found: dict[tuple, list[dict]] = {}
+def measure_all(rounds: int, repetitions: int, pythons: dict[str, str], cases: list[tuple[str, str]]) -> list[dict]:
+    measurements: dict[tuple, list[dict]] = {}
     for _ in range(rounds):
         for obs, dtype in cases:
             for name, python in pythons.items():
                 command = [python, __file__, "--one", name, "--obs", obs, "--dtype", dtype, "--repetitions", str(repetitions)]
-                done = subprocess.run(
+                process = subprocess.run(
                     command, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=1800
                 )
-                if done.returncode:
-                    sys.exit(f"{name}, {obs}, {dtype}:\n{done.stdout[-2000:]}{done.stderr[-3000:]}")
-                found.setdefault((obs, dtype, name), []).append(json.loads(done.stdout.splitlines()[-1]))
+                if process.returncode:
+                    sys.exit(f"{name}, {obs}, {dtype}:\n{process.stdout[-2000:]}{process.stderr[-3000:]}")
+                measurements.setdefault((obs, dtype, name), []).append(json.loads(process.stdout.splitlines()[-1]))
                 print(
-                    f"{obs} {dtype} {name}: {statistics.median(found[obs, dtype, name][-1]['seconds']):.3f} s", file=sys.stderr
+                    f"{obs} {dtype} {name}: {statistics.median(measurements[obs, dtype, name][-1]['seconds']):.3f} s",
+                    file=sys.stderr,
                 )
-    return [_row(*key, several) for key, several in found.items()]
+    return [_row(*key, rounds) for key, rounds in measurements.items()]
 
 
-def _row(obs: str, dtype: str, name: str, several: list[dict]) -> dict:
+def _row(obs: str, dtype: str, name: str, rounds: list[dict]) -> dict:
     """`seconds_per_update`: the median over rounds of each process's median."""
-    medians = [statistics.median(one["seconds"]) for one in several]
+    medians = [statistics.median(one["seconds"]) for one in rounds]
     return {
         "obs": obs,
         "dtype": dtype,
         "implementation": name,
         "seconds_per_update": round(statistics.median(medians), 4),
         "seconds_of_rounds": [round(x, 4) for x in medians],
-        "first_seconds": round(statistics.median(one["first_seconds"] for one in several), 1),
-        "peak_memory_bytes": max(one["peak_memory_bytes"] for one in several),
-        "parameters": several[0]["parameters"],
+        "first_seconds": round(statistics.median(one["first_seconds"] for one in rounds), 1),
+        "peak_memory_bytes": max(one["peak_memory_bytes"] for one in rounds),
+        "parameters": rounds[0]["parameters"],
     }
 
 
 def table(rows: list[dict]) -> str:
-    by = {(row["obs"], row["dtype"], row["implementation"]): row for row in rows}
+    by_case = {(row["obs"], row["dtype"], row["implementation"]): row for row in rows}
     lines = [
         "| 1m, batch 16 x 64 | implementation | parameters | s / update | times ours | peak memory |",
         "|---|---|--:|--:|--:|--:|",
     ]
-    for (obs, dtype, name), row in by.items():
-        ours = by[obs, dtype, "dreamproof"]["seconds_per_update"]
+    for (obs, dtype, name), row in by_case.items():
+        ours = by_case[obs, dtype, "dreamproof"]["seconds_per_update"]
         ratio = row["seconds_per_update"] / ours
         lines.append(
             f"| {obs}, {dtype} | {NAMES[name]} | {row['parameters']:,} | {row['seconds_per_update']:.2f} | {ratio:.1f} | "
@@ -212,16 +215,16 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "peers.json")
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "performance.md")
-    given = parser.parse_args()
-    if given.one:
-        print(json.dumps(globals()[given.one](given.obs, given.dtype, given.repetitions)))
+    options = parser.parse_args()
+    if options.one:
+        print(json.dumps(globals()[options.one](options.obs, options.dtype, options.repetitions)))
         return
     pythons = {"dreamproof": sys.executable, "r2dreamer": f"{PEERS}/torch/bin/python", "dreamerv3": f"{PEERS}/jax/bin/python"}
-    rows = sitting(given.rounds, given.repetitions, pythons, CASES)
-    given.out.write_text(json.dumps(rows, indent=1) + "\n")
+    rows = measure_all(options.rounds, options.repetitions, pythons, CASES)
+    options.out.write_text(json.dumps(rows, indent=1) + "\n")
     begin, end = "<!-- peers: begin -->\n", "<!-- peers: end -->"
-    before, _, rest = given.page.read_text().partition(begin)
-    given.page.write_text(before + begin + table(rows) + "\n" + end + rest.partition(end)[2])
+    before, _, rest = options.page.read_text().partition(begin)
+    options.page.write_text(before + begin + table(rows) + "\n" + end + rest.partition(end)[2])
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ class Reference:
         half = torch.linspace(-20, 0, (bins + 1) // 2)  # the bins are float32 numbers by definition
         half = -(-half).expm1()
         self.bins = torch.cat([half, -half.flip(0)[1:]]).double()
-        self.generator, self.drawn = torch.Generator().manual_seed(seed), None
+        self.generator, self.columns = torch.Generator().manual_seed(seed), None
 
     # Layers
 
@@ -52,11 +52,11 @@ class Reference:
     # Random numbers
 
     def uniforms(self, shape):
-        """(N, ...): the next columns of what was drawn for the imagined step, or numbers of their own."""
-        if self.drawn is None:
+        """(N, ...): the next columns of the imagined step's table, or fresh numbers."""
+        if self.columns is None:
             return torch.rand(shape, generator=self.generator).double()
-        taken, self.drawn = self.drawn.split([shape[1:].numel(), self.drawn.shape[1] - shape[1:].numel()], 1)
-        return taken.reshape(shape).double()
+        values, self.columns = self.columns.split([shape[1:].numel(), self.columns.shape[1] - shape[1:].numel()], 1)
+        return values.reshape(shape).double()
 
     def one_hots(self, probs):
         """Samples of categoricals (..., C) by their cumulated probabilities."""
@@ -79,9 +79,9 @@ class Reference:
         vectors = sorted(key for key, x in obs.items() if x.dtype != torch.uint8)
         if vectors:
             width = {k: self.P[f"world.decoder.parts.vector.heads.{k}.output.bias"].numel() for k in vectors}
-            read = [F.one_hot(obs[k].long(), width[k]).double() if obs[k].dtype == torch.int32 else symlog(obs[k].double())
+            inputs = [F.one_hot(obs[k].long(), width[k]).double() if obs[k].dtype == torch.int32 else symlog(obs[k].double())
                     for k in vectors]  # fmt: skip
-            parts.append(self.mlp("world.encoder.parts.vector.mlp", torch.cat(read, -1)))
+            parts.append(self.mlp("world.encoder.parts.vector.mlp", torch.cat(inputs, -1)))
         for key in sorted(set(obs) - set(vectors)):
             x = obs[key].flatten(0, 1).double() / 255 - 0.5
             for i in range(4):
@@ -100,10 +100,10 @@ class Reference:
             self.dense(f"{name}.from_stoch", z),
             self.dense(f"{name}.from_action", action),
         ]
-        inputs = [torch.cat([own, *shared], -1) for own in h.chunk(self.G, -1)]
+        inputs = [torch.cat([block, *shared], -1) for block in h.chunk(self.G, -1)]
         hidden = F.silu(self.norm(f"{name}.hidden_norm", torch.cat(self.block_linear(f"{name}.hidden", inputs), -1)))
         gates = [y.chunk(3, -1) for y in self.block_linear(f"{name}.gates", hidden.chunk(self.G, -1))]
-        reset, cand, update = (torch.cat(each, -1) for each in zip(*gates, strict=True))
+        reset, cand, update = (torch.cat(gate, -1) for gate in zip(*gates, strict=True))
         cand, update = torch.tanh(torch.sigmoid(reset) * cand), torch.sigmoid(update - 1)
         return update * cand + (1 - update) * h
 
@@ -122,7 +122,7 @@ class Reference:
             post = self.posterior(h, embed[:, t])
             z = self.sample(post)
             states.append((h, z, post))
-        return tuple(torch.stack(each, 1) for each in zip(*states, strict=True))
+        return tuple(torch.stack(x, 1) for x in zip(*states, strict=True))
 
     def decode_losses(self, h, z, obs):
         losses = {}
@@ -140,10 +140,10 @@ class Reference:
 
     def decode_image(self, h, z, size):
         name, low = "world.decoder.parts.image", size // 16
-        own = self.block_linear(f"{name}.from_deter", h.flatten(0, 1).chunk(8, -1))
-        own = torch.cat([y.unflatten(-1, (low, low, -1)) for y in own], -1)
+        blocks = self.block_linear(f"{name}.from_deter", h.flatten(0, 1).chunk(8, -1))
+        deter_map = torch.cat([y.unflatten(-1, (low, low, -1)) for y in blocks], -1)
         dense = self.linear(f"{name}.from_stoch.1", self.dense(f"{name}.from_stoch.0", z.flatten(0, 1)))
-        x = F.silu(self.norm(f"{name}.norm", own + dense.unflatten(-1, (low, low, -1))))
+        x = F.silu(self.norm(f"{name}.norm", deter_map + dense.unflatten(-1, (low, low, -1))))
         for stage in (f"{name}.stages.0", f"{name}.stages.1", f"{name}.stages.2", f"{name}.output"):
             x = F.interpolate(x.permute(0, 3, 1, 2), scale_factor=2, mode="nearest")
             x = F.conv2d(x, self.P[f"{stage}.weight"], self.P[f"{stage}.bias"], padding=2).permute(0, 2, 3, 1)
@@ -202,9 +202,9 @@ class Reference:
         goes_on = (~flags["is_terminal"]).double() * GAMMA
         losses["cont"] = -(goes_on * cont.log() + (1 - goes_on) * (1 - cont).log())
         losses |= {f"recon_{key}": loss for key, loss in self.decode_losses(h, z, obs).items()}
-        more, boot = self.behave(h.detach().flatten(0, 1), z.detach().flatten(0, 1))
+        more, bootstrap = self.behave(h.detach().flatten(0, 1), z.detach().flatten(0, 1))
         losses |= {name: loss.unflatten(0, h.shape[:2]) for name, loss in more.items()}
-        losses["replay_value"] = self.replay_value(feat, reward, flags, boot.unflatten(0, h.shape[:2]))
+        losses["replay_value"] = self.replay_value(feat, reward, flags, bootstrap.unflatten(0, h.shape[:2]))
         return losses, sum(WEIGHTS.get(name, 1.0) * loss.mean() for name, loss in losses.items())
 
     def observed(self, names):
@@ -214,9 +214,9 @@ class Reference:
         """Imagine from N states -> losses of actor and critic (N,), the returns of the first states (N,)."""
         feats, actions = [torch.cat([h, z], -1)], []
         with torch.no_grad():
-            own = 1 if self.discrete else len(self.P["behavior.actor.output.first.bias"])
+            action_uniforms = 1 if self.discrete else len(self.P["behavior.actor.output.first.bias"])
             for _ in range(H):
-                self.drawn = torch.rand((len(h), own + self.S), generator=self.generator)
+                self.columns = torch.rand((len(h), action_uniforms + self.S), generator=self.generator)
                 actions.append(self.policy(feats[-1])[0]())
                 h = self.core(h, z, actions[-1])
                 z = self.sample(self.prior(h))
@@ -228,25 +228,25 @@ class Reference:
             returns = [value[H]]
             for k in reversed(range(H)):
                 returns.insert(0, reward[k + 1] + cont[k + 1] * ((1 - LAMBDA) * value[k + 1] + LAMBDA * returns[0]))
-            weight = torch.stack(cont).cumprod(0)
-            low, high = (0.01 * torch.quantile(torch.stack(returns[:H]), at) for at in (0.05, 0.95))
+            trajectory_weight = torch.stack(cont).cumprod(0)
+            low, high = (0.01 * torch.quantile(torch.stack(returns[:H]), q) for q in (0.05, 0.95))
             scale = torch.clamp(high - low, min=1.0)
-        policy, fit = 0.0, 0.0
+        policy, critic = 0.0, 0.0
         for k in range(H):
             _, log_prob, entropy = self.policy(feats[k])
-            gain = log_prob(actions[k]) * (returns[k] - value[k]) / scale + ENTROPY * entropy
-            policy = policy - weight[k] * gain / H
+            objective = log_prob(actions[k]) * (returns[k] - value[k]) / scale + ENTROPY * entropy
+            policy = policy - trajectory_weight[k] * objective / H
             targets = (returns[k], slow[k])
-            fit = fit + weight[k] * sum(self.scalar_nll("behavior.critic", feats[k], y) for y in targets) / H
-        return {"policy": policy, "value": fit}, returns[0]
+            critic = critic + trajectory_weight[k] * sum(self.scalar_nll("behavior.critic", feats[k], y) for y in targets) / H
+        return {"policy": policy, "value": critic}, returns[0]
 
-    def replay_value(self, feat, reward, flags, boot):
+    def replay_value(self, feat, reward, flags, bootstrap):
         """The critic on replayed steps but the last: (B, T-1)."""
-        returns, losses = boot[:, -1], []
+        returns, losses = bootstrap[:, -1], []
         for t in reversed(range(reward.shape[1] - 1)):
-            mix = (~flags["is_last"][:, t + 1]).double() * LAMBDA
-            alive = (~flags["is_terminal"][:, t + 1]).double() * GAMMA
-            returns = reward[:, t + 1] + alive * ((1 - mix) * boot[:, t + 1] + mix * returns)
+            lam_t = (~flags["is_last"][:, t + 1]).double() * LAMBDA
+            discount_t = (~flags["is_terminal"][:, t + 1]).double() * GAMMA
+            returns = reward[:, t + 1] + discount_t * ((1 - lam_t) * bootstrap[:, t + 1] + lam_t * returns)
             slow = self.expected("behavior.slow_critic", feat[:, t]).detach()
             both = sum(self.scalar_nll("behavior.critic", feat[:, t], y) for y in (returns, slow))
             losses.insert(0, both * (~flags["is_last"][:, t]).double())

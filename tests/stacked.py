@@ -73,11 +73,11 @@ class PrefetchedSampler:
     """One step's numbers, drawn when the first tensor comes that all seeds have."""
 
     def __init__(self, fill: Callable[[Tensor], Tensor]) -> None:
-        self._fill, self._given = fill, None
+        self._fill, self._uniform_sampler = fill, None
 
     def _from(self, like: Tensor) -> UniformSampler:
-        self._given = self._given or UniformSampler(self._fill(like))
-        return self._given
+        self._uniform_sampler = self._uniform_sampler or UniformSampler(self._fill(like))
+        return self._uniform_sampler
 
     def categorical(self, probs: Tensor) -> Tensor:
         return self._from(probs).categorical(probs)
@@ -93,10 +93,10 @@ class StackedSampler:
     """Every seed's numbers from its own generator, in the order of its own run."""
 
     def __init__(self, generators: list[torch.Generator]) -> None:
-        def each(fill):
+        def from_every_generator(fill):
             return per_seed(lambda x: torch.stack([fill(torch.empty(x.shape[1:]), generator=g) for g in generators]))
 
-        self._uniform, self._normal = each(Tensor.uniform_), each(Tensor.normal_)
+        self._uniform, self._normal = from_every_generator(Tensor.uniform_), from_every_generator(Tensor.normal_)
 
     def prefetch(self, rows: int, count: int) -> PrefetchedSampler:
         return PrefetchedSampler(lambda like: self._uniform(like.new_empty(rows, count)))
@@ -120,19 +120,19 @@ class Stack(nn.Module):
         self.world, self.behavior = agents[0].world, agents[0].behavior
         self.leaves, self.grads = {}, torch.stack([agent.optimizer._grads for agent in agents])
         weights = torch.stack([agent.optimizer._weights for agent in agents])
-        named = [dict(nn.ModuleDict({"world": a.world, "behavior": a.behavior}).named_parameters()) for a in agents]
-        at = 0
+        weights_by_agent = [dict(nn.ModuleDict({"world": a.world, "behavior": a.behavior}).named_parameters()) for a in agents]
+        offset = 0
         for name in agents[0].optimizer._params:
-            shape, size = named[0][name].shape, named[0][name].numel()
-            leaf, grad = (x[:, at : at + size].view(-1, *shape) for x in (weights, self.grads))
-            for own, w, g in zip(named, leaf, grad, strict=True):
-                own[name].data, own[name].grad = w, g
+            shape, size = weights_by_agent[0][name].shape, weights_by_agent[0][name].numel()
+            leaf, grad = (x[:, offset : offset + size].view(-1, *shape) for x in (weights, self.grads))
+            for by_name, w, g in zip(weights_by_agent, leaf, grad, strict=True):
+                by_name[name].data, by_name[name].grad = w, g
             self.leaves[name] = leaf.requires_grad_()
-            leaf.grad, at = grad, at + size
-        for name in named[0].keys() - self.leaves.keys():
-            self.leaves[name] = torch.stack([own[name].data for own in named])
-            for own, w in zip(named, self.leaves[name], strict=True):
-                own[name].data = w
+            leaf.grad, offset = grad, offset + size
+        for name in weights_by_agent[0].keys() - self.leaves.keys():
+            self.leaves[name] = torch.stack([by_name[name].data for by_name in weights_by_agent])
+            for by_name, w in zip(weights_by_agent, self.leaves[name], strict=True):
+                by_name[name].data = w
         for agent, w, g in zip(agents, weights, self.grads, strict=True):
             agent.optimizer._weights, agent.optimizer._grads = w, g
 
@@ -169,13 +169,13 @@ def allow_stacks() -> None:
     """Give the agent's own functions a rule for `vmap`; outside of it they stay what they are."""
     inside = torch._C._functorch.is_batchedtensor
 
-    def either(own, stacked):
+    def either(plain, stacked):
         rule = per_seed(stacked)
-        return lambda x, *rest: rule(x, *rest) if inside(x) else own(x, *rest)
+        return lambda x, *rest: rule(x, *rest) if inside(x) else plain(x, *rest)
 
     layers.rms_norm = either(layers.rms_norm, RmsNorm.apply)
-    own = layers.linear
-    layers.linear = lambda x, *rest: (F.linear if inside(x) else own)(x, *rest)
+    linear = layers.linear
+    layers.linear = lambda x, *rest: (F.linear if inside(x) else linear)(x, *rest)
     dists.mixed_softmax = either(dists.mixed_softmax, dists.mixed_softmax)
     dists._TwoHotNll.apply = either(dists._TwoHotNll.apply, dists._TwoHotNll.apply)
     dists._PixelError.apply = either(dists._PixelError.apply, dists._PixelError.apply)
@@ -197,28 +197,28 @@ def compare(options: argparse.Namespace) -> None:
     alone, other = ([agent_of(options, seed, options.threads) for seed in range(options.seeds)] for _ in range(2))
     stack, data = Stack(other), batches_of(options, alone[0], options.seeds)
     for update in range(1, 4):
-        made, apart = stack.learn(data), {"loss": [], "gradients": [], "weights": []}
-        for one, two, given, metrics in zip(alone, other, data, made, strict=True):
-            apart["loss"].append(abs(float(metrics["loss/total"]) / one.learn(given)[0]["loss/total"] - 1))
+        stack_metrics, differences = stack.learn(data), {"loss": [], "gradients": [], "weights": []}
+        for one, two, replayed, metrics in zip(alone, other, data, stack_metrics, strict=True):
+            differences["loss"].append(abs(float(metrics["loss/total"]) / one.learn(replayed)[0]["loss/total"] - 1))
             for name, key in (("gradients", "_grads"), ("weights", "_weights")):
                 x, y = (getattr(agent.optimizer, key) for agent in (one, two))
-                apart[name].append(float((x - y).norm() / x.norm()))
-        found = (f"{name} {statistics.median(values):.1e} (max {max(values):.1e})" for name, values in apart.items())
-        print(f"update {update}, relative difference: {', '.join(found)}")
+                differences[name].append(float((x - y).norm() / x.norm()))
+        texts = (f"{name} {statistics.median(values):.1e} (max {max(values):.1e})" for name, values in differences.items())
+        print(f"update {update}, relative difference: {', '.join(texts)}")
 
 
-_held: list[Any] = []  # what a process of the pack updates
+_worker_state: list[Any] = []  # what a process of the pack updates
 
 
 def _start(options: argparse.Namespace) -> None:
     agent = agent_of(options, 0, 1)
-    _held.extend([agent, batches_of(options, agent, 1)[0]])
+    _worker_state.extend([agent, batches_of(options, agent, 1)[0]])
     _update(1)
 
 
 def _update(count: int) -> None:
     for _ in range(count):
-        _held[0].learn(_held[1])
+        _worker_state[0].learn(_worker_state[1])
 
 
 def measure(options: argparse.Namespace) -> None:
@@ -227,19 +227,19 @@ def measure(options: argparse.Namespace) -> None:
     large, stack, data = agent_of(options, 0, options.threads), Stack(other), batches_of(options, alone[0], options.seeds)
     larger = batches_of(options, large, 1, size=BATCH * options.seeds)[0]
     jobs = {
-        "separate": lambda: [agent.learn(given) for agent, given in zip(alone, data, strict=True)],
+        "separate": lambda: [agent.learn(replayed) for agent, replayed in zip(alone, data, strict=True)],
         "stacked": lambda: stack.learn(data),
         "one on all batches": lambda: large.learn(larger),
     }
     with get_context("spawn").Pool(2, _start, (options,)) as pool:
         jobs["two processes"] = lambda: pool.map(_update, [options.seeds // 2] * 2, 1)
-        spent: dict[str, list[tuple[float, float]]] = {name: [] for name in jobs}
+        seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in jobs}
         for _ in range(options.rounds + 1):
             for name, job in jobs.items():
                 wall, cpu = time.perf_counter(), time.process_time()
                 job()
-                spent[name].append((time.perf_counter() - wall, time.process_time() - cpu))
-    wall, cpu = ({name: statistics.median(x[i] for x in times[1:]) for name, times in spent.items()} for i in range(2))
+                seconds[name].append((time.perf_counter() - wall, time.process_time() - cpu))
+    wall, cpu = ({name: statistics.median(x[i] for x in times[1:]) for name, times in seconds.items()} for i in range(2))
     for name in jobs:
         line = f"{name}: {wall[name]:.2f} s ({wall[name] / wall['separate']:.2f} of separate)"
         here = f", processor time {cpu[name]:.2f} s ({cpu[name] / cpu['separate']:.2f})"
@@ -252,8 +252,8 @@ if __name__ == "__main__":
     parser.add_argument("--obs", choices=SPECS, default="vector")
     for flag, default in (("--seeds", 4), ("--threads", 1), ("--rounds", 7)):
         parser.add_argument(flag, type=int, default=default)
-    given = parser.parse_args()
+    options = parser.parse_args()
     warnings.filterwarnings("ignore", category=UserWarning)  # operators that vmap runs seed by seed: two small ones
     allow_stacks()
-    compare(given)
-    measure(given)
+    compare(options)
+    measure(options)

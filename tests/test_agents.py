@@ -80,11 +80,11 @@ def test_acting_gives_valid_actions_and_what_the_replay_stores(name, spec):
     agent, rng = build(name, spec), np.random.default_rng(0)
     carry = agent.initial(4)
     for _ in range(3):
-        carry, action, stored = agent.act(carry, observe(spec, 4, rng), rng.random((4, agent.num_uniforms), np.float32))
+        carry, action, extras = agent.act(carry, observe(spec, 4, rng), rng.random((4, agent.num_uniforms), np.float32))
         assert action.shape == (4, *spec.action.shape) and action.dtype == spec.action.dtype
         assert (action >= 0).all() and (action < spec.action.classes).all() if spec.action.discrete else True
         assert spec.action.discrete or (np.abs(action) <= 1).all()
-        assert {k: (x.shape[1:], str(x.dtype)) for k, x in stored.items()} == {
+        assert {k: (x.shape[1:], str(x.dtype)) for k, x in extras.items()} == {
             k: (s.shape, s.dtype) for k, s in agent.extra_spaces.items()
         }
 
@@ -92,12 +92,12 @@ def test_acting_gives_valid_actions_and_what_the_replay_stores(name, spec):
 def test_learning_gives_finite_metrics_and_refreshed_latents(name, spec):
     agent, rng = build(name, spec), np.random.default_rng(0)
     for n in range(3):
-        metrics, stored = agent.learn(sample(spec, agent, rng))
+        metrics, extras = agent.learn(sample(spec, agent, rng))
         assert agent.updates == n + 1
         assert "optimizer/skipped" in metrics and (name == "random" or "loss/total" in metrics)
         assert all(np.isfinite(float(value)) for value in metrics.values()), metrics
         assert all("/" in key for key in metrics) and float(metrics["optimizer/skipped"]) == 0
-        assert {k: (x.shape, str(x.dtype)) for k, x in stored.items()} == {
+        assert {k: (x.shape, str(x.dtype)) for k, x in extras.items()} == {
             k: ((B, T, *s.shape), s.dtype) for k, s in agent.extra_spaces.items()
         }
 
@@ -128,8 +128,8 @@ def test_acting_is_a_function_of_its_arguments(name, spec):
 def test_a_first_step_forgets_the_carry(name, spec):
     agent, rng = build(name, spec), np.random.default_rng(0)
     obs, uniforms = observe(spec, 4, rng) | {"is_first": np.ones(4, bool)}, rng.random((4, agent.num_uniforms), np.float32)
-    worn = {k: rng.normal(size=x.shape).astype(x.dtype) for k, x in agent.initial(4).items()}
-    assert np.array_equal(agent.act(worn, obs, uniforms)[1], agent.act(agent.initial(4), obs, uniforms)[1])
+    random_carry = {k: rng.normal(size=x.shape).astype(x.dtype) for k, x in agent.initial(4).items()}
+    assert np.array_equal(agent.act(random_carry, obs, uniforms)[1], agent.act(agent.initial(4), obs, uniforms)[1])
 
 
 def test_a_loaded_agent_goes_on_bit_for_bit(name, spec):
@@ -208,12 +208,12 @@ def test_a_bad_batch_changes_nothing_but_the_counts():
     before, batch = agent.state(), sample(spec, agent, rng)
     batch["reward"][0, 2] = np.nan
     batch["stoch"][:] = 1
-    metrics, stored = agent.learn(batch)
+    metrics, extras = agent.learn(batch)
     after = agent.state()
     assert float(metrics["optimizer/skipped"]) == float(metrics["optimizer/skipped_in_a_row"]) == 1
-    moved = {k for k in before if not np.array_equal(before[k], after[k])}
-    assert moved == {"optimizer/skipped", "optimizer/skipped_in_a_row", "updates", "generator"}
-    assert all(np.array_equal(stored[k], batch[k][:, 1:]) for k in stored)
+    changed = {k for k in before if not np.array_equal(before[k], after[k])}
+    assert changed == {"optimizer/skipped", "optimizer/skipped_in_a_row", "updates", "generator"}
+    assert all(np.array_equal(extras[k], batch[k][:, 1:]) for k in extras)
 
 
 def test_bfloat16_learns_what_float32_learns():

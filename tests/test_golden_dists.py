@@ -46,20 +46,20 @@ def dense(target: float, bins: torch.Tensor) -> list[float]:
 
 
 @pytest.mark.parametrize(
-    ("target", "want"),
+    ("target", "expected"),
     [(5.5, [0, 0, 0.8, 0.2, 0]), (5, [0, 0, 1, 0, 0]), (-3, [1, 0, 0, 0, 0]), (12, [0, 0, 0, 0, 1])],
 )
-def test_two_hot_of_evenly_spaced_bins(target, want):
-    assert dense(target, torch.tensor([0, 2.5, 5, 7.5, 10])) == pytest.approx(want, abs=1e-6)
+def test_two_hot_of_evenly_spaced_bins(target, expected):
+    assert dense(target, torch.tensor([0, 2.5, 5, 7.5, 10])) == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize(
-    ("target", "want"),
+    ("target", "expected"),
     [(1.0, {131: 0.617329, 132: 0.382671}), (100.0, {156: 0.710529, 157: 0.289471}), (1e9, {254: 1.0})],
 )
-def test_two_hot_of_the_real_bins(target, want):
-    have = dense(target, BINS)
-    assert {i: x for i, x in enumerate(have) if x} == pytest.approx(want, abs=2e-6)
+def test_two_hot_of_the_real_bins(target, expected):
+    shares = dense(target, BINS)
+    assert {i: x for i, x in enumerate(shares) if x} == pytest.approx(expected, abs=2e-6)
 
 
 def test_two_hot_keeps_the_mean():
@@ -78,8 +78,8 @@ def test_two_hot_gradient_is_softmax_minus_target():
     logits = torch.randn(3, 255, requires_grad=True)
     target = torch.tensor([0.3, -1e6, 1e12])
     TwoHot(logits, BINS).nll(target).sum().backward()
-    want = logits.detach().softmax(-1) - torch.tensor([dense(float(t), BINS) for t in target])
-    assert torch.allclose(logits.grad, want, atol=1e-6)
+    expected = logits.detach().softmax(-1) - torch.tensor([dense(float(t), BINS) for t in target])
+    assert torch.allclose(logits.grad, expected, atol=1e-6)
     assert (logits.grad.abs().sum(-1) <= 2).all()
 
 
@@ -141,8 +141,8 @@ def test_bounded_normal_at_zero_and_at_its_bounds():
 
 def test_bounded_normal_scores_what_it_was_given_unclipped():
     dist = BoundedNormal(torch.zeros(2), 0.1, 1.0)
-    want = torch.distributions.Normal(0.0, dist.std).log_prob(torch.tensor([3.0]))
-    assert dist.log_prob(torch.tensor([3.0])).item() == pytest.approx(want.item(), abs=1e-5)
+    expected = torch.distributions.Normal(0.0, dist.std).log_prob(torch.tensor([3.0]))
+    assert dist.log_prob(torch.tensor([3.0])).item() == pytest.approx(expected.item(), abs=1e-5)
 
 
 def test_draws_follow_their_probabilities():
@@ -157,6 +157,6 @@ def test_draws_follow_their_probabilities():
 
 def test_given_uniforms_at_their_ends_stay_inside():
     ends = torch.tensor([[0.0], [1 - 2**-24]])
-    picked = UniformSampler(ends).categorical(torch.tensor([0.0, 0.5, 0.5]).expand(2, 1, 3))
-    assert picked.argmax(-1).flatten().tolist() == [1, 2]
+    sample = UniformSampler(ends).categorical(torch.tensor([0.0, 0.5, 0.5]).expand(2, 1, 3))
+    assert sample.argmax(-1).flatten().tolist() == [1, 2]
     assert torch.isfinite(UniformSampler(ends).normal(torch.zeros(2, 1), torch.ones(2, 1))).all()

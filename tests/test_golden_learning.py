@@ -50,7 +50,7 @@ def sequence(agent, seed: int = 0):
     return start, data
 
 
-def changed(before: torch.Tensor, after: torch.Tensor) -> list[int]:
+def changed_steps(before: torch.Tensor, after: torch.Tensor) -> list[int]:
     """Time steps at which anything of the first row differs."""
     return [t for t in range(before.shape[1]) if not torch.equal(before[0, t], after[0, t])]
 
@@ -64,7 +64,7 @@ def test_a_target_changes_the_loss_of_its_own_step_only(key, loss):
     start, data = sequence(agent)
     before = agent.loss(start, data, ModeSampler()).losses[loss]
     data[key][0, 3] = 1
-    assert changed(before, agent.loss(start, data, ModeSampler()).losses[loss]) == [3]
+    assert changed_steps(before, agent.loss(start, data, ModeSampler()).losses[loss]) == [3]
 
 
 def test_the_previous_action_enters_at_its_step_and_stays():
@@ -72,7 +72,7 @@ def test_the_previous_action_enters_at_its_step_and_stays():
     start, data = sequence(agent)
     before = agent.loss(start, data, ModeSampler()).latents.deter
     data["prev_action"][0, 3] = data["prev_action"][0, 3].roll(1)
-    assert changed(before, agent.loss(start, data, ModeSampler()).latents.deter) == [3, 4, 5]
+    assert changed_steps(before, agent.loss(start, data, ModeSampler()).latents.deter) == [3, 4, 5]
 
 
 def test_an_observation_moves_the_sample_of_its_step_and_the_state_after_it():
@@ -81,7 +81,7 @@ def test_an_observation_moves_the_sample_of_its_step_and_the_state_after_it():
     before = agent.loss(start, data, ModeSampler()).latents
     data["obs"]["state"][0, 3] += 50.0
     after = agent.loss(start, data, ModeSampler()).latents
-    assert changed(before.post, after.post)[0] == 3 and changed(before.deter, after.deter)[0] == 4
+    assert changed_steps(before.post, after.post)[0] == 3 and changed_steps(before.deter, after.deter)[0] == 4
 
 
 def test_replay_returns_reach_the_critic_one_step_before_the_reward():
@@ -94,7 +94,7 @@ def test_replay_returns_reach_the_critic_one_step_before_the_reward():
     before = agent.loss(start, data, ModeSampler()).losses["replay_value"]
     data["reward"][0, 3] += 5.0
     after = agent.loss(start, data, ModeSampler()).losses["replay_value"]
-    assert before.shape == (B, T - 1) and changed(before, after) == [0, 1, 2]
+    assert before.shape == (B, T - 1) and changed_steps(before, after) == [0, 1, 2]
     assert (after - before)[0, :3].abs().min() > 0.1  # far from what rounding does
 
 
@@ -137,11 +137,11 @@ def test_nothing_before_the_first_step_of_an_episode_reaches_it():
     assert not h[1].any() and not z[1].any() and not a[1, 0].any() and a[1, 1:].any()
 
 
-# Who is moved by which loss.
+# Who is networks_with_gradient by which loss.
 
 
-def moved(agent, loss: str, start, data) -> set[str]:
-    """Networks that take a gradient from one loss."""
+def networks_with_gradient(agent, loss: str, start, data) -> set[str]:
+    """Networks that one loss gives a gradient."""
     agent.optimizer.zero_grad()
     agent.loss(start, data, ModeSampler()).losses[loss].mean().backward()
     named = [(f"world.{n}", p) for n, p in agent.world.named_parameters()]
@@ -164,20 +164,20 @@ def moved(agent, loss: str, start, data) -> set[str]:
 )
 def test_each_loss_moves_its_own_networks(loss, networks):
     agent = tiny(kl={"free_nats": 0.0})
-    assert moved(agent, loss, *sequence(agent)) == networks
+    assert networks_with_gradient(agent, loss, *sequence(agent)) == networks
 
 
 @pytest.mark.parametrize(("advantage", "entropy"), [(1.0, 0.0), (0.0, 1.0)])
 @pytest.mark.parametrize("action", [Space((), "int32", 4), Space((2,), "float32")])
 def test_the_policy_moves_the_right_way(action, advantage, entropy):
-    """A positive advantage raises the taken action's log-probability; entropy alone raises entropy."""
+    """A positive advantage raises the action action's log-probability; entropy alone raises entropy."""
     agent = tiny(Spec(SPEC.obs, action))
     actor, feat = agent.behavior.actor, torch.randn(32, 28)
-    taken = actor(feat).sample(ModeSampler()).detach()
+    action = actor(feat).sample(ModeSampler()).detach()
 
     def terms():
         dist = actor(feat)
-        return dist.log_prob(taken), dist.entropy()
+        return dist.log_prob(action), dist.entropy()
 
     logp, ent = terms()
     gain = agent.behavior._actor_grad.objective(logp, torch.full_like(logp, advantage)) + entropy * ent
@@ -198,8 +198,8 @@ def test_imagination_starts_at_every_state_and_chooses_before_it_moves():
     assert torch.equal(feat[0], seq.feat.flatten(0, 1))
     assert torch.equal(agent.behavior.actor(feat[0]).mode, actions[0])
     core = agent.world.rssm.core
-    want = core.step_fn()(feat[0, :, :16], feat[0, :, 16:], core.action_input(actions[0]))
-    assert torch.allclose(feat[1, :, :16], want, atol=1e-6)
+    expected = core.step_fn()(feat[0, :, :16], feat[0, :, 16:], core.action_input(actions[0]))
+    assert torch.allclose(feat[1, :, :16], expected, atol=1e-6)
 
 
 # At the start of training.
@@ -207,14 +207,14 @@ def test_imagination_starts_at_every_state_and_chooses_before_it_moves():
 
 def test_a_fresh_agent_predicts_zero_and_costs_ln_255():
     agent = Config(**{k: v for k, v in TINY.items() if k not in ("reward", "value", "actor")}).build(SPEC, seed=0)
-    outcome = agent.loss(*sequence(agent), ModeSampler())
-    assert outcome.metrics["loss/reward"].item() == pytest.approx(5.541264, abs=1e-5)
-    assert outcome.metrics["behavior/return"] == 0 and outcome.metrics["behavior/advantage"] == 0
+    result = agent.loss(*sequence(agent), ModeSampler())
+    assert result.metrics["loss/reward"].item() == pytest.approx(5.541264, abs=1e-5)
+    assert result.metrics["behavior/return"] == 0 and result.metrics["behavior/advantage"] == 0
     weight = agent.behavior._discount.trajectory_weight
-    feat, _ = agent.behavior.imagine(agent.world, outcome.latents, ModeSampler())
+    feat, _ = agent.behavior.imagine(agent.world, result.latents, ModeSampler())
     mean = weight(agent.world.cont(feat).mean)[:-1].mean().item()
-    assert outcome.metrics["loss/value"].item() == pytest.approx(2 * 5.541264 * mean, rel=1e-5)
-    assert outcome.metrics["behavior/entropy"].item() == pytest.approx(np.log(4), abs=1e-3)
+    assert result.metrics["loss/value"].item() == pytest.approx(2 * 5.541264 * mean, rel=1e-5)
+    assert result.metrics["behavior/entropy"].item() == pytest.approx(np.log(4), abs=1e-3)
 
 
 # Layers.
@@ -229,9 +229,9 @@ def test_rms_norm_gradient_is_that_of_its_formula():
     with torch.no_grad():
         norm.scale.copy_(torch.rand(7))
     out = torch.randn(5, 7)
-    have = torch.autograd.grad(norm(x), (x, norm.scale), out)
-    want = torch.autograd.grad(x / (x.square().mean(-1, keepdim=True) + 1e-4).sqrt() * norm.scale, (x, norm.scale), out)
-    for a, b in zip(have, want, strict=True):
+    actual = torch.autograd.grad(norm(x), (x, norm.scale), out)
+    expected = torch.autograd.grad(x / (x.square().mean(-1, keepdim=True) + 1e-4).sqrt() * norm.scale, (x, norm.scale), out)
+    for a, b in zip(actual, expected, strict=True):
         assert torch.allclose(a, b, atol=1e-5)
 
 
@@ -268,8 +268,8 @@ def test_a_closed_update_gate_keeps_the_state():
 
 def test_a_neutral_update_gate_mixes_in_a_quarter():
     core, h = cell(update=0.0, cand=2.0), torch.randn(3, 8)
-    want = 0.268941 * torch.tanh(torch.tensor(0.5 * 2.0)) + (1 - 0.268941) * h
-    assert torch.allclose(core.step_fn()(h, torch.randn(3, 6), core.action_input(torch.randn(3, 2))), want, atol=1e-5)
+    expected = 0.268941 * torch.tanh(torch.tensor(0.5 * 2.0)) + (1 - 0.268941) * h
+    assert torch.allclose(core.step_fn()(h, torch.randn(3, 6), core.action_input(torch.randn(3, 2))), expected, atol=1e-5)
 
 
 def test_actions_beyond_one_count_as_one():
@@ -289,8 +289,8 @@ def test_the_hoisted_recurrence_is_the_written_formula():
     parts = [(v[:, 4 * b : 4 * b + 4] @ gates[:, b] + core.gates.bias[12 * b : 12 * b + 12]).chunk(3, -1) for b in range(2)]
     r, c, u = (torch.cat([p[i] for p in parts], -1) for i in range(3))
     u = torch.sigmoid(u - 1)
-    want = u * torch.tanh(torch.sigmoid(r) * c) + (1 - u) * h
-    assert torch.allclose(core.step_fn()(h, z, core.action_input(a)), want, atol=1e-5)
+    expected = u * torch.tanh(torch.sigmoid(r) * c) + (1 - u) * h
+    assert torch.allclose(core.step_fn()(h, z, core.action_input(a)), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(4, 4), (6, 6), (3, 5)])
@@ -301,8 +301,8 @@ def test_the_low_resolution_convolution_is_upsampling_then_convolving(shape):
         layer.bias.uniform_()
     x = torch.randn(2, *shape, 3, dtype=torch.float64)
     up = F.interpolate(x.permute(0, 3, 1, 2), scale_factor=2, mode="nearest")
-    want = F.conv2d(up, layer.weight, layer.bias, padding=2).permute(0, 2, 3, 1)
-    assert torch.allclose(layer(x), want, atol=1e-12)
+    expected = F.conv2d(up, layer.weight, layer.bias, padding=2).permute(0, 2, 3, 1)
+    assert torch.allclose(layer(x), expected, atol=1e-12)
 
 
 def test_layers_end_in_activation_and_outputs_do_not():

@@ -83,12 +83,12 @@ def test_lambda_return_reads_the_reward_of_arrival_and_the_next_value():
     assert lambda_return(reward, live, value, 0.5).tolist() == [4.5, 6.0]
 
 
-@pytest.mark.parametrize(("terminal", "want"), [(True, [1.9375, 1.75, 1, 9]), (False, [2, 2, 2, 9])])
-def test_replay_return_stops_at_the_last_step(terminal, want):
+@pytest.mark.parametrize(("terminal", "expected"), [(True, [1.9375, 1.75, 1, 9]), (False, [2, 2, 2, 9])])
+def test_replay_return_stops_at_the_last_step(terminal, expected):
     reward = torch.tensor([[9.0, 1, 1, 1, 7]])
     boot = torch.tensor([[100.0, 2, 2, 2, 4]])
     last = torch.tensor([[False, False, False, True, False]])
-    assert replay_return(reward, last, last & terminal, boot, 0.5, 0.5).tolist() == [want]
+    assert replay_return(reward, last, last & terminal, boot, 0.5, 0.5).tolist() == [expected]
 
 
 def test_weights_of_a_perfect_continue_head():
@@ -103,20 +103,20 @@ def test_continue_target_and_its_least_cross_entropy():
     assert Bernoulli(logit.view(1, 1)).nll(target[:1]).item() == pytest.approx(0.0204404, abs=1e-6)
 
 
-@pytest.mark.parametrize(("updates", "want"), [(1, 1.0), (2, 1.99), (69, 50.016), (100, 63.397), (459, 99.008)])
-def test_return_range_grows_undebiased(updates, want):
+@pytest.mark.parametrize(("updates", "expected"), [(1, 1.0), (2, 1.99), (69, 50.016), (100, 63.397), (459, 99.008)])
+def test_return_range_grows_undebiased(updates, expected):
     part = PercentileScale(low=0, high=100)
     state = part.state()
     for _ in range(updates):
         state = part.update(state, torch.tensor([0.0, 100.0]))
-    assert part.scale(state).item() == pytest.approx(max(1, want), abs=2e-3)
+    assert part.scale(state).item() == pytest.approx(max(1, expected), abs=2e-3)
 
 
-@pytest.mark.parametrize(("count", "want"), [(101, (5, 95)), (5, (0.2, 3.8))])
-def test_percentiles_interpolate(count, want):
+@pytest.mark.parametrize(("count", "expected"), [(101, (5, 95)), (5, (0.2, 3.8))])
+def test_percentiles_interpolate(count, expected):
     part = PercentileScale(rate=1)
     state = part.update(part.state(), torch.arange(float(count)).view(1, -1))
-    assert (state["low"].item(), state["high"].item()) == pytest.approx(want, abs=1e-5)
+    assert (state["low"].item(), state["high"].item()) == pytest.approx(expected, abs=1e-5)
 
 
 def test_small_returns_are_not_scaled_up():

@@ -37,10 +37,10 @@ def test_first_step_is_the_rate_whatever_the_gradient(grad):
     assert steps[0] == pytest.approx(math.copysign(1e-3, grad), rel=1e-4)
 
 
-@pytest.mark.parametrize(("grads", "want"), [((1, -1), (1e-3, -5.263e-5)), ((1, 10), (1e-3, 1.21413e-3))])
-def test_momentum_comes_after_the_division(grads, want):
+@pytest.mark.parametrize(("grads", "expected"), [((1, -1), (1e-3, -5.263e-5)), ((1, 10), (1e-3, 1.21413e-3))])
+def test_momentum_comes_after_the_division(grads, expected):
     steps, _, _ = optimise(grads, start=0.0)
-    assert steps == pytest.approx(want, rel=2e-4)  # dividing after the momentum, as Adam does, would give 8.0709e-4
+    assert steps == pytest.approx(expected, rel=2e-4)  # dividing after the momentum, as Adam does, would give 8.0709e-4
 
 
 def test_warm_up_starts_at_zero_and_is_linear():

@@ -139,9 +139,9 @@ def test_symlog_two_hot_of_one():
     logits = torch.zeros(1, 255)
     logits[0, 131] = 2.0
     share = log(2) / (20 / 127) - 4
-    want = torch.logsumexp(logits, -1).item() - 2.0 * (1 - share)
+    expected = torch.logsumexp(logits, -1).item() - 2.0 * (1 - share)
     assert share == pytest.approx(0.401484, abs=1e-6)
-    assert SymlogTwoHotTarget().readout()(logits).nll(torch.ones(1)).item() == pytest.approx(want, abs=1e-5)
+    assert SymlogTwoHotTarget().readout()(logits).nll(torch.ones(1)).item() == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize("part", [HuberTarget(), MseTarget(), SymlogMseTarget(), SymlogTwoHotTarget(), SymexpTwoHotTarget()])
@@ -229,12 +229,12 @@ def test_activations(part, at_minus_one, at_one):
 
 
 @pytest.mark.parametrize(
-    ("part", "want"),
+    ("part", "expected"),
     [(RmsNormConfig(eps=1), (6**-0.5, 3 * 6**-0.5)), (LayerNormConfig(eps=1), (-(2**-0.5), 2**-0.5)), (NoNorm(), (1.0, 3.0))],
 )
-def test_norms_of_one_and_three(part, want):
+def test_norms_of_one_and_three(part, expected):
     """Mean square 5; mean 2, variance 1."""
-    assert part.build(2)(torch.tensor([[1.0, 3.0]]))[0].tolist() == pytest.approx(want, abs=1e-6)
+    assert part.build(2)(torch.tensor([[1.0, 3.0]]))[0].tolist() == pytest.approx(expected, abs=1e-6)
 
 
 def core(kind, **options):
@@ -279,8 +279,8 @@ def test_a_gaussian_latent():
     assert one.entropy().item() == pytest.approx(2 * (1.418939 + log(1.1)), abs=1e-5)
     reference = torch.distributions.Normal(torch.tensor(0.3), torch.tensor(0.5))
     raw = torch.tensor([[0.3, 0.3, -2.7725887, -2.7725887]])  # 2 sigmoid(-2.77.. / 2) = .4
-    want = torch.distributions.kl_divergence(reference, torch.distributions.Normal(torch.tensor(0.0), torch.tensor(1.1)))
-    assert part.distribution(raw).kl(one).item() == pytest.approx(2 * want.item(), abs=1e-5)
+    expected = torch.distributions.kl_divergence(reference, torch.distributions.Normal(torch.tensor(0.0), torch.tensor(1.1)))
+    assert part.distribution(raw).kl(one).item() == pytest.approx(2 * expected.item(), abs=1e-5)
 
 
 def test_a_gaussian_latent_travels_as_bfloat16_and_passes_gradients():
@@ -324,13 +324,13 @@ def test_objectives_of_the_actor():
     for part, value in ((Reinforce(), -6.0), (DynamicsBackprop(), 3.0), (MixedGradient(share=0.25), 0.25 * -6 + 0.75 * 3)):
         objective = part.objective(logp, advantage)
         assert objective.item() == value
-        found = torch.autograd.grad(objective, (logp, advantage), allow_unused=True)
-        grads[part.kind] = [0.0 if g is None else g.item() for g in found]
+        slopes = torch.autograd.grad(objective, (logp, advantage), allow_unused=True)
+        grads[part.kind] = [0.0 if g is None else g.item() for g in slopes]
     assert grads == {"reinforce": [3.0, 0.0], "dynamics": [0.0, 1.0], "mix": [0.75, 0.75]}
 
 
 def differentiable():
-    """An agent whose imagination is a smooth function of the actor: Gaussian latents, fixed draws, constant weights."""
+    """An agent whose imagination is a smooth function of the actor: Gaussian latents, fixed samples, constant weights."""
     heads = {"kind": "mse", "outscale": 1.0}
     changes = {"latent": {"kind": "gaussian", "latents": 3}, "reward": heads, "value": heads}
     changes |= {"actor_grad": {"kind": "dynamics"}, "return_scale": {"kind": "none"}}
@@ -364,8 +364,8 @@ def test_the_policy_s_loss_trains_the_actor_alone(kind):
     start, data = agent.prepare_batch(to_tensors(probe.replayed_batch(agent, VECTORS)))
     agent.optimizer.zero_grad()
     agent.loss(start, data, ModeSampler()).losses["policy"].mean().backward()
-    moved = {name.split(".")[0] for name, p in agent.behavior.named_parameters() if p.grad is not None and p.grad.any()}
-    assert moved == {"actor"} and not any(p.grad.any() for p in agent.world.parameters())
+    networks = {name.split(".")[0] for name, p in agent.behavior.named_parameters() if p.grad is not None and p.grad.any()}
+    assert networks == {"actor"} and not any(p.grad.any() for p in agent.world.parameters())
     assert all(p.requires_grad for p in agent.world.parameters())
 
 
@@ -386,9 +386,8 @@ def test_a_stopped_head_does_not_reach_the_encoder(switch, loss):
     for kind, reaches in (("through", True), ("stop", False)):
         agent = Config(**TINY | heads | {switch: {"kind": kind}}).build(VECTORS, seed=0)
         agent.optimizer.zero_grad()
-        agent.loss(*agent.prepare_batch(to_tensors(probe.replayed_batch(agent, VECTORS))), ModeSampler()).losses[
-            loss
-        ].mean().backward()
+        start, data = agent.prepare_batch(to_tensors(probe.replayed_batch(agent, VECTORS)))
+        agent.loss(start, data, ModeSampler()).losses[loss].mean().backward()
         assert any(p.grad.any() for p in agent.world.encoder.parameters()) == reaches
 
 
@@ -407,18 +406,18 @@ def test_rewards_and_starts_and_contexts():
 def test_without_a_context_nothing_before_the_sequence_matters():
     for kind, matters in (("stored", True), ("zeros", False)):
         agent = Config(**TINY | {"replay_context": {"kind": kind}}).build(VECTORS, seed=0)
-        batch, seen = probe.replayed_batch(agent, VECTORS), []
+        batch, deters = probe.replayed_batch(agent, VECTORS), []
         for action in (0.9, -0.9):
             batch["action"][:, 0] = action
             batch["stoch"][:, 0] = action > 0
-            seen.append(agent.loss(*agent.prepare_batch(to_tensors(batch)), ModeSampler()).latents.deter)
-        assert torch.equal(*seen) != matters
+            deters.append(agent.loss(*agent.prepare_batch(to_tensors(batch)), ModeSampler()).latents.deter)
+        assert torch.equal(*deters) != matters
 
 
 def test_without_a_decoder_there_is_neither_loss_nor_weight():
     agent = Config(**TINY | {"reconstruction": {"kind": "none"}}).build(VECTORS, seed=0)
-    outcome = agent.loss(*agent.prepare_batch(to_tensors(probe.replayed_batch(agent, VECTORS))), ModeSampler())
-    assert not [name for name in outcome.losses if name.startswith("recon")] and not list(agent.world.decoder.parameters())
+    result = agent.loss(*agent.prepare_batch(to_tensors(probe.replayed_batch(agent, VECTORS))), ModeSampler())
+    assert not [name for name in result.losses if name.startswith("recon")] and not list(agent.world.decoder.parameters())
 
 
 def test_adam_divides_after_the_momentum_and_has_a_rate_for_each_network():

@@ -24,8 +24,8 @@ def test_learning_and_acting_as_on_the_cpu(name):
     for name, value in losses["cpu"].items():
         assert losses["cuda"][name] == pytest.approx(value, rel=1e-3, abs=1e-3), name
     for _ in range(CALLS):
-        seen, uniforms = observe(spec, 2, rng), rng.random((2, agents["cpu"].num_uniforms))
-        cpu, cuda = (agent.act(agent.initial(2), seen, uniforms, "mode") for agent in agents.values())
+        obs, uniforms = observe(spec, 2, rng), rng.random((2, agents["cpu"].num_uniforms))
+        cpu, cuda = (agent.act(agent.initial(2), obs, uniforms, "mode") for agent in agents.values())
         assert np.allclose(cpu[1], cuda[1], atol=1e-3)
 
 
@@ -37,10 +37,10 @@ def test_a_recorded_update_is_the_update(precision):
     plain._runtime = replace(plain._runtime, launch=launch_unrecorded)
     batches = [sample(spec, plain, rng) for _ in range(CALLS)]
     for batch in batches:
-        (metrics, stored), (other, other_stored) = recorded.learn(batch), plain.learn(batch)
+        (metrics, extras), (other_metrics, other_extras) = recorded.learn(batch), plain.learn(batch)
         for name, value in metrics.items():
-            assert other[name] == pytest.approx(value, rel=1e-3, abs=1e-4), name
-        assert all(np.array_equal(stored[key], other_stored[key]) for key in ("stoch",))
+            assert other_metrics[name] == pytest.approx(value, rel=1e-3, abs=1e-4), name
+        assert all(np.array_equal(extras[key], other_extras[key]) for key in ("stoch",))
     state = recorded.state()
     recorded.load(state)
     again = build("dreamer", spec, device="cuda", precision=precision)

@@ -19,37 +19,38 @@ from agents.nn.launch import to_tensors
 from agents.nn.layers import Linear
 from harness import ablate, config, study
 
-WAITS = {"_local_scalar_dense", "nonzero", "masked_select", "equal", "unique_dim", "_unique2"}  # the host reads a result
-SENDS = {"lift_fresh"}  # a number of the host is sent while the device is asked to work
-FORGIVEN = "torch.quantile("  # on a CPU it looks at where the quantiles lie; on a GPU it does not
+WAITING = {"_local_scalar_dense", "nonzero", "masked_select", "equal", "unique_dim", "_unique2"}  # the host reads a result
+SENDING = {"lift_fresh"}  # a number of the host is sent while the device is asked to work
+ALLOWED = "torch.quantile("  # on a CPU it looks at where the quantiles lie; on a GPU it does not
 
 
 class Watch(TorchDispatchMode):
-    """Lists the operators that a recording cannot hold, with the line of ours that called them."""
+    """Lists the operators that a recording cannot hold, with the line of the agent that called them."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.found: list[str] = []
+        self.operators: list[str] = []
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        if func.overloadpacket.__name__ in WAITS | SENDS or masked(func, args):
-            ours = [f for f in traceback.extract_stack()[:-1] if "/agents/" in f.filename or f.filename == __file__][-1]
-            if FORGIVEN not in (ours.line or ""):
-                self.found.append(f"{func} by {ours.filename}:{ours.lineno}: {ours.line}")
+        if func.overloadpacket.__name__ in WAITING | SENDING or indexes_with_mask(func, args):
+            frames = [f for f in traceback.extract_stack()[:-1] if "/agents/" in f.filename or f.filename == __file__]
+            caller = frames[-1]
+            if ALLOWED not in (caller.line or ""):
+                self.operators.append(f"{func} by {caller.filename}:{caller.lineno}: {caller.line}")
         return func(*args, **(kwargs or {}))
 
 
-def masked(func, args):
+def indexes_with_mask(func, args):
     """Indexing with a mask: how much comes out is known on the device only."""
     indices = args[1] if func.overloadpacket.__name__ in ("index", "index_put", "index_put_") else ()
     return any(index is not None and index.dtype in (torch.bool, torch.uint8) for index in indices)
 
 
-def watched(agent, spec):
+def waiting_operators(agent, spec):
     tensors = to_tensors(probe.replayed_batch(agent, spec))
     with Watch() as watch:
         agent.train_step(tensors)
-    return watch.found
+    return watch.operators
 
 
 @pytest.mark.parametrize("preset", sorted(config.agent_module("dreamer").PRESETS))
@@ -57,38 +58,38 @@ def test_no_preset_waits(preset):
     for spec in (SPECS["both-discrete"], SPECS["both-continuous"]):
         changes = {"agent.reward.bins": 31, "agent.value.bins": 31} if preset.startswith("v3") else {}
         run = study.single("counter/image", preset=preset, size="nano", changes=changes)
-        assert watched(run.agent.build(spec, seed=0, device="cpu"), spec) == []
+        assert waiting_operators(run.agent.build(spec, seed=0, device="cpu"), spec) == []
 
 
 def test_no_ablation_waits():
     spec = SPECS["vector-discrete"]
     for name in ablate.names():
         run = study.single("counter/vector", size="nano", ablation=name)
-        assert watched(run.agent.build(spec, seed=0, device="cpu"), spec) == [], name
+        assert waiting_operators(run.agent.build(spec, seed=0, device="cpu"), spec) == [], name
 
 
 def test_what_waits_is_seen():
     for planted in (lambda x: float(x.sum()), lambda x: x[x > 0], lambda x: x + torch.tensor([1.0])):
         with Watch() as watch:
             planted(torch.ones(3))
-        assert len(watch.found) == 1
+        assert len(watch.operators) == 1
 
 
 @pytest.mark.parametrize("name", ["both-continuous", "image-discrete"])
 def test_compiled_steps_give_the_same_to_rounding(name):
     """Learning and, uncompiled, acting; `compile` is part of what a run is."""
     spec, rng = SPECS[name], np.random.default_rng(0)
-    plain, compiled = (build("dreamer", spec, device="cpu", compile=how) for how in (False, True))
+    plain, compiled = (build("dreamer", spec, device="cpu", compile=compile) for compile in (False, True))
     batch = sample(spec, plain, rng)
     for _ in range(3):
-        (metrics, stored), (other, other_stored) = plain.learn(batch), compiled.learn(batch)
-        assert metrics.keys() == other.keys() and all(np.array_equal(stored[k], other_stored[k]) for k in ("stoch",))
+        (metrics, extras), (other_metrics, other_extras) = plain.learn(batch), compiled.learn(batch)
+        assert metrics.keys() == other_metrics.keys() and all(np.array_equal(extras[k], other_extras[k]) for k in ("stoch",))
         for name, value in metrics.items():
-            assert other[name] == pytest.approx(value, rel=1e-4, abs=1e-5), name
-    seen, uniforms = observe(spec, 2, rng), rng.random((2, plain.num_uniforms))
-    actions = [agent.act(agent.initial(2), seen, uniforms)[1] for agent in (plain, compiled)]
+            assert other_metrics[name] == pytest.approx(value, rel=1e-4, abs=1e-5), name
+    obs, uniforms = observe(spec, 2, rng), rng.random((2, plain.num_uniforms))
+    actions = [agent.act(agent.initial(2), obs, uniforms)[1] for agent in (plain, compiled)]
     assert np.allclose(*actions, atol=1e-5)
-    one, two = (study.single("counter/vector", compile=how) for how in (False, True))
+    one, two = (study.single("counter/vector", compile=compile) for compile in (False, True))
     assert one.digest != two.digest
 
 
@@ -96,17 +97,19 @@ def test_compiled_steps_in_bfloat16():
     """Losses as near to float32's as those of the uncompiled update. A sample may fall the other way: its share is small."""
     spec, rng = SPECS["both-discrete"], np.random.default_rng(0)
     exact, plain, compiled = (
-        build("dreamer", spec, device="cpu", precision=precision, compile=how)
-        for precision, how in (("float32", False), ("bfloat16", False), ("bfloat16", True))
+        build("dreamer", spec, device="cpu", precision=precision, compile=compile)
+        for precision, compile in (("float32", False), ("bfloat16", False), ("bfloat16", True))
     )
     batch = sample(spec, exact, rng)
-    (true, stored), (near, _), (found, other) = (agent.learn(batch) for agent in (exact, plain, compiled))
-    assert np.mean(stored["stoch"] != other["stoch"]) < 0.02
-    losses = [name for name in true if name.startswith("loss/")]
+    (exact_metrics, extras), (plain_metrics, _), (compiled_metrics, compiled_extras) = (
+        agent.learn(batch) for agent in (exact, plain, compiled)
+    )
+    assert np.mean(extras["stoch"] != compiled_extras["stoch"]) < 0.02
+    losses = [name for name in exact_metrics if name.startswith("loss/")]
     assert len(losses) > 8
     for name in losses:
-        assert found[name] == pytest.approx(near[name], rel=0.02, abs=0.02), name
-        assert found[name] == pytest.approx(true[name], rel=0.02, abs=0.02), name
+        assert compiled_metrics[name] == pytest.approx(plain_metrics[name], rel=0.02, abs=0.02), name
+        assert compiled_metrics[name] == pytest.approx(exact_metrics[name], rel=0.02, abs=0.02), name
 
 
 def test_a_compiled_agent_goes_on_as_if_it_had_not_been_stored():
@@ -130,15 +133,15 @@ def test_compiled_pooling_picks_the_first_of_equal_pixels():
         layer.weight.copy_(torch.randint(-1, 2, layer.weight.shape))
     images = torch.randint(0, 2, (4, 2, 2, 3)).float().repeat_interleave(8, 1).repeat_interleave(8, 2)
     weight = torch.randint(-3, 4, (4, 8, 8, 8)).float()
-    made = layer(images)
-    grads = torch.autograd.grad((made * weight).sum(), (layer.weight, layer.bias))
+    output = layer(images)
+    grads = torch.autograd.grad((output * weight).sum(), (layer.weight, layer.bias))
     pooled = torch.nn.functional.conv2d(images.permute(0, 3, 1, 2), layer.weight, padding=2).unfold(2, 2, 2).unfold(3, 2, 2)
     ties = (pooled == pooled.amax((-1, -2), keepdim=True)).sum((-1, -2)) > 1
     assert ties.float().mean() > 0.2
     layer.compile_steps()
-    again = layer(images)
-    assert torch.equal(made, again)
-    assert all(map(torch.equal, grads, torch.autograd.grad((again * weight).sum(), (layer.weight, layer.bias))))
+    compiled_output = layer(images)
+    assert torch.equal(output, compiled_output)
+    assert all(map(torch.equal, grads, torch.autograd.grad((compiled_output * weight).sum(), (layer.weight, layer.bias))))
 
 
 @pytest.mark.parametrize(("inputs", "outputs"), [(40, 8), (8, 41)])
@@ -149,17 +152,17 @@ def test_a_map_of_many_rows(inputs, outputs):
     grad = torch.randn(5, ONEDNN_MIN_ROWS // 4, outputs)
     torch.nn.init.normal_(layer.bias)
     x = rows.clone().requires_grad_()
-    made = layer(x)
-    made.backward(grad)
+    output = layer(x)
+    output.backward(grad)
     flat, back = rows.double().flatten(0, 1), grad.double().flatten(0, 1)
-    truth = flat @ layer.weight.double().t() + layer.bias.double()
-    for found, true in (
-        (made.detach(), truth.detach().unflatten(0, (5, -1))),
+    exact_output = flat @ layer.weight.double().t() + layer.bias.double()
+    for actual, exact in (
+        (output.detach(), exact_output.detach().unflatten(0, (5, -1))),
         (x.grad, (back @ layer.weight.detach().double()).unflatten(0, (5, -1))),
         (layer.weight.grad, back.t() @ flat),
         (layer.bias.grad, back.sum(0)),
     ):
-        assert found.shape == true.shape and (found - true).abs().max() < 1e-5 * true.abs().max()
+        assert actual.shape == exact.shape and (actual - exact).abs().max() < 1e-5 * exact.abs().max()
     (frozen,) = torch.autograd.grad(Linear.forward(layer.requires_grad_(False), x).sum(), x)
     assert torch.allclose(frozen, layer.weight.sum(0).expand_as(x), atol=1e-5)
 

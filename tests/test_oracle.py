@@ -80,7 +80,7 @@ class Instance:
         self.observed = sorted(k[4:] for k in self.arrays if k.startswith("obs/") and k[4:] not in NOT_OBSERVED)
         self.config, self.spec = self._config(), self._spec()
 
-    def has(self, pattern: str) -> int:
+    def count(self, pattern: str) -> int:
         return sum(re.fullmatch(pattern, key) is not None for key in self.arrays)
 
     def shape(self, name: str) -> tuple[int, ...]:
@@ -90,12 +90,12 @@ class Instance:
         image = "param/enc/cnn0/kernel" in self.arrays
         (deter, hidden), (_, _, latents, classes) = self.shape("dyn/dynin0/kernel"), self.arrays["post"].shape
         counts = {
-            "prior": self.has(r"param/dyn/prior\d+/kernel"),
-            "reward": self.has(r"param/rew/mlp/linear\d+/kernel"),
-            "cont": self.has(r"param/con/mlp/linear\d+/kernel"),
-            "critic": self.has(r"param/val/mlp/linear\d+/kernel"),
-            "encoder": self.has(r"param/enc/mlp\d+/kernel") or 3,
-            "decoder": self.has(r"param/dec/mlp/linear\d+/kernel") or 3,
+            "prior": self.count(r"param/dyn/prior\d+/kernel"),
+            "reward": self.count(r"param/rew/mlp/linear\d+/kernel"),
+            "cont": self.count(r"param/con/mlp/linear\d+/kernel"),
+            "critic": self.count(r"param/val/mlp/linear\d+/kernel"),
+            "encoder": self.count(r"param/enc/mlp\d+/kernel") or 3,
+            "decoder": self.count(r"param/dec/mlp/linear\d+/kernel") or 3,
         }
         return Config(
             deter=deter,
@@ -108,7 +108,7 @@ class Instance:
             latent={"latents": latents, "classes": classes},
             reward={"bins": self.shape("rew/head/logits/kernel")[1]},
             value={"bins": self.shape("val/head/logits/kernel")[1]},
-            actor={"unimix": 0.0, "layers": self.has(r"param/pol/mlp/linear\d+/kernel")},
+            actor={"unimix": 0.0, "layers": self.count(r"param/pol/mlp/linear\d+/kernel")},
             optimizer={"lr": 1e-3, "warmup": 2},
         )
 
@@ -203,9 +203,9 @@ def near(ours: torch.Tensor, theirs: np.ndarray, what: str) -> None:
 
 
 def test_every_array_has_a_place(instance, first_loss):
-    have = {instance.name(name) for name, _ in named(first_loss[0])}
-    want = {key for key in instance.arrays if key.startswith("param/") and "retnorm" not in key}
-    assert have == want
+    ours = {instance.name(name) for name, _ in named(first_loss[0])}
+    theirs = {key for key in instance.arrays if key.startswith("param/") and "retnorm" not in key}
+    assert ours == theirs
 
 
 def test_activations(instance, first_loss):
@@ -284,5 +284,5 @@ def test_updates(instance, flush_denormals):
             excess = (p.detach() - theirs).abs() - instance.flushed(name, p) * 1e-4 * (theirs - before[name]).abs()
             assert excess.max() < 1e-5, f"{name}, update {n}: off by {excess.max():.2e}"
         for ours, theirs in (("low", "lo"), ("high", "hi")):
-            have = agent._statistics["return_scale"][ours]
-            np.testing.assert_allclose(have, instance.arrays[f"after{n}/retnorm/{theirs}/value"], rtol=0, atol=1e-5)
+            scale = agent._statistics["return_scale"][ours]
+            np.testing.assert_allclose(scale, instance.arrays[f"after{n}/retnorm/{theirs}/value"], rtol=0, atol=1e-5)

@@ -43,7 +43,7 @@ class Nats:
         return self
 
 
-def follow(repo, kls, updates=1000, bound=math.inf, first=None):
+def run_dual(repo, kls, updates=1000, bound=math.inf, first=None):
     """The states after each batch with these KLs."""
     rule = repo.build(updates, bound)
     states = [rule.state()]
@@ -69,12 +69,12 @@ def agent(updates=1000, spec=SPEC, **changes):
 @pytest.mark.parametrize("dual", DUALS)
 @pytest.mark.parametrize(("kl", "sign"), [(5.0, 1), (1.0, -1)])
 def test_beta_rises_when_the_kl_is_too_large_and_falls_when_it_is_too_small(dual, kl, sign):
-    before, after = betas(follow(Repo(dual=dual, warmup=0), [kl]))
+    before, after = betas(run_dual(Repo(dual=dual, warmup=0), [kl]))
     assert (after - before) * sign > 0
 
 
 def test_a_proportional_step_is_the_clipped_violation_of_the_debiased_average():
-    states = follow(Repo(warmup=0), [4.5, 2.0, 300.0], updates=1000)
+    states = run_dual(Repo(warmup=0), [4.5, 2.0, 300.0], updates=1000)
     mean = [4.5, (0.99 * 4.5 + 2.0) / 1.99, (0.99**2 * 4.5 + 0.99 * 2.0 + 300.0) / (1 + 0.99 + 0.99**2)]
     steps = np.diff([float(s["log_beta"]) for s in states])
     assert KL_AVERAGE_RATE == 0.01
@@ -84,7 +84,7 @@ def test_a_proportional_step_is_the_clipped_violation_of_the_debiased_average():
 def test_adam_s_step_is_torch_s():
     """ln beta by our rule, and by torch.optim.Adam on -ln beta * (K - target)."""
     kls = [5.0, 2.0, 3.5, 0.1, 9.0]
-    states = follow(Repo(warmup=0, dual=AdamDual(), init=1e-5), kls, updates=1000)
+    states = run_dual(Repo(warmup=0, dual=AdamDual(), init=1e-5), kls, updates=1000)
     rho = torch.tensor(math.log(1e-5), dtype=torch.float64, requires_grad=True)
     adam = torch.optim.Adam([rho], lr=10 / 1000)
     for kl, state in zip(kls, states[1:], strict=True):
@@ -98,7 +98,7 @@ def test_adam_s_step_is_torch_s():
 def test_over_a_whole_run_beta_moves_by_its_e_folds_and_no_more(dual):
     """1e-5 e^10 = 0.220265, whatever the length of the run; official: 1e-4 over 100k updates."""
     for updates in (200, 1000):
-        end = betas(follow(Repo(dual=dual, init=1e-5, warmup=0), [250.0] * updates, updates=updates))[-1]
+        end = betas(run_dual(Repo(dual=dual, init=1e-5, warmup=0), [250.0] * updates, updates=updates))[-1]
         assert end == pytest.approx(0.220265, rel=1e-4)
     assert Repo().build(100_000, math.inf).rate == pytest.approx(1e-4)
 
@@ -107,7 +107,7 @@ def test_over_a_whole_run_beta_moves_by_its_e_folds_and_no_more(dual):
 @pytest.mark.parametrize(("kl", "end"), [(200.0, 2e-3), (0.0, 5e-4)])
 def test_beta_stays_at_its_bounds_and_leaves_them_at_once(dual, kl, end):
     repo = Repo(dual=dual, floor=5e-4, ceiling=2e-3, warmup=0)
-    states = follow(repo, [kl] * 300, updates=1000)
+    states = run_dual(repo, [kl] * 300, updates=1000)
     assert betas(states)[-1] == pytest.approx(end, rel=1e-12)
     rule = repo.build(1000, math.inf)
     metrics = rule.losses(Nats([[kl]]), Nats([[kl]]), FIRST, states[-1])[1]
@@ -119,7 +119,7 @@ def test_beta_stays_at_its_bounds_and_leaves_them_at_once(dual, kl, end):
 
 
 def test_beta_rests_in_the_warmup_which_is_a_tenth_of_the_run_at_most():
-    states = follow(Repo(), [9.0] * 25, updates=200)
+    states = run_dual(Repo(), [9.0] * 25, updates=200)
     assert betas(states)[:21] == pytest.approx([1e-3] * 21) and betas(states)[21] > 1e-3
     assert Repo().build(100_000, math.inf).warmup == 1000
 
@@ -127,12 +127,12 @@ def test_beta_rests_in_the_warmup_which_is_a_tenth_of_the_run_at_most():
 def test_first_steps_of_episodes_do_not_count():
     kl = torch.tensor([[90.0, 2.0], [4.0, 6.0]])
     first = torch.tensor([[True, False], [False, False]])
-    for mask, want in ((True, 4.0), (False, 25.5)):
+    for mask, expected in ((True, 4.0), (False, 25.5)):
         rule = Repo(mask_first=mask).build(1000, math.inf)
         metrics = rule.losses(Nats(kl), Nats(kl), first, rule.state())[1]
-        assert float(metrics["repo/kl"]) == pytest.approx(want)
-        assert float(metrics["repo/loss"]) == pytest.approx(1e-3 * (want - 3), rel=1e-6)
-    same = follow(Repo(warmup=0), [kl], first=torch.ones_like(first))
+        assert float(metrics["repo/kl"]) == pytest.approx(expected)
+        assert float(metrics["repo/loss"]) == pytest.approx(1e-3 * (expected - 3), rel=1e-6)
+    same = run_dual(Repo(warmup=0), [kl], first=torch.ones_like(first))
     assert same[0].keys() == same[1].keys() and all(torch.equal(same[0][k], same[1][k]) for k in same[0])
 
 
@@ -199,9 +199,9 @@ def test_free_nats_stop_the_gradient_and_leave_the_constraint_s_kl_alone():
 
 def test_the_decoder_s_gradient_ends_at_the_features():
     one = agent()
-    outcome = one.loss(*one.prepare_batch(to_tensors(probe.replayed_batch(one, SPEC))), one._sampler)
+    result = one.loss(*one.prepare_batch(to_tensors(probe.replayed_batch(one, SPEC))), one._sampler)
     grads = torch.autograd.grad(
-        outcome.losses["recon_image"].mean(), list(one.world.parameters()), allow_unused=True, retain_graph=True
+        result.losses["recon_image"].mean(), list(one.world.parameters()), allow_unused=True, retain_graph=True
     )
     reached = {name for (name, _), g in zip(one.world.named_parameters(), grads, strict=True) if g is not None and g.any()}
     assert reached and all(name.startswith("decoder.") for name in reached)
@@ -210,13 +210,13 @@ def test_the_decoder_s_gradient_ends_at_the_features():
 def test_a_share_of_the_decoder_s_gradient_gets_through():
     """Same batch, same weights: the encoder's gradient of the reconstruction, against the whole one's."""
 
-    def of(**changes):
+    def encoder_gradients(**changes):
         one = agent(**changes)
-        outcome = one.loss(*one.prepare_batch(to_tensors(probe.replayed_batch(one, SPEC))), one._sampler)
-        return torch.autograd.grad(outcome.losses["recon_image"].mean(), list(one.world.encoder.parameters()))
+        result = one.loss(*one.prepare_batch(to_tensors(probe.replayed_batch(one, SPEC))), one._sampler)
+        return torch.autograd.grad(result.losses["recon_image"].mean(), list(one.world.encoder.parameters()))
 
-    parts = of(**{"agent.recon_grad": {"kind": "share", "share": 0.25}})
-    for part, whole in zip(parts, of(**{"agent.recon_grad": {"kind": "through"}}), strict=True):
+    parts = encoder_gradients(**{"agent.recon_grad": {"kind": "share", "share": 0.25}})
+    for part, whole in zip(parts, encoder_gradients(**{"agent.recon_grad": {"kind": "through"}}), strict=True):
         torch.testing.assert_close(part, 0.25 * whole, rtol=1e-4, atol=1e-7)
 
 
@@ -227,8 +227,8 @@ def test_the_multiplier_is_stored_and_continues_bit_for_bit():
         one.learn(batch)
     other.load(one.state())
     assert float(one.state()["kl/updates"]) == 3.0
-    for each in (one, other):
-        each.learn(batch)
+    for dreamer in (one, other):
+        dreamer.learn(batch)
     assert all(np.array_equal(x, other.state()[name]) for name, x in one.state().items())
 
 
@@ -259,15 +259,15 @@ def test_preset_and_ablation_are_the_same_agent():
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"agent.kl.target": 500.0}, "can never be reached"),
         ({"agent.kl.init": 20.0}, "lies outside"),
         ({"agent.kl.idle_below": 3.0}, "out of reach"),
     ],
 )
-def test_what_cannot_be_is_an_error(changes, said):
-    with pytest.raises(BadInput, match=said):
+def test_what_cannot_be_is_an_error(changes, message):
+    with pytest.raises(BadInput, match=message):
         study.single("counter/vector", size="nano", preset="repo", changes=changes)
 
 
@@ -276,9 +276,9 @@ def test_what_cannot_be_is_an_error(changes, said):
 
 def dreamproof(*arguments, status=0):
     command = [sys.executable, "-m", "harness", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[1])
-    assert done.returncode == status, done.stderr
-    return done
+    process = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[1])
+    assert process.returncode == status, process.stderr
+    return process
 
 
 @pytest.fixture(scope="module")
@@ -299,9 +299,9 @@ def test_adaptation_moves_the_encoder_alone_and_stands_beside_its_source(trained
     dreamproof(*adapt)
     (run,) = (path for path in (root / "single").iterdir() if "finetune" in path.name)
     before, after = (checkpoint.load(path / "checkpoint", replay=False).arrays["agent"] for path in (source, run))
-    moved = {name for name in before if name.startswith("weights/") and not np.array_equal(before[name], after[name])}
-    followers = "weights/behavior.slow_critic."  # comes closer to a critic that stands still
-    assert {name.split(".")[1] for name in moved if not name.startswith(followers)} == {"encoder"}
+    changed = {name for name in before if name.startswith("weights/") and not np.array_equal(before[name], after[name])}
+    slow_critic = "weights/behavior.slow_critic."  # comes closer to a critic that stands still
+    assert {name.split(".")[1] for name in changed if not name.startswith(slow_critic)} == {"encoder"}
     rows = [json.loads(line) for line in (run / "episodes.jsonl").read_text().splitlines()]
     assert {row["noise"] for row in rows if row["split"] == "train"} == {noise}
     assert {row["noise"] for row in rows if row["split"] == "eval"} == {"clean", noise}
@@ -312,8 +312,8 @@ def test_adaptation_moves_the_encoder_alone_and_stands_beside_its_source(trained
 
 def test_what_cannot_be_adapted_is_said(trained, tmp_path):
     _, source = trained
-    said = dreamproof("adapt", source, "--noise", "state_gaussian:std=1,unit=absolute", "--steps", 9, status=2).stderr
-    assert "perturbs vectors" in said and "Traceback" not in said
+    stderr = dreamproof("adapt", source, "--noise", "state_gaussian:std=1,unit=absolute", "--steps", 9, status=2).stderr
+    assert "perturbs vectors" in stderr and "Traceback" not in stderr
     copy = tmp_path / "runs" / "single" / source.name
     shutil.copytree(source, copy)
     shutil.rmtree(copy / "checkpoint")
