@@ -28,10 +28,17 @@ def module_name(path):
 # Imports
 
 
-def imports(tree):
-    """Names of the modules of import statements anywhere in a file; `from a import b` counts as a and a.b."""
+def imports(tree, types=True):
+    """Names of the modules of import statements anywhere in a file; `from a import b` counts as a.b.
+
+    Without `types` those under `if TYPE_CHECKING:` do not count: they name what is annotated and run nothing.
+    """
+    for_types = [node for node in ast.walk(tree) if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    skipped = set() if types else {id(child) for node in for_types for part in node.body for child in ast.walk(part)}
     names = set()
     for node in ast.walk(tree):
+        if id(node) in skipped:
+            continue
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
