@@ -37,7 +37,7 @@ class Pair(TypedDict):
     same: bool
 
 
-class Contrast(TypedDict):
+class Comparison(TypedDict):
     """The two agents on one task and regime. probes: metric -> (base, ablated)."""
 
     measures: dict[str, Pair]
@@ -48,7 +48,7 @@ class Verdict(TypedDict):
     """One ablation, as `verify-switches --json` prints it.
 
     inert: tasks of its scope where nothing differs. leaks: tasks outside where something does. touched: measures that
-    differ though it declares them invariant. tasks: task -> regime -> contrast.
+    differ though it declares them invariant. tasks: task -> regime -> comparison.
     """
 
     ablation: str
@@ -58,15 +58,17 @@ class Verdict(TypedDict):
     inert: list[str]
     leaks: list[str]
     touched: list[str]
-    tasks: dict[str, dict[str, Contrast]]
+    tasks: dict[str, dict[str, Comparison]]
 
 
 def verify_ablation(name: str) -> Verdict:
     """What differs from the base on each task and regime, and whether that is what the ablation declares."""
     ablation = ablate.parse(name)
     scope, invariant = ablate.scope(ablation), ablate.invariant(ablation)
-    tasks = {task: contrast(_base_measures(task), measure_step(ablation, task)) for task in TASKS}
-    differences = {task: {name for name, pair in _pairs(contrasts) if not pair["same"]} for task, contrasts in tasks.items()}
+    tasks = {task: compare_measures(_base_measures(task), measure_step(ablation, task)) for task in TASKS}
+    differences = {
+        task: {name for name, pair in _pairs(comparisons) if not pair["same"]} for task, comparisons in tasks.items()
+    }
     touched = {name for measures in differences.values() for name in measures}
     return {
         "ablation": name,
@@ -107,12 +109,12 @@ def _sampled_items(replay: Replay) -> np.ndarray:
     return replay.sample(8, np.random.default_rng(0))[1]
 
 
-def contrast(base: Measures, ablated: Measures) -> dict[str, Contrast]:
+def compare_measures(base: Measures, ablated: Measures) -> dict[str, Comparison]:
     """Occasion -> the measures and probes of both, side by side."""
     return {regime: _side_by_side(base[regime], ablated[regime]) for regime in base}
 
 
-def _side_by_side(base: tuple[Arrays, dict[str, float]], ablated: tuple[Arrays, dict[str, float]]) -> Contrast:
+def _side_by_side(base: tuple[Arrays, dict[str, float]], ablated: tuple[Arrays, dict[str, float]]) -> Comparison:
     (arrays, metrics), (ablated_arrays, ablated_metrics) = base, ablated
     return {
         "measures": {name: _pair(arrays.get(name), ablated_arrays.get(name)) for name in {**arrays, **ablated_arrays}},
@@ -138,8 +140,8 @@ def _root_mean_square(x: np.ndarray) -> float:
     return float(np.sqrt(np.mean(np.square(x.astype(np.float64)))))
 
 
-def _pairs(contrasts: Mapping[str, Contrast]) -> Iterator[tuple[str, Pair]]:
-    for sides in contrasts.values():
+def _pairs(comparisons: Mapping[str, Comparison]) -> Iterator[tuple[str, Pair]]:
+    for sides in comparisons.values():
         yield from sides["measures"].items()
 
 
@@ -148,8 +150,8 @@ def verdict_to_text(verdict: Verdict) -> str:
     problems = [f"INERT on {task}" for task in verdict["inert"]] + [f"ACTS on {task}" for task in verdict["leaks"]]
     problems += [f"CHANGES {name}, which it declares invariant" for name in verdict["touched"]]
     lines = [f"{verdict['ablation']}: {'; '.join(problems) or 'acts on ' + verdict['acts_on']}"]
-    for task, contrasts in verdict["tasks"].items():
-        for regime, sides in contrasts.items():
+    for task, comparisons in verdict["tasks"].items():
+        for regime, sides in comparisons.items():
             lines.append(f"  {task}, {regime}: {_differences_to_text(sides['measures'])}")
     return "\n".join(lines)
 

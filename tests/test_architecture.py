@@ -70,8 +70,6 @@ BRANCHES = {
 # Names of classes that a contract gives to more than one: name -> why.
 SHARED_CLASSES = {
     "Config": "every agent's config.py names its configuration so",
-    "Contrast": "to be renamed",
-    "Pixels": "to be renamed",
 }
 NOT_VAGUE = ("ablations", "slurm")  # packages without a name from house_rules.VAGUE
 READ_CONFIG = {
@@ -239,7 +237,7 @@ def shared_classes(trees):
 
 def test_a_class_name_means_one_thing():
     trees = {path.relative_to(ROOT).as_posix(): parse(path) for package in PACKAGES for path in sources(package)}
-    assert shared_classes(trees).keys() <= SHARED_CLASSES.keys()
+    assert shared_classes(trees).keys() == SHARED_CLASSES.keys()
 
 
 def test_the_class_test_sees_a_planted_twin():

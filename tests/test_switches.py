@@ -41,8 +41,8 @@ def verdict_of(name):
     return verify.verify_ablation(name)
 
 
-def contrasts_of(verdict):
-    return [contrast for regimes in verdict["tasks"].values() for contrast in regimes.values()]
+def comparisons_of(verdict):
+    return [comparison for regimes in verdict["tasks"].values() for comparison in regimes.values()]
 
 
 # Every file.
@@ -56,11 +56,11 @@ def test_a_switch_acts_and_keeps_what_it_keeps(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_both_branches_stay_finite(name):
-    for contrast in contrasts_of(verdict_of(name)):
-        probes = contrast["probes"]
+    for comparison in comparisons_of(verdict_of(name)):
+        probes = comparison["probes"]
         assert all(x is None or np.isfinite(x) for pair in probes.values() for x in pair), probes
         assert all(x in (None, 0.0) for x in probes["optimizer/skipped"])
-        assert all(np.isfinite(x) for pair in contrast["measures"].values() for x in pair.values() if x is not None)
+        assert all(np.isfinite(x) for pair in comparison["measures"].values() for x in pair.values() if x is not None)
 
 
 @pytest.mark.parametrize("name", NAMES)

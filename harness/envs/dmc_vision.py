@@ -29,11 +29,11 @@ SUITE = Suite(
 )
 
 
-def make(task: str, repeat: int = 1) -> Pixels:
-    return Pixels(*dmc.NAMES[task], repeat=repeat)
+def make(task: str, repeat: int = 1) -> PixelControl:
+    return PixelControl(*dmc.NAMES[task], repeat=repeat)
 
 
-class Pixels(dmc.Control):
+class PixelControl(dmc.Control):
     """The task seen by a camera. `native` is applied to the frame as rendered, which is the agent's size already."""
 
     _camera = None  # kept, since setting one up takes a tenth of the time of a frame
