@@ -71,7 +71,7 @@ BRANCHES = {
 SHARED_CLASSES = {
     "Config": "every agent's config.py names its configuration so",
 }
-NOT_VAGUE = ("ablations", "slurm")  # packages without a name from house_rules.VAGUE
+NOT_VAGUE = ("agents", "ablations", "slurm")  # packages without a name from house_rules.VAGUE
 READ_CONFIG = {
     "harness": {"config", "study", "ablate", "adapt", "build", "run", "catalogue", "plan"},
     "agents": {"config", "build"},
