@@ -1,4 +1,4 @@
-"""One task of an array: it runs its runs, each in a process of its own, and tells SLURM whether it wants to run again."""
+"""One task of an array: it trains its runs, each in a process of its own, and tells SLURM whether to start it again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Final-score rules: the score of a run is the mean of these of its numbers. Every score carries the name of its rule.
+"""Final-score rules: each says which numbers of a run its score averages. Every score carries the name of its rule.
 
 Other rules move the headline of the same data by up to 18 points of human-normalised mean; the
 `sensitivity` table shows by how much here.
