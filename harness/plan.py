@@ -101,7 +101,7 @@ class StudyPlan:
 
 
 @dataclass(frozen=True)
-class _RunStatus:
+class _RunProgress:
     """A run of the study, its state and its resources.
 
     unfinished: the share of its policy steps that remains. hours: wall-clock hours so far.
@@ -124,10 +124,10 @@ def plan_study(source: str | Path, scale: str | None, root: Path, profile: Path 
     BadInput where the study, the profile, or a run's directory, is unreadable.
     """
     loaded, configs = study.load_runs(source, scale)
-    runs = [_run_status(root, run, study.resources(loaded, run, str(source))) for run in configs]
-    paces = _measured_paces(root, {_workload(status.run, status.resources) for status in runs})
-    estimates = {status.estimate_key: _estimate(status, paces) for status in runs}
-    remaining = [status for status in runs if status.state not in FINAL]
+    runs = [_read_progress(root, run, study.resources(loaded, run, str(source))) for run in configs]
+    paces = _measured_paces(root, {_workload(progress.run, progress.resources) for progress in runs})
+    estimates = {progress.estimate_key: _estimate(progress, paces) for progress in runs}
+    remaining = [progress for progress in runs if progress.state not in FINAL]
     bases = {task: study.base_run(loaded, task) for task in loaded.tasks}
     arrays, held_back, warning = _plan_submission(root / loaded.name, runs, profile)
     return StudyPlan(
@@ -136,9 +136,9 @@ def plan_study(source: str | Path, scale: str | None, root: Path, profile: Path 
         design=loaded.design,
         bases={task: f"{b.preset}, {b.size}, {b.steps} steps, clean" for task, b in bases.items()},
         cells=tuple(_cells(runs, bases)),
-        seeds=tuple(dict.fromkeys(status.run.seed for status in runs)),
-        estimates=tuple(estimates[key] for key in sorted({status.estimate_key for status in remaining})),
-        past_cost=_cost((status, status.hours, False) for status in runs if status.hours),
+        seeds=tuple(dict.fromkeys(progress.run.seed for progress in runs)),
+        estimates=tuple(estimates[key] for key in sorted({progress.estimate_key for progress in remaining})),
+        past_cost=_cost((progress, progress.hours, False) for progress in runs if progress.hours),
         remaining_cost=_remaining_cost(remaining, estimates),
         arrays=arrays,
         held_back=held_back,
@@ -166,24 +166,24 @@ def plan_to_json(plan: StudyPlan) -> dict[str, Any]:
     }
 
 
-def _run_status(root: Path, run: RunConfig, resources: Resources) -> _RunStatus:
+def _read_progress(root: Path, run: RunConfig, resources: Resources) -> _RunProgress:
     folder = RunDir(root / run.study / run.run_id)
     if not (folder.path / "config.json").exists():
-        return _RunStatus(run, "missing", 1.0, 0.0, resources)
+        return _RunProgress(run, "missing", 1.0, 0.0, resources)
     stored = folder.state
     unfinished, hours = max(0.0, 1 - stored["step"] / run.steps), folder.seconds / 3600
     # `run` opens a directory again whose evaluation grid is not this study's.
     state = stored["state"] if not folder.done else "done" if folder.config == run.dump() else "queued"
-    return _RunStatus(run, state, unfinished, hours, resources)
+    return _RunProgress(run, state, unfinished, hours, resources)
 
 
-def _cells(runs: Sequence[_RunStatus], bases: Mapping[str, RunConfig]) -> Iterator[PlanCell]:
-    cells: dict[tuple[str, str, str, str], list[_RunStatus]] = defaultdict(list)
-    for status in runs:
-        run = status.run
-        cells[run.task, run.agent.kind, run.ablation, str(run.train_noise)].append(status)
+def _cells(runs: Sequence[_RunProgress], bases: Mapping[str, RunConfig]) -> Iterator[PlanCell]:
+    cells: dict[tuple[str, str, str, str], list[_RunProgress]] = defaultdict(list)
+    for progress in runs:
+        run = progress.run
+        cells[run.task, run.agent.kind, run.ablation, str(run.train_noise)].append(progress)
     for (task, agent, ablation, train_noise), members in cells.items():
-        states = dict(sorted(Counter(status.state for status in members).items()))
+        states = dict(sorted(Counter(progress.state for progress in members).items()))
         yield PlanCell(task, agent, ablation, train_noise, _changes(bases[task], members[0].run), states)
 
 
@@ -223,35 +223,35 @@ def _measured_paces(root: Path, workloads: set[Workload]) -> dict[Workload, list
     return paces
 
 
-def _estimate(status: _RunStatus, paces: Mapping[Workload, Sequence[float]]) -> Estimate:
-    measured = paces.get(_workload(status.run, status.resources), ())
-    hours = median(measured) * status.run.steps if measured else status.resources.hours
-    return Estimate(*status.estimate_key, hours, len(measured))
+def _estimate(progress: _RunProgress, paces: Mapping[Workload, Sequence[float]]) -> Estimate:
+    measured = paces.get(_workload(progress.run, progress.resources), ())
+    hours = median(measured) * progress.run.steps if measured else progress.resources.hours
+    return Estimate(*progress.estimate_key, hours, len(measured))
 
 
-def _remaining_cost(runs: Sequence[_RunStatus], estimates: Mapping[tuple[str, str], Estimate]) -> Cost:
-    pairs = [(status, estimates[status.estimate_key]) for status in runs]
-    return _cost((status, estimate.hours * status.unfinished, not estimate.measured) for status, estimate in pairs)
+def _remaining_cost(runs: Sequence[_RunProgress], estimates: Mapping[tuple[str, str], Estimate]) -> Cost:
+    pairs = [(progress, estimates[progress.estimate_key]) for progress in runs]
+    return _cost((progress, estimate.hours * progress.unfinished, not estimate.measured) for progress, estimate in pairs)
 
 
-def _cost(runs: Iterable[tuple[_RunStatus, float, bool]]) -> Cost:
+def _cost(runs: Iterable[tuple[_RunProgress, float, bool]]) -> Cost:
     """The sum over (run, hours, whether the hours are an upper bound)."""
     rows = list(runs)
     return Cost(
         runs=len(rows),
-        core_hours=sum(hours * status.resources.cpus for status, hours, _ in rows),
-        gpu_hours=sum(hours * status.resources.gpus for status, hours, _ in rows),
+        core_hours=sum(hours * progress.resources.cpus for progress, hours, _ in rows),
+        gpu_hours=sum(hours * progress.resources.gpus for progress, hours, _ in rows),
         bounded=sum(is_bound for _, _, is_bound in rows),
     )
 
 
 def _plan_submission(
-    folder: Path, runs: Sequence[_RunStatus], profile: Path | None
+    folder: Path, runs: Sequence[_RunProgress], profile: Path | None
 ) -> tuple[tuple[ArraySummary, ...], int, str | None]:
     """(arrays, tasks held back, warning): what `submit` would send now."""
     submit, profiles = (plugins.load("slurm", name) for name in ("submit", "profile"))
-    needs = {status.run.run_id: status.resources for status in runs}
-    queued = [status.run.run_id for status in runs if status.state == "queued"]
+    needs = {progress.run.run_id: progress.resources for progress in runs}
+    queued = [progress.run.run_id for progress in runs if progress.state == "queued"]
     reopened = {name for name in queued if (folder / name / "done").exists()}
     plan = submit.plan_submission(folder, needs, profiles.load(profile), reopened=reopened)
     arrays = (ArraySummary(len(a.tasks), a.runs, a.at_once, a.resources, str(a)) for a in plan.arrays)

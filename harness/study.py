@@ -82,7 +82,7 @@ class Study(FrozenModel):
 
 
 @dataclass(frozen=True)
-class _Cell:
+class _StudyCell:
     """A run but for its seed: what the axes of a study say of it, parsed."""
 
     task: str
@@ -153,7 +153,7 @@ def expand(study: Study, where: str = "study") -> list[RunConfig]:
 def base_run(study: Study, task: str, where: str = "study") -> RunConfig:
     """What a study's cells are compared with: its agent on that task, unablated and trained on clean observations."""
     eval_noises = _parse_noises("evaluate.noise", study.evaluate.noise, task, where)
-    return _run(study, _Cell(task, study.agent, UNCHANGED, CLEAN), eval_noises, 0, where)
+    return _run(study, _StudyCell(task, study.agent, UNCHANGED, CLEAN), eval_noises, 0, where)
 
 
 def single(
@@ -274,16 +274,16 @@ def _parse_noises(axis: str, texts: NoiseTexts | Mapping[str, NoiseTexts], task:
     return noises
 
 
-def _cells(study: Study, task: str, ablations: Sequence[Ablation], where: str) -> Iterator[_Cell]:
+def _cells(study: Study, task: str, ablations: Sequence[Ablation], where: str) -> Iterator[_StudyCell]:
     noises = _parse_noises("train_noise", study.train_noise, task, where)
     for ablation, train_noise in product(ablations, noises):
         if study.design != "one-at-a-time" or ablation == ablations[0] or train_noise == noises[0]:
-            yield _Cell(task, study.agent, ablation, train_noise)
+            yield _StudyCell(task, study.agent, ablation, train_noise)
     for agent in study.references:
-        yield _Cell(task, agent, UNCHANGED, CLEAN)
+        yield _StudyCell(task, agent, UNCHANGED, CLEAN)
 
 
-def _run(study: Study, cell: _Cell, eval_noises: Sequence[Noise], seed: int, where: str) -> RunConfig:
+def _run(study: Study, cell: _StudyCell, eval_noises: Sequence[Noise], seed: int, where: str) -> RunConfig:
     reference = cell.agent != study.agent
     steps = _value_for(study.steps, cell.task, f"{where}: steps") if study.steps is not None else None
     changes = _changes_for(study.set, cell.task)
