@@ -118,8 +118,8 @@ def _kill(cwd, draw, parent):
     folder = draw.choice(sorted(claims))
     with contextlib.suppress(OSError, ValueError):
         above = int(Path(f"/proc/{claims[folder]}/stat").read_text().rpartition(")")[2].split()[1])
-        for each in [above] * (parent and above > 1) + [claims[folder]]:
-            os.kill(each, signal.SIGKILL)
+        for pid in [above] * (parent and above > 1) + [claims[folder]]:
+            os.kill(pid, signal.SIGKILL)
         return folder
     return False
 
@@ -130,35 +130,35 @@ def _kill(cwd, draw, parent):
 def run(cwd, seconds, learners, quick=2, steps=600, minutes=1, seed=0, say=print):
     """Disturb a grid for so many seconds, let it finish -> figures. AssertionError where a promise does not hold."""
     assert Path(SKEW).exists(), "needs Debian's faketime"
-    draw, hit, begun = random.Random(seed), collections.Counter(), time.monotonic()
-    twin, told = cwd / "twin", cwd / "told"
-    for folder in (twin, told):
+    draw, hits, start = random.Random(seed), collections.Counter(), time.monotonic()
+    twin, disturbed = cwd / "twin", cwd / "disturbed"
+    for folder in (twin, disturbed):
         folder.mkdir()
     study = grid(twin, learners, quick, steps, minutes)
     dreamproof("submit", study, "--cluster", "local", cwd=twin)
-    undisturbed = time.monotonic() - begun
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", told], check=True)
+    undisturbed = time.monotonic() - start
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", disturbed], check=True)
     try:
-        grid(told, learners, quick, steps, minutes)
+        grid(disturbed, learners, quick, steps, minutes)
         total = len(rundir.find_runs([twin / "runs"]))
-        _submit(told, study)
-        begun, faults = time.monotonic(), []
-        while not cluster.finished(told, total):
-            if time.monotonic() - begun < seconds and list(told.glob("runs/grid/*/claim")):
+        _submit(disturbed, study)
+        start, faults = time.monotonic(), []
+        while not cluster.finished(disturbed, total):
+            if time.monotonic() - start < seconds and list(disturbed.glob("runs/grid/*/claim")):
                 faults = faults or draw.sample(FAULTS, len(FAULTS))
                 fault = faults.pop()
-                if fault(told, draw) is not False:
-                    hit[fault.__name__] += 1
-                    say(f"{time.monotonic() - begun:6.1f} s  {fault.__name__}")
+                if fault(disturbed, draw) is not False:
+                    hits[fault.__name__] += 1
+                    say(f"{time.monotonic() - start:6.1f} s  {fault.__name__}")
             time.sleep(draw.uniform(0.5, 3))
             cluster.start_requeued_jobs()
-            _submit(told, study)
-            assert time.monotonic() - begun < 10 * seconds + 600, dreamproof("status", "grid", cwd=told)
-        return _figures(twin, told, hit, undisturbed, time.monotonic() - begun)
+            _submit(disturbed, study)
+            assert time.monotonic() - start < 10 * seconds + 600, dreamproof("status", "grid", cwd=disturbed)
+        return _figures(twin, disturbed, hits, undisturbed, time.monotonic() - start)
     finally:
         subprocess.run(["scancel", "--user", "root"], capture_output=True)
         time.sleep(1)
-        subprocess.run(["umount", "-l", told], check=False)
+        subprocess.run(["umount", "-l", disturbed], check=False)
 
 
 def _submit(cwd, study):
@@ -168,26 +168,27 @@ def _submit(cwd, study):
                        env={**os.environ, "PYTHONPATH": str(cluster.ROOT)}, timeout=300)  # fmt: skip
 
 
-def _figures(twin, told, hit, undisturbed, seconds):
-    whole, disturbed = (rundir.find_runs([folder / "runs"]) for folder in (twin, told))
-    assert [run.name for run in whole] == [run.name for run in disturbed]
+def _figures(twin, disturbed, hits, undisturbed, seconds):
+    expected, runs = (rundir.find_runs([folder / "runs"]) for folder in (twin, disturbed))
+    assert [run.name for run in expected] == [run.name for run in runs]
     rows = 0
-    for one, other in zip(whole, disturbed, strict=True):
+    for one, other in zip(expected, runs, strict=True):
         for name in ("episodes", "metrics"):
-            left, right = ([{k: v for k, v in row.items() if k != "seconds"} for row in run.rows(name)] for run in (one, other))
-            assert left == right, f"{other.path}: {name}"
-            rows += len(right)
+            lhs, rhs = ([{k: v for k, v in row.items() if k != "seconds"} for row in run.rows(name)] for run in (one, other))
+            assert lhs == rhs, f"{other.path}: {name}"
+            rows += len(rhs)
         done = (other.path / "log.txt").read_text().splitlines().count("done")
         assert done == 1, f"{other.path}: finished {done} times"
     tables = [
-        dreamproof("table", "robustness", "runs/grid", "--format", "csv", "--reps", 1000, cwd=folder) for folder in (twin, told)
+        dreamproof("table", "robustness", "runs/grid", "--format", "csv", "--reps", 1000, cwd=folder)
+        for folder in (twin, disturbed)
     ]
     assert tables[0] == tables[1]
-    states = [run.state for run in disturbed]
+    states = [run.state for run in runs]
     return {
-        "runs": len(disturbed),
+        "runs": len(runs),
         "done": sum(state["state"] == "done" for state in states),
-        "faults": dict(sorted(hit.items())),
+        "faults": dict(sorted(hits.items())),
         "attempts": sum(state["attempt"] for state in states),
         "most attempts of one run": max(state["attempt"] for state in states),
         "failures on record": dict(collections.Counter(f["kind"] for s in states for f in
@@ -207,17 +208,17 @@ def main():
     options.add_argument("--steps", type=int, default=1500)
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--out", type=Path)
-    chosen = options.parse_args()
+    arguments = options.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="campaign-"))
     try:
         with cluster.running(folder / "dev"):
-            figures = run(folder, chosen.seconds, chosen.learners, steps=chosen.steps, seed=chosen.seed)
+            figures = run(folder, arguments.seconds, arguments.learners, steps=arguments.steps, seed=arguments.seed)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     text = json.dumps(figures, indent=1)
     print(text)
-    if chosen.out:
-        chosen.out.write_text(text + "\n")
+    if arguments.out:
+        arguments.out.write_text(text + "\n")
 
 
 if __name__ == "__main__":
