@@ -72,11 +72,8 @@ def test_aggregates_and_their_intervals(name, method):
     assert (len(runs.tasks), len(runs.values)) == (expected["tasks"], expected["runs_used"])
     for metric, of in aggregates.METRICS.items():
         assert runs.estimate(of) == exactly(expected[SAME.get(metric, metric)])
-    assert runs.estimate(aggregates.optimality_gap_task_balanced) == exactly(expected["optimality_gap_taskbalanced"])
     taus = np.array([float(tau) for tau in expected["profile"]])
     assert list(runs.estimate(aggregates.profile(taus))) == exactly(list(expected["profile"].values()))
-    balanced = runs.estimate(aggregates.profile_task_balanced(taus))
-    assert list(balanced) == exactly(list(expected["profile_taskbalanced"].values()))
     assert runs.replicated == (expected["ci95"] is not None)
     if runs.replicated:
         named = {metric: of for metric, of in aggregates.METRICS.items() if metric in expected["ci95"]}

@@ -85,11 +85,6 @@ def optimality_gap(runs: Strata, counts: np.ndarray) -> np.ndarray:
     return 1 - np.minimum(runs.values, 1) @ counts / len(runs.values)
 
 
-def optimality_gap_task_balanced(runs: Strata, counts: np.ndarray) -> np.ndarray:
-    """1 minus the mean over tasks of the mean over runs of min(score, 1)."""
-    return 1 - mean(Strata(runs.tasks, np.minimum(runs.values, 1), runs.sizes), counts)
-
-
 def profile(taus: np.ndarray) -> Statistic:
     """Performance profile: the share of all runs that lies strictly above each of K taus, (K, R).
 
@@ -100,16 +95,6 @@ def profile(taus: np.ndarray) -> Statistic:
     def share_above(runs: Strata, counts: np.ndarray) -> np.ndarray:
         above = (runs.values > np.asarray(taus, float)[:, None]).astype(np.float32)  # whole numbers: exact in float32
         return (above @ counts.astype(np.float32)).astype(float) / len(runs.values)
-
-    return share_above
-
-
-def profile_task_balanced(taus: np.ndarray) -> Statistic:
-    """As `profile`, but every task weighs the same."""
-
-    def share_above(runs: Strata, counts: np.ndarray) -> np.ndarray:
-        above = [Strata(runs.tasks, (runs.values > tau).astype(float), runs.sizes) for tau in taus]
-        return np.stack([mean(indicators, counts) for indicators in above])
 
     return share_above
 

@@ -62,15 +62,6 @@ def unpaired_from_summaries(x: Summary, y: Summary, confidence: float = 0.95) ->
     return _t_contrast(delta, np.sqrt(a + b), (a + b) ** 2 / (a**2 / (n_x - 1) + b**2 / (n_y - 1)), confidence)
 
 
-def paired(x: Sample, y: Sample, confidence: float = 0.95) -> Contrast:
-    """Mean of x - y over pairs: of one model with itself, or of runs that share their random streams."""
-    differences = np.asarray(x, float) - np.asarray(y, float)
-    delta, n = _mean(differences), len(differences)
-    if n < 2 or differences.std(ddof=1) == 0:
-        return _untested(delta)
-    return _t_contrast(delta, differences.std(ddof=1) / np.sqrt(n), n - 1, confidence)
-
-
 def mean_contrast(contrasts: Sequence[Contrast], confidence: float = 0.95) -> Contrast:
     """Mean of independent contrasts, as of one question on several tasks; Satterthwaite's degrees of freedom."""
     variances = np.array([contrast.se**2 for contrast in contrasts]) / len(contrasts) ** 2
