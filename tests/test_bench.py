@@ -72,13 +72,13 @@ def test_train_prints_every_figure_as_json(tmp_path):
 
 
 def test_the_rate_of_one_thread_leaves_the_threads_as_they_were(monkeypatch):
-    seen = []
-    monkeypatch.setattr(measure, "matrix_rate", lambda device, dtype: seen.append((device, dtype, torch.get_num_threads())))
+    calls = []
+    monkeypatch.setattr(measure, "matrix_rate", lambda device, dtype: calls.append((device, dtype, torch.get_num_threads())))
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(2)
         measure.matrix_rate_one_thread("bfloat16")
-        assert seen == [("cpu", "bfloat16", 1)] and torch.get_num_threads() == 2
+        assert calls == [("cpu", "bfloat16", 1)] and torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
 
@@ -180,12 +180,12 @@ def test_other_work_is_what_this_process_did_not_start():
     subprocess.run([sys.executable, "-c", BURN], check=True)
     assert _others._own() - before >= 1
     others = _others.Others()
-    before, begun = _others._own(), time.perf_counter()
+    before, start = _others._own(), time.perf_counter()
     burner = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {BURN!r}], start_new_session=True)"
     subprocess.run([sys.executable, "-c", burner], check=True)
     while not gone(BURN):
         time.sleep(0.05)
-    assert others.cores() * (time.perf_counter() - begun) >= 0.8 and _others._own() - before < 0.8
+    assert others.cores() * (time.perf_counter() - start) >= 0.8 and _others._own() - before < 0.8
 
 
 def gone(code):

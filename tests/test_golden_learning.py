@@ -170,7 +170,7 @@ def test_each_loss_moves_its_own_networks(loss, networks):
 @pytest.mark.parametrize(("advantage", "entropy"), [(1.0, 0.0), (0.0, 1.0)])
 @pytest.mark.parametrize("action", [Space((), "int32", 4), Space((2,), "float32")])
 def test_the_policy_moves_the_right_way(action, advantage, entropy):
-    """A positive advantage raises the action action's log-probability; entropy alone raises entropy."""
+    """A positive advantage raises the log-probability of the action; entropy alone raises entropy."""
     agent = tiny(Spec(SPEC.obs, action))
     actor, feat = agent.behavior.actor, torch.randn(32, 28)
     action = actor(feat).sample(ModeSampler()).detach()

@@ -9,7 +9,8 @@ import sys
 
 import pytest
 from scipy import stats
-from test_results import row, write_run
+from test_results import row as evaluation_row
+from test_results import write_run
 
 pytestmark = pytest.mark.numeric
 
@@ -25,7 +26,7 @@ def table(name, root, *options):
 def write(root, kind, **axes):
     """Three runs whose only evaluation returns are LEVEL[kind], with a training episode of the same return."""
     for seed, value in enumerate(LEVEL[kind]):
-        extra = [row(100 * k, "clean", k, value, split="train") for k in range(1, 11)]
+        extra = [evaluation_row(100 * k, "clean", k, value, split="train") for k in range(1, 11)]
         write_run(root, {"clean": [value]}, seed=seed, name=f"{kind}{seed}", extra=extra, **axes)
 
 
@@ -88,14 +89,14 @@ def test_doctor_names_the_compiler():
     for compiler, state in (("true", "works"), ("no-such-compiler", "missing")):
         command = [sys.executable, "-m", "harness", "doctor", "--json"]
         done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "CXX": compiler}, check=False)
-        (found,) = (line for line in json.loads(done.stdout) if line["what"] == "compiler")
-        assert (found["state"], found["found"]) == (state, compiler) and "g++" in found["mend"]
+        (check,) = (line for line in json.loads(done.stdout) if line["what"] == "compiler")
+        assert (check["state"], check["found"]) == (state, compiler) and "g++" in check["mend"]
 
 
 def test_a_run_that_has_yet_to_begin_is_not_told_apart_from_those_that_have(tmp_path):
-    for name, chosen in (("done", True), ("other", True), ("queued", None)):
-        path = write_run(tmp_path, {"clean": [1.0]}, seed=len(name), name=name, done=chosen is not None, compile="auto")
-        state = json.loads((path / "state.json").read_text()) | ({} if chosen is None else {"compile": chosen})
+    for name, compiled in (("done", True), ("other", True), ("queued", None)):
+        path = write_run(tmp_path, {"clean": [1.0]}, seed=len(name), name=name, done=compiled is not None, compile="auto")
+        state = json.loads((path / "state.json").read_text()) | ({} if compiled is None else {"compile": compiled})
         (path / "state.json").write_text(json.dumps(state))
     assert {row["variant"] for row in table("runs", tmp_path)} == {""}
 
@@ -110,12 +111,12 @@ def test_what_is_asked_for_is_there_or_refused(tmp_path):
 def test_an_arm_that_is_another_precision_is_compared_with_the_baseline_and_says_so(tmp_path):
     write(tmp_path, "a")
     write(tmp_path, "b", ablation="half", precision="bfloat16")
-    (found,) = table("ablations", tmp_path, "--margin", "0.1")
+    (row,) = table("ablations", tmp_path, "--margin", "0.1")
     welch = stats.ttest_ind(LEVEL["b"], LEVEL["a"], equal_var=False)
     low, high = welch.confidence_interval(0.95)
-    assert float(found["delta"]) == pytest.approx(59) and float(found["p"]) == pytest.approx(welch.pvalue)
-    assert (float(found["ci_low"]), float(found["ci_high"])) == pytest.approx((low, high))
-    assert (found["precision"], found["flags"]) == ("bfloat16", "other_precision")
+    assert float(row["delta"]) == pytest.approx(59) and float(row["p"]) == pytest.approx(welch.pvalue)
+    assert (float(row["ci_low"]), float(row["ci_high"])) == pytest.approx((low, high))
+    assert (row["precision"], row["flags"]) == ("bfloat16", "other_precision")
 
 
 def test_a_baseline_of_the_same_precision_comes_first(tmp_path):
@@ -123,5 +124,5 @@ def test_a_baseline_of_the_same_precision_comes_first(tmp_path):
     write(tmp_path, "b", ablation="half", precision="bfloat16")
     for seed in range(3):
         write_run(tmp_path, {"clean": [70.0 + seed]}, seed=seed, name=f"c{seed}", precision="bfloat16")
-    (found,) = table("ablations", tmp_path)
-    assert float(found["delta"]) == pytest.approx(1) and found["flags"] == ""
+    (row,) = table("ablations", tmp_path)
+    assert float(row["delta"]) == pytest.approx(1) and row["flags"] == ""

@@ -164,8 +164,8 @@ SHORT = {"train.batch_size": 4, "train.batch_length": 16, "train.start": 64, "tr
 def test_the_second_version_trains_on_a_real_task(preset, task, learned, tmp_path):
     """Ninety updates: everything stays finite, and the world model comes to explain what it saw."""
     changes = [word for path, value in (SHORT | {"env.envs": 1}).items() for word in ("--set", f"{path}={value}")]
-    asked = ["--task", task, "--preset", preset, "--size", "nano", "--steps", "440", "--episodes", "1", "--threads", "1"]
-    command = [sys.executable, "-m", "harness", "run", *asked, *changes, "--runs", str(tmp_path)]
+    options = ["--task", task, "--preset", preset, "--size", "nano", "--steps", "440", "--episodes", "1", "--threads", "1"]
+    command = [sys.executable, "-m", "harness", "run", *options, *changes, "--runs", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[1])
     assert done.returncode == 0, done.stderr
     (path,) = tmp_path.glob("single/*/metrics.jsonl")

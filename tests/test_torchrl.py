@@ -60,7 +60,7 @@ def mixed(logits, unimix):
 @pytest.mark.parametrize("seed", SEEDS)
 def test_normal_kl_and_entropy_are_torch_s(seed):
     ours = [DiagonalNormal(random(seed + k, 4, 5, 16), 0.1) for k in (0, 100)]
-    theirs = [td.Independent(td.Normal(each.mean.squeeze(-1), each.std.squeeze(-1)), 1) for each in ours]
+    theirs = [td.Independent(td.Normal(dist.mean.squeeze(-1), dist.std.squeeze(-1)), 1) for dist in ours]
     same(ours[0].kl(ours[1]), td.kl_divergence(*theirs))
     same(ours[0].entropy(), theirs[0].entropy())
 

@@ -81,7 +81,7 @@ class Dreamer:
         self._metric_names: tuple[str, ...] = ()  # of the newest update, in order
         self.updates = 0
         self.num_uniforms = self._latent.num_uniforms + action_codec.num_uniforms
-        self.extra_spaces = {
+        self.extra_spaces: Mapping[str, Space] = {
             "deter": Space((deter,), "uint16"),
             "stoch": Space((self._latent.latents,), self._latent.packed_dtype),
         }
