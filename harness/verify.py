@@ -67,9 +67,9 @@ def verify_ablation(name: str) -> Verdict:
     scope, invariant = ablate.scope(ablation), ablate.invariant(ablation)
     tasks = {task: compare_measures(_base_measures(task), measure_step(ablation, task)) for task in TASKS}
     differences = {
-        task: {name for name, pair in _pairs(comparisons) if not pair["same"]} for task, comparisons in tasks.items()
+        task: {measure for measure, pair in _pairs(comparisons) if not pair["same"]} for task, comparisons in tasks.items()
     }
-    touched = {name for measures in differences.values() for name in measures}
+    touched = {measure for measures in differences.values() for measure in measures}
     return {
         "ablation": name,
         "caption": ablate.caption(ablation),
@@ -77,7 +77,7 @@ def verify_ablation(name: str) -> Verdict:
         "acts_on": scope.description,
         "inert": [task for task, spec in TASKS.items() if scope.covers(spec) and not differences[task]],
         "leaks": [task for task, spec in TASKS.items() if not scope.covers(spec) and differences[task]],
-        "touched": sorted(name for name in touched if any(fnmatchcase(name, pattern) for pattern in invariant)),
+        "touched": sorted(measure for measure in touched if any(fnmatchcase(measure, pattern) for pattern in invariant)),
         "tasks": tasks,
     }
 
@@ -110,7 +110,7 @@ def _sampled_items(replay: Replay) -> np.ndarray:
 
 
 def compare_measures(base: Measures, ablated: Measures) -> dict[str, Comparison]:
-    """Occasion -> the measures and probes of both, side by side."""
+    """Regime -> the measures and probes of both, side by side."""
     return {regime: _side_by_side(base[regime], ablated[regime]) for regime in base}
 
 
