@@ -27,11 +27,11 @@ class _Loader(yaml.SafeLoader):
 
 
 def _construct_mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
-    """BadInput for a key that stands twice."""
+    """BadInput for a key that is given twice."""
     keys = [loader.construct_object(key) for key, _ in node.value]
     for i, ((key, _), name) in enumerate(zip(node.value, keys, strict=True)):
         if name in keys[:i]:
-            raise BadInput(f"{key.start_mark.name}, line {key.start_mark.line + 1}: key '{name}' stands twice.")
+            raise BadInput(f"{key.start_mark.name}, line {key.start_mark.line + 1}: key '{name}' is given twice.")
     return dict(zip(keys, (loader.construct_object(value, deep=True) for _, value in node.value), strict=True))
 
 

@@ -329,14 +329,14 @@ def _value_for(value: T | Mapping[str, T], task: str, where: str) -> T:
     for key in (task, task.split("/")[0]):
         if key in value:
             return value[key]
-    raise BadInput(f"{where}: nothing for {task}; given for {', '.join(map(str, value))}.")
+    raise BadInput(f"{where}: no value for {task}; there are values for {', '.join(map(str, value))}.")
 
 
 def _check_unique(axis: str, values: Sequence[object], where: str) -> None:
     earlier: set[object] = set()
     for value in values:
         if value in earlier:
-            raise BadInput(f"{where}: {axis}: '{value}' stands twice; every value of an axis must differ.")
+            raise BadInput(f"{where}: {axis}: '{value}' is given twice; every value of an axis must differ.")
         earlier.add(value)
 
 

@@ -189,7 +189,7 @@ def test_a_study_s_own_arms_go_together_too():
 
 
 def test_spellings_of_one_ablation_are_one_value_of_the_axis():
-    with pytest.raises(BadInput, match="stands twice"):
+    with pytest.raises(BadInput, match="is given twice"):
         arms_of(ablations=["huber+no_unimix", "no_unimix+huber"])
 
 

@@ -25,11 +25,11 @@ def dreamproof(*arguments, cwd, timeout=120):
     )
 
 
-def refused(done, *words):
-    assert done.returncode == 2, (done.returncode, done.stderr)
-    assert "Traceback" not in done.stderr and len(done.stderr.strip().splitlines()) <= 3, done.stderr
+def assert_refused(process, *words):
+    assert process.returncode == 2, (process.returncode, process.stderr)
+    assert "Traceback" not in process.stderr and len(process.stderr.strip().splitlines()) <= 3, process.stderr
     for word in words:
-        assert word in done.stderr, done.stderr
+        assert word in process.stderr, process.stderr
 
 
 CARTPOLE = ("run", "--task", "dmc/cartpole_swingup", "--size", "nano")
@@ -77,13 +77,13 @@ BAD = {
 @pytest.mark.parametrize("name", BAD)
 def test_bad_input(name, tmp_path):
     arguments, words = BAD[name]
-    refused(dreamproof(*arguments, cwd=tmp_path), *words)
+    assert_refused(dreamproof(*arguments, cwd=tmp_path), *words)
     assert not (tmp_path / "runs").exists()  # nothing was started
 
 
 GOOD = "name: s\ntasks: [counter/vector]\nsize: nano\n"
 STUDIES = {
-    "duplicate seed": (GOOD + "seeds: [1, 2, 1]\n", ["seeds", "'1' stands twice"]),
+    "duplicate seed": (GOOD + "seeds: [1, 2, 1]\n", ["seeds", "'1' is given twice"]),
     "duplicate noise, spelt differently": (
         "name: s\ntasks: [counter/image]\nsize: nano\ntrain_noise: [g10, 'gaussian:sigma=10.0']\n",
         ["train_noise", "gaussian:sigma=10", "twice"],
@@ -112,7 +112,7 @@ def test_a_gpu_that_is_not_there_is_refused_before_anything_starts(tmp_path):
     torch = pytest.importorskip("torch")
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
-    refused(dreamproof(*CARTPOLE, "--device", "cuda", cwd=tmp_path), "cuda", "no GPU")
+    assert_refused(dreamproof(*CARTPOLE, "--device", "cuda", cwd=tmp_path), "cuda", "no GPU")
     assert not (tmp_path / "runs").exists()
 
 
@@ -129,13 +129,13 @@ def test_bad_studies(name, tmp_path):
 
 def test_bad_studies_end_the_command_with_status_2(tmp_path):
     (tmp_path / "s.yaml").write_text(STUDIES["duplicate seed"][0])
-    refused(dreamproof("run", "s.yaml", cwd=tmp_path), "s.yaml", "seeds")
+    assert_refused(dreamproof("run", "s.yaml", cwd=tmp_path), "s.yaml", "seeds")
 
 
 def test_a_run_directory_of_another_version_is_refused(tmp_path):
     (tmp_path / "runs/x").mkdir(parents=True)
     (tmp_path / "runs/x/config.json").write_text('{"version": 99}')
-    refused(dreamproof("table", "robustness", "runs", cwd=tmp_path), "version 99")
+    assert_refused(dreamproof("table", "robustness", "runs", cwd=tmp_path), "version 99")
 
 
 @pytest.mark.parametrize(
@@ -143,15 +143,15 @@ def test_a_run_directory_of_another_version_is_refused(tmp_path):
     ["list noises", "list tasks", "list studies", "explain gaussian", "explain no_free_bits", "plan quickstart", "schema"],
 )
 def test_light_verbs_answer(verb, tmp_path):
-    done = dreamproof(*verb.split(), cwd=tmp_path)
-    assert done.returncode == 0 and done.stdout, done.stderr
+    process = dreamproof(*verb.split(), cwd=tmp_path)
+    assert process.returncode == 0 and process.stdout, process.stderr
 
 
 def test_listings_are_json_on_demand(tmp_path):
     rows = json.loads(dreamproof("list", "ablations", "--json", cwd=tmp_path).stdout)
     assert {"none", "no_free_bits"} <= {row["name"] for row in rows}
-    everything = json.loads(dreamproof("list", "--json", cwd=tmp_path).stdout)
-    assert {row["kind"] for row in everything} >= {"suites", "tasks", "noises", "ablations", "studies", "tables", "plots"}
+    all_rows = json.loads(dreamproof("list", "--json", cwd=tmp_path).stdout)
+    assert {row["kind"] for row in all_rows} >= {"suites", "tasks", "noises", "ablations", "studies", "tables", "plots"}
 
 
 def test_explain_prints_the_exact_diff(tmp_path):
