@@ -95,7 +95,7 @@ class Behavior(nn.Module):
         log_prob = policy.log_prob(actions.detach())
         actor_objective = self._actor_grad.objective(log_prob, normed_advantage) + self._entropy_weight * entropy
 
-        # Critic: L(psi) = -sum_k w_k ln p_psi(R^lambda_k | s_k), and the same on the replay.
+        # Critic: L(psi) = -sum_k w_k ln p_psi(R^lambda_k | s_k), here and on the replay.
         target = self._value_norm.normalize(statistics["value_norm"], returns)
         critic_loss = self._slow_rule.loss(critic, target, slow_prediction[:-1])
 

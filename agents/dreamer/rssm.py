@@ -99,7 +99,9 @@ class RSSM(nn.Module):
         self, models: Models, state: State, inputs: StepInputs, sampler: Sampler
     ) -> tuple[Tensor, Tensor, Tensor]:
         """h_t = f(h_{t-1}, z_{t-1}, a_{t-1}), z_t ~ q(z_t | h_t, x_t) -> h_t, z_t, logits of q."""
-        (sequence_model, representation_model), (h, z), (keep, action_input, embed_input) = models, state, inputs
+        sequence_model, representation_model = models
+        h, z = state
+        keep, action_input, embed_input = inputs
         h = sequence_model(h * keep, z.flatten(-2) * keep, action_input)
         logits = representation_model(h, embed_input)
         z = self.latent.sample(logits, sampler)
@@ -123,6 +125,7 @@ class RSSM(nn.Module):
         the first of its episode, h_{t-1}, z_{t-1} and a_{t-1} count as zero.
         """
         batch, steps = is_first.shape
+        # What does not depend on the state is computed for all steps at once.
         keep = (~is_first).float().unsqueeze(-1)  # (B, T, 1)
         inputs = keep, self.core.action_input(prev_action * keep), self.posterior.embed_input(embed)
         models = self.core.step_fn(), self.posterior.step_fn()

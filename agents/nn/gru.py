@@ -74,7 +74,7 @@ class BlockGRU(nn.Module):
         block_weight, gate_weight = (cast(split_blocks(x, self.blocks)) for x in (block_weight, self.gates.weight))
         dense_weight = cast(dense_weight)
         if not torch.is_inference_mode_enabled():  # acting takes one step
-            # Of a transposed view in bfloat16 the library would make a copy in every step of the backward pass.
+            # In bfloat16 the library copies a transposed view in every step of the backward pass.
             block_weight, gate_weight = block_weight.contiguous(), gate_weight.contiguous()
         gate_bias = split_blocks(self.gates.bias.unsqueeze(0), self.blocks) + self.shift  # (G, 1, 3D/G)
 
@@ -90,9 +90,9 @@ class BlockGRU(nn.Module):
             hidden = self._act(self.hidden_norm(hidden))
 
             # Gates. tanh(x) = 2 sigmoid(2x) - 1 takes a sixth of the time of tanh on a CPU.
-            reset, cand, update = torch.baddbmm(gate_bias, cast(to_blocks(hidden)), gate_weight).float().chunk(3, -1)
-            cand = torch.sigmoid((torch.sigmoid(reset) * cand).mul_(2)).mul(2).sub_(1)
-            return torch.lerp(deter_blocks, cand, torch.sigmoid(update)).transpose(0, 1).flatten(-2)
+            reset, candidate, update = torch.baddbmm(gate_bias, cast(to_blocks(hidden)), gate_weight).float().chunk(3, -1)
+            candidate = torch.sigmoid((torch.sigmoid(reset) * candidate).mul_(2)).mul(2).sub_(1)
+            return torch.lerp(deter_blocks, candidate, torch.sigmoid(update)).transpose(0, 1).flatten(-2)
 
         return step
 
@@ -121,7 +121,7 @@ class LayerNormGRU(nn.Module):
         def step(deter: Tensor, stoch: Tensor, action_input: Tensor) -> Tensor:
             hidden = self.inputs.finish(torch.addmm(action_input, cast(stoch), stoch_weight))
             gates = self.gates_norm(self.gates(torch.cat([deter, hidden], -1)))
-            reset, cand, update = gates.chunk(3, -1)
-            return torch.lerp(deter, (reset.sigmoid() * cand).tanh(), (update - 1).sigmoid())
+            reset, candidate, update = gates.chunk(3, -1)
+            return torch.lerp(deter, (reset.sigmoid() * candidate).tanh(), (update - 1).sigmoid())
 
         return step
