@@ -25,12 +25,13 @@ quickstart: setup
 test: setup
 	$(BIN)/python -m pytest -n auto --dist loadgroup
 
-# The numeric tests again as other x86-64 machines compute: with AVX2 and no AVX-512, and with neither. SETTINGS="..." picks.
+# The numeric tests again as other x86-64 machines compute: with AVX2 and no AVX-512, and with neither. SETTINGS and TESTS pick.
+TESTS ?= numeric and not oracle
 SETTINGS ?= ATEN_CPU_CAPABILITY=avx2,ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=AVX2
 test-avx2: setup
 	for setting in $(SETTINGS); do \
 	  echo "numeric tests with $$setting" && \
-	  env $$(echo $$setting | tr , ' ') $(BIN)/python -m pytest -m 'numeric and not oracle' -n auto --dist loadgroup || exit 1; done
+	  env $$(echo $$setting | tr , ' ') $(BIN)/python -m pytest -m '$(TESTS)' -n auto --dist loadgroup || exit 1; done
 
 lint: setup
 	$(BIN)/ruff check .

@@ -250,6 +250,7 @@ def start_and_checkpoint(tmp_path, *arguments):
     return process, the_run(tmp_path / "runs"), worker, children(worker)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_run_is_the_same_to_the_last_bit(workers, whole, tmp_path):
     output = dreamproof(*CARTPOLE, "--env-workers", workers, cwd=tmp_path)
@@ -261,6 +262,7 @@ def test_a_run_is_the_same_to_the_last_bit(workers, whole, tmp_path):
     assert "leaked" not in output + (run.path / "log.txt").read_text()
 
 
+@pytest.mark.slow
 def test_a_run_killed_with_its_processes_continues_with_other_ones(whole, tmp_path):
     arguments = [*CARTPOLE, "--checkpoint-every", 0.3]
     process, run, _, _ = start_and_checkpoint(tmp_path, *arguments, "--env-workers", 2)
@@ -272,6 +274,7 @@ def test_a_run_killed_with_its_processes_continues_with_other_ones(whole, tmp_pa
     assert run.state["attempt"] == 2 and [entry["env_workers"] for entry in run.provenance["resumed"]] == [1]
 
 
+@pytest.mark.slow
 def test_processes_end_by_themselves_when_their_run_is_killed(tmp_path):
     process, _, worker, env_pids = start_and_checkpoint(tmp_path, *LONG, "--env-workers", 2)
     assert len(env_pids) == 2
@@ -287,6 +290,7 @@ def gone(pid):
         return True
 
 
+@pytest.mark.slow
 def test_a_run_whose_processes_are_killed_fails_and_says_why(whole, tmp_path):
     process, run, worker, env_pids = start_and_checkpoint(tmp_path, *CARTPOLE, "--checkpoint-every", 0.3, "--env-workers", 1)
     os.kill(env_pids[0], signal.SIGKILL)
@@ -297,6 +301,7 @@ def test_a_run_whose_processes_are_killed_fails_and_says_why(whole, tmp_path):
     same(whole, run)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 def test_a_signal_to_the_whole_group_still_ends_in_a_checkpoint(name, tmp_path):
     process, run, _, env_pids = start_and_checkpoint(tmp_path, *LONG, "--env-workers", 2)
@@ -308,6 +313,7 @@ def test_a_signal_to_the_whole_group_still_ends_in_a_checkpoint(name, tmp_path):
     assert "Traceback" not in (run.path / "log.txt").read_text() and all(map(gone, env_pids)) and before == 1
 
 
+@pytest.mark.slow
 def test_a_study_says_how_many_and_the_command_line_has_the_last_word(tmp_path):
     (tmp_path / "study.yaml").write_text("""
 name: grid

@@ -25,8 +25,6 @@ from harness import checkpoint
 from harness.errors import BadInput, RunFailed
 from harness.replay import Replay
 
-pytestmark = pytest.mark.numeric
-
 ROOT = Path(__file__).parents[1]
 SPACES = {
     "image": Space((8, 8, 3), "uint8"),

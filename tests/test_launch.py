@@ -19,6 +19,8 @@ from agents.nn.launch import to_tensors
 from agents.nn.layers import Linear
 from harness import ablate, config, study
 
+pytestmark = pytest.mark.numeric
+
 WAITING = {"_local_scalar_dense", "nonzero", "masked_select", "equal", "unique_dim", "_unique2"}  # the host reads a result
 SENDING = {"lift_fresh"}  # a number of the host is sent while the device is asked to work
 ALLOWED = "torch.quantile("  # on a CPU it looks at where the quantiles lie; on a GPU it does not
@@ -53,6 +55,7 @@ def waiting_operators(agent, spec):
     return watch.operators
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", sorted(config.agent_module("dreamer").PRESETS))
 def test_no_preset_waits(preset):
     for spec in (SPECS["both-discrete"], SPECS["both-continuous"]):
@@ -61,6 +64,7 @@ def test_no_preset_waits(preset):
         assert waiting_operators(run.agent.build(spec, seed=0, device="cpu"), spec) == []
 
 
+@pytest.mark.slow
 def test_no_ablation_waits():
     spec = SPECS["vector-discrete"]
     for name in ablate.names():
@@ -75,6 +79,7 @@ def test_what_waits_is_seen():
         assert len(watch.operators) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["both-continuous", "image-discrete"])
 def test_compiled_steps_give_the_same_to_rounding(name):
     """Learning and, uncompiled, acting; `compile` is part of what a run is."""
@@ -93,6 +98,7 @@ def test_compiled_steps_give_the_same_to_rounding(name):
     assert one.digest != two.digest
 
 
+@pytest.mark.slow
 def test_compiled_steps_in_bfloat16():
     """Losses as near to float32's as those of the uncompiled update. A sample may fall the other way: its share is small."""
     spec, rng = SPECS["both-discrete"], np.random.default_rng(0)
@@ -112,6 +118,7 @@ def test_compiled_steps_in_bfloat16():
         assert compiled_metrics[name] == pytest.approx(exact_metrics[name], rel=0.02, abs=0.02), name
 
 
+@pytest.mark.slow
 def test_a_compiled_agent_goes_on_as_if_it_had_not_been_stored():
     spec, rng = SPECS["both-continuous"], np.random.default_rng(0)
     one, two = (build("dreamer", spec, seed=seed, device="cpu", compile=True) for seed in (0, 1))

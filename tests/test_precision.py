@@ -12,8 +12,6 @@ from scipy import stats
 from test_results import row as evaluation_row
 from test_results import write_run
 
-pytestmark = pytest.mark.numeric
-
 LEVEL = {"a": [10.0, 12.0, 17.0], "b": [70.0, 75.0, 71.0]}
 
 

@@ -11,6 +11,8 @@ from agents.nn.sampler import GeneratorSampler
 from agents.protocol import Space, Spec
 from harness import build, study
 
+pytestmark = pytest.mark.numeric
+
 SEED = 5
 SPECS = {
     "image, discrete": Spec({"image": Space((32, 32, 3), "uint8")}, Space((), "int32", 5)),

@@ -323,6 +323,7 @@ def test_what_cannot_be_adapted_is_said(trained, tmp_path):
 # On real frames.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", ["gaussian:sigma=40", "blackout:length=6,chance=0.05"])
 def test_nothing_leaves_its_bound_on_real_frames(noise, tmp_path):
     """The short form of the stress battery of docs/repo.md: a fast dual, a target out of reach of so short a training."""
