@@ -1,10 +1,10 @@
-"""The Env protocol: an episode is a function of (seed, actions) alone, which is what resume and paired noise rest on."""
+"""The Env protocol: an episode is a function of (seed, actions) alone. Resuming and paired noise rest on that."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from agents.protocol import Arrays, Spec
 
 @dataclass(frozen=True)
 class Step:
-    """What a simulator answers to an action: `terminated` ends the task, `truncated` only the episode."""
+    """A simulator's answer to an action: `terminated` ends the task, `truncated` only the episode."""
 
     obs: Arrays
     reward: float
@@ -24,10 +24,9 @@ class Step:
 class Env(Protocol):
     """One simulator. `reset(seed)` makes everything that follows a function of the seed and the actions, bit for bit.
 
-    Observations are dicts with the keys, shapes and dtypes of `spec.obs`, owned by the caller (never overwritten later).
-    Continuous actions are clipped to [-1, 1] here and scaled to the simulator's own range. `native`, where not None, is
-    applied to the simulator's own frame (uint8) before any resizing. An environment may have `bare(action)`, which steps its
-    simulator without observing it and says whether the episode is over: `bench env` compares the two.
+    Observations are dicts with the keys, shapes and dtypes of `spec.obs`. They are the caller's own and never overwritten.
+    The environment clips continuous actions to [-1, 1] and scales them to the simulator's own range. It applies `native`,
+    where not None, to the simulator's own frame (uint8) before any resizing.
     """
 
     spec: Spec
@@ -40,13 +39,22 @@ class Env(Protocol):
     def close(self) -> None: ...
 
 
+@runtime_checkable
+class BareEnv(Env, Protocol):
+    """An environment that can step its simulator alone: `bench env` compares the two."""
+
+    def step_bare(self, action: np.ndarray) -> bool:
+        """Step the simulator without observing it -> whether the episode is over."""
+        ...
+
+
 @dataclass(frozen=True)
 class Suite:
-    """What a suite file (`harness/envs/<suite>.py`) says of itself as data, in `SUITE`.
+    """The facts about a suite, in the constant `SUITE` of its file (`harness/envs/<suite>.py`).
 
-    `steps` default budget in policy steps; `repeat` environment frames per policy step; `envs` parallel environments;
-    `ratio` replayed time steps per policy step; `pixels`/`vectors`: what its observations hold
-    (None: only known once the task is made); `source` of the protocol; `options`: keyword options of `make` with defaults.
+    `steps`: default budget in policy steps; `repeat`: environment frames per policy step; `envs`: parallel environments;
+    `ratio`: replayed time steps per policy step; `pixels`, `vectors`: what its observations hold, None where only the made
+    environment knows; `source` of the protocol; `options`: keyword options of `make` with their defaults.
     """
 
     steps: int

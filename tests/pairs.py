@@ -17,8 +17,8 @@ import sys, time
 import numpy as np
 from harness.bench import Options, train
 size, obs, dtype, threads = sys.argv[1:]
-agent = train.make(Options(size=size, obs=obs, dtype=dtype, device="cpu", threads=int(threads)))
-batch = train.batch(agent, train.SPECS[obs], np.random.default_rng(0))
+agent = train.make_agent(Options(size=size, obs=obs, dtype=dtype, device="cpu", threads=int(threads)))
+batch = train.random_batch(agent, train.SPECS[obs], np.random.default_rng(0))
 for _ in range(4):
     agent.learn(batch)
 print("ready", flush=True)

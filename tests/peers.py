@@ -50,8 +50,8 @@ def dreamproof(obs: str, dtype: str, repetitions: int) -> dict:
 
     from harness.bench import Options, train
 
-    agent = train.make(Options(size="1m", obs=obs, dtype=dtype, device="cpu"))
-    batch = train.batch(agent, train.SPECS[obs], np.random.default_rng(0), BATCH, LENGTH)
+    agent = train.make_agent(Options(size="1m", obs=obs, dtype=dtype, device="cpu"))
+    batch = train.random_batch(agent, train.SPECS[obs], np.random.default_rng(0), BATCH, LENGTH)
     weights = sum(x.size for name, x in agent.state().items() if name.startswith("weights/") and "slow_critic" not in name)
     return time_updates(lambda: agent.learn(batch), repetitions) | {"parameters": int(weights)}
 

@@ -33,7 +33,7 @@ from agents.nn.optim import views
 from agents.nn.sampler import BELOW_ONE, TINY, UniformSampler, categorical_from_uniform
 from agents.protocol import Arrays
 from harness import build, study
-from harness.bench.train import BATCH, SPECS, batch
+from harness.bench.train import BATCH, SPECS, random_batch
 
 
 def per_seed(stacked):
@@ -191,7 +191,7 @@ def agent_of(options: argparse.Namespace, seed: int, threads: int) -> Dreamer:
 
 
 def batches_of(options: argparse.Namespace, agent: Dreamer, count: int, size: int = BATCH) -> list[Arrays]:
-    return [batch(agent, SPECS[options.obs], np.random.default_rng(seed), size=size) for seed in range(count)]
+    return [random_batch(agent, SPECS[options.obs], np.random.default_rng(seed), size=size) for seed in range(count)]
 
 
 def compare(options: argparse.Namespace) -> None:

@@ -15,7 +15,7 @@ import torch
 from agents import measure
 from agents.nn.layers import Linear
 from harness import bench, plugins
-from harness.bench import Options, _others, _page, train
+from harness.bench import Options, _other_work, _page, train
 from harness.cli import look
 from harness.errors import BadInput
 
@@ -25,9 +25,9 @@ ROOT = Path(__file__).parent.parent
 def dreamproof(*arguments, cwd, status=0):
     command = [sys.executable, "-m", "harness", "bench", *map(str, arguments)]
     env = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=env, timeout=300)
-    assert done.returncode == status, done.stderr
-    return done
+    process = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=env, timeout=300)
+    assert process.returncode == status, process.stderr
+    return process
 
 
 def test_operations_of_products_and_convolutions_are_counted_forward_and_backward():
@@ -44,8 +44,8 @@ def test_operations_of_products_and_convolutions_are_counted_forward_and_backwar
 
 def test_the_update_counts_what_its_layers_say():
     """Acting once in a vector task: every weight matrix of encoder, core, posterior and policy is used once."""
-    agent = train.make(Options(size="nano", obs="vector", threads=1))
-    step = train.batch(agent, train.SPECS["vector"], np.random.default_rng(0), size=1, length=1)
+    agent = train.make_agent(Options(size="nano", obs="vector", threads=1))
+    step = train.random_batch(agent, train.SPECS["vector"], np.random.default_rng(0), size=1, length=1)
     obs = {key: step[key][:, 0] for key in ("state", "is_first")}
     counted = measure.count_flops(lambda: agent.act(agent.initial(1), obs, step["reward"][:, :1].repeat(agent.num_uniforms, 1)))
     read = [*agent.world.encoder.parameters(), *agent.world.rssm.core.parameters()]
@@ -135,35 +135,37 @@ def test_checkpoints_are_counted_by_the_bytes_that_they_write(tmp_path, monkeypa
     assert rows[0]["written_bytes"] == rows[0]["disk_bytes"] and not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("subject", bench.names())
+@pytest.mark.parametrize("subject", bench.subjects())
 def test_every_subject_says_what_it_takes_and_shows(subject):
     module = plugins.load("harness.bench", subject)
-    assert set(module.TAKES) <= set(Options.__dataclass_fields__) and module.TABLE
-    assert all(set(case) <= set(module.TAKES) for case in module.CASES)
+    assert set(module.OPTIONS) <= set(Options.__dataclass_fields__) and module.COLUMNS
+    assert all(set(case) <= set(module.OPTIONS) for case in module.CASES)
     for case in module.CASES:  # as `dreamproof bench` asks for it
-        look.bench.make_context("bench", [subject, *_page.flags(case)])
+        look.bench.make_context("bench", [subject, *_page.case_to_flags(case)])
 
 
 def test_the_page_holds_a_table_per_subject_between_its_marks(tmp_path):
     rows = [{"task": "dmc/a", "steps_per_second": 12345.6, "other_cores": 2.0}]
     path = tmp_path / "page.md"
     path.write_text(f"before\n{_page.BEGIN}\nold\n{_page.END}\nafter\n")
-    _page.write(path, _page.page({"env": rows}))
+    _page.write_tables(path, _page.tables_to_markdown({"env": rows}))
     text = path.read_text()
     assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
     assert "| task | steps / s | other work |\n| --- | --- | --- |\n| dmc/a | 12.3 k | 2 |" in text
     assert "up to 2.0 cores" in text
-    assert "![scaling](page-scaling.png)" in _page.page({"scaling": [{"axis": "size", "other_cores": 0.0}]}, "page")
+    assert "![scaling](page-scaling.png)" in _page.tables_to_markdown(
+        {"scaling": [{"axis": "size", "other_cores": 0.0}]}, "page"
+    )
     path.write_text("no marks")
     with pytest.raises(BadInput, match="no place for the tables"):
-        _page.write(path, "")
+        _page.write_tables(path, "")
 
 
 def test_rows_are_kept_as_csv_with_their_figure(tmp_path):
     rows = [{"axis": axis, "value": v, "what": "one", "seconds": s, "seconds_min": s, "seconds_max": 2 * s}
             for axis, points in {"size": [("nano", 0.1), ("1m", 1.0)], "batch": [(4, 0.2), (8, 0.4)]}.items()
             for v, s in points]  # fmt: skip
-    bench._keep(rows, "_scaling_figure", tmp_path / "scaling.csv")
+    bench._write_rows(rows, "_scaling_figure", tmp_path / "scaling.csv")
     with (tmp_path / "scaling.csv").open() as file:
         assert [(row["value"], float(row["seconds"])) for row in csv.DictReader(file)] == [
             ("nano", 0.1), ("1m", 1.0), ("4", 0.2), ("8", 0.4)
@@ -176,16 +178,16 @@ BURN = "import time\nwhile time.process_time() < 1: pass"
 
 def test_other_work_is_what_this_process_did_not_start():
     """A child's second of work is our own; one that was left to init is another's, however busy the machine is."""
-    before = _others._own()
+    before = _other_work._own_seconds()
     subprocess.run([sys.executable, "-c", BURN], check=True)
-    assert _others._own() - before >= 1
-    others = _others.Others()
-    before, start = _others._own(), time.perf_counter()
+    assert _other_work._own_seconds() - before >= 1
+    other_work = _other_work.OtherWork()
+    before, start_time = _other_work._own_seconds(), time.perf_counter()
     burner = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {BURN!r}], start_new_session=True)"
     subprocess.run([sys.executable, "-c", burner], check=True)
     while not gone(BURN):
         time.sleep(0.05)
-    assert others.cores() * (time.perf_counter() - start) >= 0.8 and _others._own() - before < 0.8
+    assert other_work.busy_cores() * (time.perf_counter() - start_time) >= 0.8 and _other_work._own_seconds() - before < 0.8
 
 
 def gone(code):

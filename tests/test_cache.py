@@ -14,7 +14,7 @@ import pytest
 from test_results import row, write_run
 
 from harness import rundir
-from harness.bench import _grid
+from harness.bench import _synthetic_study
 from results import tables
 from results.reading import cache, load, rows
 
@@ -26,7 +26,7 @@ def grid(tmp_path, monkeypatch):
     """Twenty runs that were changed long ago, and a cache for however little."""
     monkeypatch.setattr(cache, "LEAST", 1)
     monkeypatch.setattr(cache, "SETTLED", -1.0)
-    _grid.make(tmp_path / "runs", 20, 12)
+    _synthetic_study.write_study(tmp_path / "runs", 20, 12)
     return tmp_path / "runs"
 
 
@@ -102,7 +102,7 @@ def test_a_change_that_keeps_size_and_mtime_is_seen(grid):
 
 def test_what_was_changed_a_moment_ago_is_not_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(cache, "LEAST", 1)
-    _grid.make(tmp_path, 3, 8)
+    _synthetic_study.write_study(tmp_path, 3, 8)
     load.load([tmp_path])
     assert not stored(tmp_path).exists()
 

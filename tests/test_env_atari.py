@@ -117,7 +117,7 @@ def test_every_game_shows_the_known_colours(game):
     env.reset(0)
     for action in np.random.default_rng(0).integers(env.spec.action.classes, size=10):
         env.step(action)
-        seen = env._shrink.pool(np.stack([env._screens[env._newest]] * 2))
+        seen = env._resizer.pool(np.stack([env._screens[env._newest]] * 2))
         np.testing.assert_array_equal(seen, env._ale.getScreenRGB())
 
 
@@ -153,12 +153,12 @@ def test_noops_are_spread_over_0_to_30():
 def test_a_quarter_of_raw_frames_repeat_the_action_before():
     env = envs.make("atari/pong")
     env.reset(0)
-    asked = np.repeat(np.arange(20_000) % 18, 4)
-    done = np.concatenate([env._sticky(action) for action in np.arange(20_000) % 18])
-    kept = done != asked
-    assert kept[::4].mean() == pytest.approx(0.25, abs=0.01)
-    assert kept[1::4].mean() == pytest.approx(0.25**2, abs=0.006)
-    assert all(b in (a, want) for (a, b), want in zip(pairwise(done), asked[1:], strict=True))
+    requested = np.repeat(np.arange(20_000) % 18, 4)
+    actions = np.concatenate([env._sticky_actions(action) for action in np.arange(20_000) % 18])
+    repeats = actions != requested
+    assert repeats[::4].mean() == pytest.approx(0.25, abs=0.01)
+    assert repeats[1::4].mean() == pytest.approx(0.25**2, abs=0.006)
+    assert all(b in (a, request) for (a, b), request in zip(pairwise(actions), requested[1:], strict=True))
 
 
 def test_native_noise_meets_the_pooled_frame_before_resizing():
@@ -166,10 +166,10 @@ def test_native_noise_meets_the_pooled_frame_before_resizing():
     env.reset(0)
     seen = []
     env.native = lambda frame: seen.append(frame) or 255 - frame
-    small = np.array(Image.fromarray(255 - env._shrink.pool(env._screens)).resize((96, 96), Image.BILINEAR))
+    small = np.array(Image.fromarray(255 - env._resizer.pool(env._screens)).resize((96, 96), Image.BILINEAR))
     obs = env._obs()["image"]
     assert seen[0].shape == (210, 160, 3) and seen[0].dtype == np.uint8
-    np.testing.assert_array_equal(obs, _atari._grey(small))
+    np.testing.assert_array_equal(obs, _atari._to_grey(small))
 
 
 def test_ale_0_10_is_refused(monkeypatch):

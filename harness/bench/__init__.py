@@ -1,8 +1,8 @@
 """Measures speed, each figure beside what this machine could do at best: one file per subject.
 
-A subject exposes `measure(options) -> rows`, one mapping of figures per row with the units in the names; `TAKES`, the names
-of the options that it reads; `TABLE`, column heading -> figure, for people; `CASES`, the options of the rows that stand in
-docs/performance.md.
+A subject exposes `measure(options)`, which yields rows: mappings of figures, with the unit in each name. It also exposes
+`OPTIONS`, the names of the options that it reads; `COLUMNS`, column heading -> figure, for tables; and `CASES`, the options
+of the rows in docs/performance.md.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness import build, envs, plugins, study
-from harness.bench._others import Others
+from harness.bench._other_work import OtherWork
 from harness.errors import unknown
 
 Row = dict[str, Any]
-BUSY = 0.1  # cores; from there on other work spoils the figures
+MAX_OTHER_WORK = 0.1  # busy cores; above this, other work makes the figures too slow
 
 
 def cores() -> int:
@@ -46,20 +46,21 @@ class Options:
     task: str | None = None
 
 
-def names() -> list[str]:
+def subjects() -> list[str]:
+    """Everything that can be measured, by name."""
     return plugins.names(__name__)
 
 
-def measure(subject: str, given: Mapping[str, Any]) -> Iterator[Row]:
-    """The rows of a subject. BadInput for an option that it does not take or a value that there is not."""
+def measure(subject: str, values: Mapping[str, Any]) -> Iterator[Row]:
+    """The rows of a subject. `values`: of options, by name. BadInput for an option it does not read or a value not allowed."""
     module = plugins.load(__name__, subject, "subject to measure")
-    for name in given:
-        if name not in module.TAKES:
-            raise unknown("option", name, module.TAKES, f"bench {subject}")
-    options = Options(**given)
+    for name in values:
+        if name not in module.OPTIONS:
+            raise unknown("option", name, module.OPTIONS, f"bench {subject}")
+    options = Options(**values)
     _check(options)
-    others = Others()
-    return (row | {"other_cores": others.cores()} for row in module.measure(options))
+    other_work = OtherWork()
+    return (row | {"other_cores": other_work.busy_cores()} for row in module.measure(options))
 
 
 def _check(options: Options) -> None:
@@ -69,56 +70,65 @@ def _check(options: Options) -> None:
     build.check_device(options.device, compile=options.compile is True)
 
 
-# For the subjects
+# ---- For the subjects
 
 
-def timed(work: Callable[[], Any], *, least: int = 5, seconds: float = 0.0, warm: int = 1) -> list[float]:
-    """Seconds of each call, `least` or more of them and at least `seconds` in all, after `warm` calls that do not count."""
-    for _ in range(warm):
+def time_calls(work: Callable[[], object], *, min_calls: int = 5, min_seconds: float = 0.0, warmup: int = 1) -> list[float]:
+    """Seconds of each call: at least `min_calls` calls and `min_seconds` in all, after `warmup` calls that do not count."""
+    for _ in range(warmup):
         work()
-    spent: list[float] = []
-    while len(spent) < least or sum(spent) < seconds:
-        begun = time.perf_counter()
+    times: list[float] = []
+    while len(times) < min_calls or sum(times) < min_seconds:
+        start = time.perf_counter()
         work()
-        spent.append(time.perf_counter() - begun)
-    return spent
+        times.append(time.perf_counter() - start)
+    return times
 
 
-def spread(name: str, times: Sequence[float]) -> Row:
-    """Median, smallest and largest of what was measured several times, and how often."""
+def summarize(name: str, times: Sequence[float]) -> Row:
+    """Median, smallest and largest of repeated measurements, and how many there are."""
     ends = {f"{name}_min": min(times), f"{name}_max": max(times)}
     return {name: statistics.median(times), **ends, "repetitions": len(times)}
 
 
-# For people
+# ---- For people
 
 
-def run(subject: str | None, given: Mapping[str, Any], as_json: bool, out: Path | None, say: Callable[[str], Any]) -> float:
-    """Measure, say the rows, and write them to `out`: one subject's as CSV, all subjects' into a page.
+def run_benchmarks(
+    subject: str | None, values: Mapping[str, Any], as_json: bool, out: Path | None, echo: Callable[[str], object]
+) -> float:
+    """Measure a subject, or all of them; `echo` the rows and write them to `out`: one subject's as CSV, all as a page.
 
-    Returns the most cores that other work kept busy during a measurement.
+    Returns how many cores other work kept busy, at most, during a measurement.
     """
     from harness.bench import _page
 
-    measured: dict[str, list[Row]] = {}
-    for name in [subject] if subject else names():
-        measured[name] = []
-        for row in measure(name, given) if subject else _page.rows(name):
-            measured[name].append(row)
-            say(text(row) + "\n") if not as_json else None
+    rows_by_subject: dict[str, list[Row]] = {}
+    for name in [subject] if subject else subjects():
+        rows_by_subject[name] = []
+        for row in measure(name, values) if subject else _page.measure_cases(name):
+            rows_by_subject[name].append(row)
+            if not as_json:
+                echo(row_to_text(row) + "\n")
     if as_json:
-        say(json.dumps([row for rows in measured.values() for row in rows], indent=1))
-    for name, rows in measured.items() if out else ():
-        figure = getattr(plugins.load(__name__, name), "FIGURE", None)
-        if figure or subject:
-            _keep(rows, figure, out.with_suffix(".csv") if subject else out.with_name(f"{out.stem}-{name}.csv"))
-    if out and not subject:
-        _page.write(out, _page.page(measured, out.stem))
-    return max((row["other_cores"] for rows in measured.values() for row in rows), default=0.0)
+        echo(json.dumps([row for rows in rows_by_subject.values() for row in rows], indent=1))
+    if out and subject:
+        _write_rows(rows_by_subject[subject], _figure_of(subject), out.with_suffix(".csv"))
+    elif out:
+        for name, rows in rows_by_subject.items():
+            if figure := _figure_of(name):
+                _write_rows(rows, figure, out.with_name(f"{out.stem}-{name}.csv"))
+        _page.write_tables(out, _page.tables_to_markdown(rows_by_subject, out.stem))
+    return max((row["other_cores"] for rows in rows_by_subject.values() for row in rows), default=0.0)
 
 
-def _keep(rows: Sequence[Row], figure: str | None, path: Path) -> None:
-    """The rows as CSV and, where a subject has a figure, that beside it."""
+def _figure_of(subject: str) -> str | None:
+    """The module that draws a subject's rows; None where no module does."""
+    return getattr(plugins.load(__name__, subject), "FIGURE", None)
+
+
+def _write_rows(rows: Sequence[Row], figure: str | None, path: Path) -> None:
+    """The rows as CSV and, where a subject has a figure, the figure beside it."""
     flat = [{key: value for key, value in row.items() if not isinstance(value, list)} for row in rows]
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, list(dict.fromkeys(key for row in flat for key in row)))
@@ -128,18 +138,18 @@ def _keep(rows: Sequence[Row], figure: str | None, path: Path) -> None:
         importlib.import_module(f"{__name__}.{figure}").draw(rows).savefig(path.with_suffix(".png"))
 
 
-def text(row: Mapping[str, Any]) -> str:
-    """One row: a figure per line, then its lists, an entry per line."""
+def row_to_text(row: Mapping[str, Any]) -> str:
+    """One row: a line per figure, then its lists, a line per entry."""
     width = max(map(len, row))
-    lines = [f"{name:<{width}}  {shown(value)}" for name, value in row.items() if not isinstance(value, list)]
+    lines = [f"{name:<{width}}  {format_value(value)}" for name, value in row.items() if not isinstance(value, list)]
     for name, entries in row.items():
         if isinstance(entries, list):
-            lines += [f"{name}:", *("  " + ", ".join(f"{k} {shown(v)}" for k, v in entry.items()) for entry in entries)]
+            lines += [f"{name}:", *("  " + ", ".join(f"{k} {format_value(v)}" for k, v in entry.items()) for entry in entries)]
     return "\n".join(lines)
 
 
-def shown(value: Any) -> str:
-    """Three digits, large numbers with their prefix: 1.61 G."""
+def format_value(value: Any) -> str:
+    """Three digits; large numbers with their prefix: 1.61 G."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
     if isinstance(value, int) and abs(value) < 10_000:

@@ -15,7 +15,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLoca
 from harness import plugins
 
 LABELS = {"batch": "sequences in a batch", "length": "steps of a sequence", "replay": "steps in the replay"}
-LEAST = 2.0  # decades that a panel shows at least
+LEAST = 2.0  # decades that a panel shows at min_calls
 
 
 def draw(rows: Sequence[Mapping[str, Any]]) -> Figure:

@@ -1,4 +1,4 @@
-"""The whole loop, acting, stepping and learning at the suite's train ratio: steps per second, by the processes that step."""
+"""The whole loop at the suite's train ratio, acting, stepping and learning: steps per second, by number of processes."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from functools import partial
 from pathlib import Path
 
 from harness import build, study
-from harness.bench import Options, Row, spread, timed
+from harness.bench import Options, Row, summarize, time_calls
 from harness.loop import Training
 from harness.rundir import RunDir
 
-TAKES = ("task", "size", "dtype", "device", "threads")
-TABLE = {
+OPTIONS = ("task", "size", "dtype", "device", "threads")
+COLUMNS = {
     "task": "task",
     "size": "size",
     "processes": "env_workers",
@@ -25,33 +25,31 @@ TABLE = {
     "stepping alone, s": "seconds_stepping",
     "other work": "other_cores",
 }
-CASES = (
-    {"task": "dmc/cartpole_swingup", "size": "nano", "threads": 1},
-    {"task": "dmc_vision/walker_walk", "size": "nano", "threads": 1},
-)
+TASKS = ("dmc/cartpole_swingup", "dmc_vision/walker_walk")
+CASES = tuple({"task": task, "size": "nano", "threads": 1} for task in TASKS)
 WORKERS = (0, 1, 2)
 ENVS = 4
 TICKS = 4  # at a time, so that each measurement holds as many updates
 
 
 def measure(options: Options) -> Iterator[Row]:
-    task = options.task or CASES[0]["task"]
+    task = options.task or TASKS[0]
     for workers in WORKERS:
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-            training = _training(options, task, workers, Path(folder))
-            while training.agent.updates < 3:  # the replay is filled, and whatever the first updates set up stands
+            training = _new_training(options, task, workers, Path(folder))
+            while training.agent.updates < 3:  # the first updates also set things up
                 training.advance()
-            before, begun = training.agent.updates, training.step
-            times = [seconds / TICKS for seconds in timed(partial(_ticks, training))]
+            first_update, first_step = training.agent.updates, training.step
+            times = [seconds / TICKS for seconds in time_calls(partial(_advance, training))]
             row: Row = {"subject": "loop", "task": task, "size": options.size, "device": training.agent.device}
-            row |= {"threads": options.threads, "envs": ENVS, "env_workers": workers} | spread("seconds_per_tick", times)
+            row |= {"threads": options.threads, "envs": ENVS, "env_workers": workers} | summarize("seconds_per_tick", times)
             row["steps_per_second"] = ENVS / row["seconds_per_tick"]
-            row["updates_per_tick"] = (training.agent.updates - before) / ((training.step - begun) / ENVS)
-            yield row | {"seconds_stepping": _stepping(training)}
+            row["updates_per_tick"] = (training.agent.updates - first_update) / ((training.step - first_step) / ENVS)
+            yield row | {"seconds_stepping": _stepping_seconds(training)}
             training.interaction.vector.close()
 
 
-def _training(options: Options, task: str, workers: int, folder: Path) -> Training:
+def _new_training(options: Options, task: str, workers: int, folder: Path) -> Training:
     changes = {"env.envs": ENVS, "train.start": 1024}
     run = study.single(task, size=options.size, precision=options.dtype, changes=changes)
     probe = build.environment(run)
@@ -61,13 +59,13 @@ def _training(options: Options, task: str, workers: int, folder: Path) -> Traini
     return build.training(run, vector, agent, build.recorder(run, RunDir.create(folder / "run", run.dump())))
 
 
-def _ticks(training: Training) -> None:
+def _advance(training: Training) -> None:
     for _ in range(TICKS):
         training.advance()
 
 
-def _stepping(training: Training) -> float:
-    """Seconds until every environment stands again after an action, nothing else going on."""
+def _stepping_seconds(training: Training) -> float:
+    """Seconds from an action to the next observation of every environment, with no other work meanwhile."""
     vector = training.interaction.vector
     action = training.interaction.tick().step["action"]
 
@@ -75,4 +73,4 @@ def _stepping(training: Training) -> float:
         vector.advance(action)
         vector.current()
 
-    return spread("x", timed(step, least=50))["x"]
+    return summarize("x", time_calls(step, min_calls=50))["x"]

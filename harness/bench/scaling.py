@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from agents.protocol import Agent, Arrays
 from harness import plugins
-from harness.bench import Options, Row, act, replay, spread, timed
-from harness.bench.train import BATCH, LENGTH, SPECS, batch, make
+from harness.bench import Options, Row, act, replay, summarize, time_calls
+from harness.bench.train import BATCH, LENGTH, SPECS, make_agent, random_batch
 
-TAKES = ("obs", "dtype", "device", "threads")
-TABLE = {"axis": "axis", "value": "value", "what": "what", "s": "seconds", "min": "seconds_min", "other work": "other_cores"}
+OPTIONS = ("obs", "dtype", "device", "threads")
+COLUMNS = {"axis": "axis", "value": "value", "what": "what", "s": "seconds", "min": "seconds_min", "other work": "other_cores"}
 CASES = ({"obs": "vector"},)
 FIGURE = "_scaling_figure"  # module of this package that draws the rows
 SIZES = ("nano", "1m", "12m", "25m", "50m")
@@ -22,27 +23,31 @@ STEPS = (10_000, 30_000, 100_000, 300_000, 1_000_000)
 
 
 def measure(options: Options) -> Iterator[Row]:
-    """At size 1m, 16 sequences of 64 steps, where an axis does not say otherwise."""
+    """Size 1m and 16 sequences of 64 steps, except on the axis that varies."""
     for size in SIZES:
-        yield _update(options, "size", size, size=size)
+        yield _measure_update(options, "size", size, size=size)
     for number in BATCHES:
-        yield _update(options, "batch", number, batch_size=number)
+        yield _measure_update(options, "batch", number, batch_size=number)
     for number in LENGTHS:
-        yield _update(options, "length", number, length=number)
+        yield _measure_update(options, "length", number, length=number)
     for row in act.measure(replace(options, size="1m", profile=False)):
-        yield _row(options, "environments", row["envs"], "one step of all", _renamed(row, "seconds_per_act"))
+        yield _scaling_row(options, "environments", row["envs"], "one step of all", _as_seconds(row, "seconds_per_act"))
     for number in STEPS:
         (row,) = replay.measure(replace(options, size="1m", steps=number))
-        yield _row(options, "replay", number, "one sample", _renamed(row, "seconds_per_sample"))
+        yield _scaling_row(options, "replay", number, "one sample", _as_seconds(row, "seconds_per_sample"))
 
 
-def _update(options: Options, axis: str, value: Any, *, size: str = "1m", batch_size: int = BATCH, length: int = LENGTH) -> Row:
-    agent = make(replace(options, size=size, compile=False))  # every shape would have to be compiled
-    data = batch(agent, SPECS[options.obs], np.random.default_rng(0), batch_size, length)
-    return _row(options, axis, value, "one update", spread("seconds", timed(_learner(agent, data), least=3)))
+def _measure_update(
+    options: Options, axis: str, value: Any, *, size: str = "1m", batch_size: int = BATCH, length: int = LENGTH
+) -> Row:
+    agent = make_agent(replace(options, size=size, compile=False))  # every shape would have to be compiled
+    data = random_batch(agent, SPECS[options.obs], np.random.default_rng(0), batch_size, length)
+    return _scaling_row(
+        options, axis, value, "one update", summarize("seconds", time_calls(_update_function(agent, data), min_calls=3))
+    )
 
 
-def _learner(agent: Any, data: Any) -> Callable[[], None]:
+def _update_function(agent: Agent, data: Arrays) -> Callable[[], None]:
     tools = plugins.load("agents", "measure")
 
     def update() -> None:
@@ -52,10 +57,10 @@ def _learner(agent: Any, data: Any) -> Callable[[], None]:
     return update
 
 
-def _row(options: Options, axis: str, value: Any, what: str, figures: Row) -> Row:
+def _scaling_row(options: Options, axis: str, value: Any, what: str, figures: Row) -> Row:
     case = {"obs": options.obs, "dtype": options.dtype, "threads": options.threads}
     return {"subject": "scaling", "axis": axis, "value": value, "what": what, **figures, **case}
 
 
-def _renamed(row: Row, name: str) -> Row:
+def _as_seconds(row: Row, name: str) -> Row:
     return {f"seconds{end}": row[f"{name}{end}"] for end in ("", "_min", "_max")} | {"repetitions": row["repetitions"]}

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from harness import plugins
-from harness.bench import Options, Row, spread, timed
+from harness.bench import Options, Row, summarize, time_calls
 
-TAKES = ()
-TABLE = {
+OPTIONS = ()
+COLUMNS = {
     "job": "job",
     "s": "seconds",
     "processor, s": "cpu_seconds",
@@ -22,18 +22,20 @@ TABLE = {
     "memory on top, MB": "extra_megabytes",
     "other work": "other_cores",
 }
-CASES = ({},)
+CASES: tuple[Mapping[str, object], ...] = ({},)
 RUNS, TASKS, REPS = 10, 26, 50_000
 TAUS = np.linspace(0, 2, 81)
 TARGETS = {"IQM interval, one method": 0.2, "probability of improvement, one pair": 1.2, "profile at 81 taus, one method": 1.0}
 
 
 def measure(options: Options) -> Iterator[Row]:
-    drawing = spread("x", timed(lambda: np.random.default_rng(0).integers(RUNS, size=(TASKS, RUNS, REPS), dtype=np.uint16)))
+    random_numbers = summarize(
+        "x", time_calls(lambda: np.random.default_rng(0).integers(RUNS, size=(TASKS, RUNS, REPS), dtype=np.uint16))
+    )
     for (job, target), work in zip(TARGETS.items(), _jobs(), strict=True):
         row: Row = {"subject": "stats", "job": job, "runs": RUNS, "tasks": TASKS, "replicates": REPS}
-        row |= spread("seconds", timed(work)) | {"target_seconds": target, "random_seconds": drawing["x"]}
-        yield row | {"cpu_seconds": _processor(work), "extra_megabytes": _memory(work)}
+        row |= summarize("seconds", time_calls(work)) | {"target_seconds": target, "random_seconds": random_numbers["x"]}
+        yield row | {"cpu_seconds": _cpu_seconds(work), "extra_megabytes": _extra_megabytes(work)}
 
 
 def _jobs() -> list[Callable[[], Any]]:
@@ -54,14 +56,14 @@ def _jobs() -> list[Callable[[], Any]]:
     ]
 
 
-def _processor(work: Callable[[], Any]) -> float:
-    """Processor time of one call: other work on the machine hardly changes it."""
-    begun = time.process_time()
+def _cpu_seconds(work: Callable[[], Any]) -> float:
+    """Processor time of one call; other work on the machine hardly changes it."""
+    start = time.process_time()
     work()
-    return time.process_time() - begun
+    return time.process_time() - start
 
 
-def _memory(work: Callable[[], Any]) -> float:
+def _extra_megabytes(work: Callable[[], Any]) -> float:
     tracemalloc.start()
     work()
     _, peak = tracemalloc.get_traced_memory()

@@ -13,11 +13,11 @@ import numpy as np
 
 from agents.protocol import Agent, Arrays, Space, Spec
 from harness import build, plugins, study
-from harness.bench import Options, Row, spread, timed
+from harness.bench import Options, Row, summarize, time_calls
 from harness.vector import FLAGS
 
-TAKES = ("size", "obs", "dtype", "device", "threads", "compile", "profile")
-TABLE = {
+OPTIONS = ("size", "obs", "dtype", "device", "threads", "compile", "profile")
+COLUMNS = {
     "size": "size",
     "input": "obs",
     "precision": "dtype",
@@ -45,46 +45,46 @@ SPECS = {
     "vector": Spec({"state": Space((17,), "float32")}, Space((6,), "float32")),
 }
 BATCH, LENGTH = 16, 64
-_begun = time.time()
+_import_time = time.time()
 
 
 def measure(options: Options) -> Iterator[Row]:
-    agent = make(options)
-    tools, data = plugins.load("agents", "measure"), batch(agent, SPECS[options.obs], np.random.default_rng(0))
+    agent = make_agent(options)
+    tools, data = plugins.load("agents", "measure"), random_batch(agent, SPECS[options.obs], np.random.default_rng(0))
 
     def update() -> None:
         agent.learn(data)
         tools.synchronize(agent.device)
 
     update()
-    first = time.time() - started()
+    first = time.time() - process_start()
     update()
-    busy = time.process_time()
-    times = timed(update, seconds=2.0, warm=0)
-    busy = (time.process_time() - busy) / len(times)
+    cpu_start = time.process_time()
+    times = time_calls(update, min_seconds=2.0, warmup=0)
+    cpu_seconds = (time.process_time() - cpu_start) / len(times)
     row: Row = {"subject": "train", "size": options.size, "obs": options.obs, "dtype": options.dtype, "device": agent.device}
-    row |= {"compile": build.resolve_compile(config(options), options.device), "threads": options.threads}
-    row |= spread("seconds_per_update", times)
-    row["cpu_seconds_per_update"] = busy  # of all threads together: other work on the machine hardly changes it
+    row |= {"compile": build.resolve_compile(run_config(options), options.device), "threads": options.threads}
+    row |= summarize("seconds_per_update", times)
+    row["cpu_seconds_per_update"] = cpu_seconds  # of all threads together: other work on the machine hardly changes it
     row |= {"peak_memory_bytes": tools.peak_memory(agent.device), "first_update_seconds": first}
-    if options.profile:  # before operations are counted, which nothing compiled survives
+    if options.profile:  # before operations are counted: counting drops compiled code
         row["dearest_operators"] = tools.slowest_operators(update, agent.device)
-    row |= against_peak(tools, update, row["seconds_per_update"], options.dtype, agent.device)
+    row |= compare_with_peak(tools, update, row["seconds_per_update"], options.dtype, agent.device)
     yield row | tools.versions()
 
 
-def config(options: Options, envs: int = 1) -> Any:
+def run_config(options: Options, envs: int = 1) -> Any:
     changes: dict[str, Any] = {"env.envs": envs}
     return study.single("counter/vector", size=options.size, precision=options.dtype, compile=options.compile, changes=changes)
 
 
-def make(options: Options, envs: int = 1) -> Agent:
+def make_agent(options: Options, envs: int = 1) -> Agent:
     """The agent of a size, as a run would build it."""
-    return build.agent(config(options, envs), SPECS[options.obs], device=options.device, threads=options.threads)
+    return build.agent(run_config(options, envs), SPECS[options.obs], device=options.device, threads=options.threads)
 
 
-def against_peak(tools: Any, work: Any, seconds: float, dtype: str, device: str) -> Row:
-    """Operations counted while `work` runs once more, and how their rate compares with large matrix products now."""
+def compare_with_peak(tools: Any, work: Any, seconds: float, dtype: str, device: str) -> Row:
+    """Operations of one more call of `work`, and how their rate compares with that of large matrix products."""
     flops = tools.count_flops(work)
     rates = {f"matrix_rate_{name}": tools.matrix_rate(device, name) for name in ("float32", "bfloat16")}
     peak, rate = rates[f"matrix_rate_{dtype}"], flops / seconds
@@ -94,29 +94,29 @@ def against_peak(tools: Any, work: Any, seconds: float, dtype: str, device: str)
     return figures | {"floor_seconds": flops / peak} | rates | {"copy_rate": tools.copy_rate(device)}
 
 
-def batch(agent: Agent, spec: Spec, rng: np.random.Generator, size: int = BATCH, length: int = LENGTH) -> Arrays:
+def random_batch(agent: Agent, spec: Spec, rng: np.random.Generator, size: int = BATCH, length: int = LENGTH) -> Arrays:
     """Replayed steps (B, context + T, ...) of random observations, actions and rewards, an episode ending here and there."""
     shape = (size, agent.context + length)
-    draw = partial(_values, shape=shape, rng=rng)
-    made = {key: draw(space) for key, space in {**spec.obs, "action": spec.action}.items()}
-    made |= {key: np.zeros((*shape, *space.shape), space.dtype) for key, space in {**FLAGS, **agent.extra_spaces}.items()}
-    made["reward"] = rng.normal(size=shape).astype(np.float32)
-    made["is_first"] = rng.random(shape) < 0.01
-    made["is_last"][:, :-1] = made["is_first"][:, 1:]
-    return made
+    random_values = partial(_random_values, shape=shape, rng=rng)
+    steps = {key: random_values(space) for key, space in {**spec.obs, "action": spec.action}.items()}
+    steps |= {key: np.zeros((*shape, *space.shape), space.dtype) for key, space in {**FLAGS, **agent.extra_spaces}.items()}
+    steps["reward"] = rng.normal(size=shape).astype(np.float32)
+    steps["is_first"] = rng.random(shape) < 0.01
+    steps["is_last"][:, :-1] = steps["is_first"][:, 1:]
+    return steps
 
 
-def _values(space: Space, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+def _random_values(space: Space, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
     full = (*shape, *space.shape)
     if space.dtype == "float32":
         return rng.uniform(-1, 1, full).astype(np.float32)
     return rng.integers(0, space.classes or 256, full).astype(space.dtype)
 
 
-def started() -> float:
+def process_start() -> float:
     """When this process was started, in seconds since 1970; where the system does not say, when this file was imported."""
     try:
         ticks = int(Path("/proc/self/stat").read_text().rsplit(")", 1)[1].split()[19])
         return time.time() - (time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK"))
     except (OSError, AttributeError, ValueError, IndexError):
-        return _begun
+        return _import_time

@@ -111,9 +111,9 @@ def bench(subject: str | None, as_json: bool, out: Path | None, **options: Any) 
 
     settings = {name: value for name, value in options.items() if value is not None}
     if subject is None and settings:
-        raise BadInput(f"--{next(iter(settings))} goes with a subject: {', '.join(benches.names())}.")
-    busy = benches.run(subject, settings, as_json, out, click.echo)
-    if busy > benches.BUSY:
+        raise BadInput(f"--{next(iter(settings))} goes with a subject: {', '.join(benches.subjects())}.")
+    busy = benches.run_benchmarks(subject, settings, as_json, out, click.echo)
+    if busy > benches.MAX_OTHER_WORK:
         click.echo(f"warning: other work kept {busy} cores busy meanwhile, so the figures are too slow", err=True)
 
 

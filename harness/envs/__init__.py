@@ -1,25 +1,27 @@
-"""Simulator suites: one file per suite, a task is spelled `suite/task`. No simulator is imported before `make`."""
+"""Simulator suites: one file per suite. A task is written `suite/task`. No simulator is imported before `make`."""
 
 from __future__ import annotations
+
+from types import ModuleType
 
 from harness import plugins
 from harness.env import Env, Suite
 from harness.errors import BadInput, unknown
 
 
-def make(task: str, **options) -> Env:
+def make(task: str, **options: object) -> Env:
     """The environment of `suite/task`. BadInput for an unknown suite, task or option."""
     module, name = _split(task)
     check(task)
-    known = module.SUITE.options
+    allowed = module.SUITE.options
     for option in options:
-        if option not in known:
-            raise unknown("option", option, known, where=f"suite '{task.split('/')[0]}'")
+        if option not in allowed:
+            raise unknown("option", option, allowed, where=f"suite '{task.split('/')[0]}'")
     return module.make(name, **options)
 
 
 def suite(task: str) -> Suite:
-    """What the suite of `suite/task` says of itself."""
+    """The facts about the suite of `suite/task`."""
     return _split(task)[0].SUITE
 
 
@@ -30,11 +32,11 @@ def check(task: str) -> None:
         module.check(name)
     elif name not in module.TASKS:
         prefix = task.split("/")[0]
-        raise unknown("task", task, [f"{prefix}/{known}" for known in module.TASKS])
+        raise unknown("task", task, [f"{prefix}/{other}" for other in module.TASKS])
 
 
 def tasks() -> list[str]:
-    """Every task that is known by name, as `suite/task`. `gym` takes any registered id and lists none."""
+    """Every task that a suite lists, as `suite/task`. `gym` takes any registered id and lists none."""
     names = plugins.names(__name__)
     return [f"{name}/{task}" for name in names for task in plugins.load(__name__, name).TASKS]
 
@@ -42,20 +44,19 @@ def tasks() -> list[str]:
 def modalities(task: str) -> tuple[bool, bool]:
     """(pixels, vectors): what the observations of a task hold. Cheap, except in `gym`, which makes the environment."""
     module, name = _split(task)
-    known = module.SUITE
     if hasattr(module, "modalities"):
         return module.modalities(name)
-    return bool(known.pixels), bool(known.vectors)
+    return bool(module.SUITE.pixels), bool(module.SUITE.vectors)
 
 
-def _split(task: str):
+def _split(task: str) -> tuple[ModuleType, str]:
     """(module of the suite, name of the task)."""
     if not isinstance(task, str):
         raise BadInput(f"A task is text such as 'dmc/cartpole_swingup', not {task!r}.")
     prefix, slash, name = task.partition("/")
     if not slash:
-        near = [known for known in tasks() if known.split("/", 1)[1].lower() == task.lower()]
-        hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
+        matches = [other for other in tasks() if other.split("/", 1)[1].lower() == task.lower()]
+        hint = f" Did you mean {' or '.join(repr(match) for match in matches)}?" if matches else ""
         raise BadInput(
             f"A task is written suite/task, such as 'dmc/cartpole_swingup', not '{task}'. "
             f"Suites: {', '.join(plugins.names(__name__))}.{hint}"

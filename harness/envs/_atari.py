@@ -1,28 +1,34 @@
 """Atari games through the Arcade Learning Environment: one implementation, with the settings of a protocol as data.
 
-Per policy step the action is repeated on 4 raw frames; the observation is the maximum of the last two, resized by Pillow's
-BILINEAR filter and only then, where asked, turned grey. Source: danijar/dreamerv3, embodied/envs/atari.py at the version of
-the Nature paper, with one difference, on purpose: the time limit truncates (there it terminates; `truncation="terminal"`).
+Per policy step the action is repeated on 4 raw frames. The observation is the maximum of the last two, resized by Pillow's
+BILINEAR filter and then, where the protocol says so, turned grey. Source: danijar/dreamerv3, embodied/envs/atari.py at the
+version of the Nature paper, with one difference on purpose: here the time limit truncates; there it terminates, which is
+`truncation="terminal"` here.
 
-An episode is a function of its seed and the actions: every reset restores the power-on state, and the number of no-ops and
-the sticky actions are drawn from the seed here. (ALE draws its own only after `loadROM`, which takes 80 ms. The
+An episode is a function of its seed and the actions. Every reset restores the power-on state, and the number of no-ops and
+the sticky actions are drawn from the seed here. (ALE seeds its own generator only in `loadROM`, which takes 80 ms. The
 distribution is the same: each raw frame repeats the action before with the probability `sticky`.)
 
-Resizing is what costs most, so rows of pixels that did not change since the last observation keep their horizontally
-resized values, and only the vertical pass covers all rows. Pillow makes the same two passes with the same 8-bit values
-in between: the result is exact, and a test compares it.
+Resizing takes most of the time. Rows of pixels that did not change since the last observation therefore keep their
+horizontally resized values, and only the vertical pass covers all rows. Pillow makes the same two passes with the same 8-bit
+values in between: the result is exact, and a test compares it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from agents.protocol import Arrays, Space, Spec
 from harness.env import Step
 from harness.errors import BadInput, RunFailed
+
+if TYPE_CHECKING:
+    import ale_py
+    from PIL import Image
 
 HEIGHT, WIDTH = 210, 160
 REPEAT = 4
@@ -193,11 +199,12 @@ class Atari:
     def __init__(self, game: str, *, protocol: Protocol, terminal_limit: bool):
         self.native: Callable[[np.ndarray], np.ndarray] | None = None
         self._protocol, self._terminal_limit = protocol, terminal_limit
-        self._ale = _load(game)
-        legal = protocol.actions == "full"
-        self._actions = [a.value for a in (self._ale.getLegalActionSet() if legal else self._ale.getMinimalActionSet())]
+        self._ale = _load_game(game)
+        full = protocol.actions == "full"
+        action_set = self._ale.getLegalActionSet() if full else self._ale.getMinimalActionSet()
+        self._actions = [action.value for action in action_set]
         self._power_on = self._ale.cloneState(include_rng=True)
-        self._shrink = Shrink(protocol.size)
+        self._resizer = ScreenResizer(protocol.size)
         self._screens = np.zeros((2, HEIGHT, WIDTH), np.uint8)  # the last two raw frames, written in turn
         self._newest = 0
         shape = (protocol.size, protocol.size, 1 if protocol.grey else 3)
@@ -206,32 +213,32 @@ class Atari:
     def reset(self, seed: int) -> Arrays:
         self._ale.restoreState(self._power_on)
         self._ale.reset_game()
-        self._random = np.random.Generator(np.random.Philox(seed))
-        for _ in range(self._random.integers(self._protocol.noops + 1)):
+        self._rng = np.random.Generator(np.random.Philox(seed))
+        for _ in range(self._rng.integers(self._protocol.noops + 1)):
             self._ale.act(0)
             if self._ale.game_over():
                 self._ale.reset_game()
-        self._frames = self._before = 0
-        self._look()
+        self._frames = self._last_action = 0
+        self._read_screen()
         self._screens[:] = self._screens[self._newest]
-        self._shrink.check(self._screens, self._ale.getScreenRGB())
+        self._resizer.check(self._screens, self._ale.getScreenRGB())
         return self._obs()
 
     def step(self, action: np.ndarray) -> Step:
-        reward, over, late = 0.0, False, False
-        for repeat, chosen in enumerate(self._sticky(self._actions[int(action)])):
-            reward += self._ale.act(chosen)
+        reward, game_over, time_up = 0.0, False, False
+        for repeat, raw_action in enumerate(self._sticky_actions(self._actions[int(action)])):
+            reward += self._ale.act(raw_action)
             self._frames += 1
             if repeat >= REPEAT - 2:
-                self._look()
-            over, late = self._ale.game_over(), self._frames >= self._protocol.limit
-            if over or late:
+                self._read_screen()
+            game_over, time_up = self._ale.game_over(), self._frames >= self._protocol.limit
+            if game_over or time_up:
                 break
-        terminated = over or (late and self._terminal_limit)
-        return Step(self._obs(), reward, terminated, late and not terminated)
+        terminated = game_over or (time_up and self._terminal_limit)
+        return Step(self._obs(), reward, terminated, time_up and not terminated)
 
-    def bare(self, action: np.ndarray) -> bool:
-        """The emulator's part of a step and nothing else, for measuring -> whether the game is over."""
+    def step_bare(self, action: np.ndarray) -> bool:
+        """The emulator's part of a step and nothing else -> whether the game is over."""
         for _ in range(REPEAT):
             self._ale.act(self._actions[int(action)])
         return self._ale.game_over()
@@ -239,44 +246,42 @@ class Atari:
     def close(self) -> None:
         pass
 
-    def _sticky(self, action: int) -> list[int]:
-        """The action of each raw frame; what is done lingers into the next step."""
+    def _sticky_actions(self, action: int) -> list[int]:
+        """The action of each raw frame. The last one may be repeated in the first frames of the next step."""
         if not self._protocol.sticky:
             return [action] * REPEAT
-        done = []
-        for draw in self._random.random(REPEAT):
-            self._before = self._before if draw < self._protocol.sticky else action
-            done.append(self._before)
-        return done
+        actions = []
+        for uniform in self._rng.random(REPEAT):
+            self._last_action = self._last_action if uniform < self._protocol.sticky else action
+            actions.append(self._last_action)
+        return actions
 
-    def _look(self) -> None:
+    def _read_screen(self) -> None:
         self._newest = 1 - self._newest
         self._ale.getScreen(self._screens[self._newest])
 
     def _obs(self) -> Arrays:
         if self.native:
-            image = _resized(self.native(self._shrink.pool(self._screens)), self._protocol.size)
+            image = _resize_frame(self.native(self._resizer.pool(self._screens)), self._protocol.size)
         else:
-            image = self._shrink(self._screens)
-        return {"image": _grey(image) if self._protocol.grey else image}
+            image = self._resizer(self._screens)
+        return {"image": _to_grey(image) if self._protocol.grey else image}
 
 
-class Shrink:
-    """Two raw screens -> the maximum of their colours, resized to a square: rows that did not change are not redone."""
+class ScreenResizer:
+    """Two raw screens -> the maximum of their colours, resized to a square. Rows that did not change are not resized again."""
 
     def __init__(self, size: int):
-        from PIL import Image
-
-        self._image, self._size = Image, size
+        self._size = size
         colours = np.zeros((128, 4), np.uint8)  # RGB and one byte that lets Pillow read the memory as it is
         colours[:, :3] = [list(bytes.fromhex(colour)) for colour in PALETTE]
         self._palette = np.repeat(colours, 2, axis=0).view(np.uint32).ravel()
-        self._last = np.zeros((2, HEIGHT, WIDTH // 8), np.uint64)
-        self._rows = np.zeros((HEIGHT, size, 4), np.uint8)  # after the horizontal pass; black, as `_last` is
+        self._last_words = np.zeros((2, HEIGHT, WIDTH // 8), np.uint64)
+        self._rows = np.zeros((HEIGHT, size, 4), np.uint8)  # after the horizontal pass; black, as `_last_words` is
 
     def __call__(self, screens: np.ndarray) -> np.ndarray:
         """(2, 210, 160) raw -> (size, size, 3) uint8, the caller's own."""
-        changed = self._changed(screens)
+        changed = self._changed_rows(screens)
         if len(changed):
             self._rows[changed] = np.asarray(self._resize(self._colours(screens[:, changed]), len(changed)))
         small = bytearray(self._resize(self._rows, self._size).tobytes("raw", "RGB"))
@@ -289,14 +294,14 @@ class Shrink:
     def check(self, screens: np.ndarray, rgb: np.ndarray) -> None:
         """RunFailed if this emulator's colours are not those of PALETTE."""
         if not np.array_equal(self.pool(screens), rgb):
-            raise RunFailed("This version of ale-py shows other colours than harness/envs/_atari.py knows.")
+            raise RunFailed("This version of ale-py shows other colours than those in harness/envs/_atari.py.")
 
-    def _changed(self, screens: np.ndarray) -> np.ndarray:
+    def _changed_rows(self, screens: np.ndarray) -> np.ndarray:
         """Rows in which either screen differs from the last call's."""
         words = screens.view(np.uint64)
         different = np.zeros(HEIGHT, bool)
-        different[np.flatnonzero(words != self._last) // words.shape[2] % HEIGHT] = True
-        np.copyto(self._last, words)
+        different[np.flatnonzero(words != self._last_words) // words.shape[2] % HEIGHT] = True
+        np.copyto(self._last_words, words)
         return different.nonzero()[0]
 
     def _colours(self, screens: np.ndarray) -> np.ndarray:
@@ -304,25 +309,27 @@ class Shrink:
         first, second = (self._palette.take(screen).view(np.uint8) for screen in screens)
         return np.maximum(first, second, out=first).reshape(*screens.shape[1:], 4)
 
-    def _resize(self, pixels: np.ndarray, height: int):
+    def _resize(self, pixels: np.ndarray, height: int) -> Image.Image:
         """A Pillow image of (height, size), from (height or more, width, 4)."""
         shape = pixels.shape[1::-1]
-        image = self._image.frombuffer("RGBX", shape, pixels, "raw", "RGBX", 0, 1)
-        return image.resize((self._size, height), self._image.Resampling.BILINEAR)
+        from PIL import Image
+
+        image = Image.frombuffer("RGBX", shape, pixels, "raw", "RGBX", 0, 1)
+        return image.resize((self._size, height), Image.Resampling.BILINEAR)
 
 
-def _resized(frame: np.ndarray, size: int) -> np.ndarray:
+def _resize_frame(frame: np.ndarray, size: int) -> np.ndarray:
     from PIL import Image
 
     return np.array(Image.fromarray(frame).resize((size, size), Image.Resampling.BILINEAR))
 
 
-def _grey(image: np.ndarray) -> np.ndarray:
+def _to_grey(image: np.ndarray) -> np.ndarray:
     red, green, blue = (image[..., channel] * weight for channel, weight in enumerate(GREY))
-    return (red + green + blue).astype(np.uint8)[..., None]  # cut, not rounded, as in the source
+    return (red + green + blue).astype(np.uint8)[..., None]  # truncated, not rounded, as in the source
 
 
-def _load(game: str):
+def _load_game(game: str) -> ale_py.ALEInterface:
     import ale_py
     from ale_py import roms
 

@@ -39,24 +39,24 @@ SUITE = Suite(
 def returns(task: str, balls: int = 5) -> tuple[float, float]:
     """Expected return of uniformly random actions and of always moving towards the ball; exact."""
     columns = np.arange(CELLS)
-    near = 1 - np.abs(columns[:, None] - columns) / (CELLS - 1)  # [paddle, ball]
-    scores = {"sparse": np.eye(CELLS), "dense": near}[task]
-    drift = np.zeros((CELLS, CELLS))
+    closeness = 1 - np.abs(columns[:, None] - columns) / (CELLS - 1)  # [paddle, ball]
+    rewards = {"sparse": np.eye(CELLS), "dense": closeness}[task]
+    drift = np.zeros((CELLS, CELLS))  # transition matrix of the paddle under random actions
     for move in (-1, 0, 1):
         drift[columns, np.clip(columns + move, 0, CELLS - 1)] += 1 / 3
     random, following = np.eye(CELLS)[3], np.eye(CELLS)[3]  # distributions of the paddle's column
     totals = np.zeros(2)
     for _ in range(balls):
-        landed = np.zeros(CELLS)
+        next_following = np.zeros(CELLS)
         for ball in columns:
-            chase = np.zeros((CELLS, CELLS))
+            chase = np.zeros((CELLS, CELLS))  # transition matrix of the paddle towards this ball
             chase[columns, columns + np.sign(ball - columns)] = 1
-            for way, (paddle, step) in enumerate(((random, drift), (following, chase))):
+            for policy, (paddle, transition) in enumerate(((random, drift), (following, chase))):
                 for time in range(1, CELLS):
-                    paddle = paddle @ step
-                    totals[way] += (task == "dense" or time == CELLS - 1) * paddle @ scores[:, ball] / CELLS
-                landed += paddle / CELLS * way
-        random, following = random @ np.linalg.matrix_power(drift, CELLS - 1), landed
+                    paddle = paddle @ transition
+                    totals[policy] += (task == "dense" or time == CELLS - 1) * paddle @ rewards[:, ball] / CELLS
+                next_following += paddle / CELLS * policy
+        random, following = random @ np.linalg.matrix_power(drift, CELLS - 1), next_following
     return float(totals[0]), float(totals[1])
 
 
@@ -79,7 +79,7 @@ class Catch:
         self._time, self._paddle = 0, 3
 
     def reset(self, seed: int) -> Arrays:
-        # One more than is caught: the last picture shows the next ball as every other does.
+        # One ball more than the paddle can catch: the last picture shows the next ball, as after every other ball.
         self._columns = np.random.Generator(np.random.Philox(seed)).integers(CELLS, size=self._balls + 1)
         self._time, self._paddle = 0, 3
         return self._obs()
@@ -87,9 +87,9 @@ class Catch:
     def step(self, action: np.ndarray) -> Step:
         self._paddle = min(max(self._paddle + int(action) - 1, 0), CELLS - 1)
         self._time += 1
-        falling, row = divmod(self._time - 1, CELLS - 1)
-        away, landed = abs(int(self._columns[falling]) - self._paddle), row == CELLS - 2
-        reward = 1 - away / (CELLS - 1) if self._dense else float(landed and not away)
+        ball, row = divmod(self._time - 1, CELLS - 1)
+        distance, landed = abs(int(self._columns[ball]) - self._paddle), row == CELLS - 2
+        reward = 1 - distance / (CELLS - 1) if self._dense else float(landed and not distance)
         return Step(self._obs(), reward, False, self._time >= self._balls * (CELLS - 1))
 
     def close(self) -> None:

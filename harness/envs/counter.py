@@ -56,30 +56,30 @@ def make(task: str, length: int = 20, size: int = 64, mark: int = 0) -> Counter:
     if not isinstance(mark, int) or not 0 <= mark <= size // COUNTS:
         raise BadInput(f"Option mark={mark!r} of counter must be 0 or at most a quarter of size={size}.")
     discrete = not task.endswith("continuous")
-    pictures = _pictures(size, mark) if task.startswith("image") else None
-    return Counter(pictures=pictures, discrete=discrete, fatal=task.endswith("terminal"), length=length)
+    frames = _frames(size, mark) if task.startswith("image") else None
+    return Counter(frames=frames, discrete=discrete, fatal=task.endswith("terminal"), length=length)
 
 
-def _pictures(size: int, mark: int) -> np.ndarray:
-    """(COUNTS, size, size, 3) uint8: what each count looks like."""
+def _frames(size: int, mark: int) -> np.ndarray:
+    """The frame of each count: (COUNTS, size, size, 3) uint8."""
     frames, quarter = np.zeros((COUNTS, size, size, 3), np.uint8), size // COUNTS
-    tall, wide = (mark, mark) if mark else (size, quarter)
-    top = (size - tall) // 2
+    height, width = (mark, mark) if mark else (size, quarter)
+    top = (size - height) // 2
     for count in range(COUNTS):
-        left = count * quarter + (quarter - wide) // 2
-        frames[count, top : top + tall, left : left + wide] = 255
+        x = count * quarter + (quarter - width) // 2
+        frames[count, top : top + height, x : x + width] = 255
     return frames
 
 
 class Counter:
     """The dynamics above; `fatal`: a wrong action terminates."""
 
-    def __init__(self, *, pictures: np.ndarray | None, discrete: bool, fatal: bool, length: int):
+    def __init__(self, *, frames: np.ndarray | None, discrete: bool, fatal: bool, length: int):
         self.native: Callable[[np.ndarray], np.ndarray] | None = None
         vector = {"vector": Space((COUNTS,), "float32")}
-        obs = vector if pictures is None else {"image": Space(pictures.shape[1:], "uint8")}
+        obs = vector if frames is None else {"image": Space(frames.shape[1:], "uint8")}
         self.spec = Spec(obs, Space((), "int32", classes=2) if discrete else Space((1,), "float32"))
-        self._pictures, self._discrete, self._fatal, self._length = pictures, discrete, fatal, length
+        self._frames, self._discrete, self._fatal, self._length = frames, discrete, fatal, length
         self._count = self._time = 0
 
     def reset(self, seed: int) -> Arrays:
@@ -91,8 +91,8 @@ class Counter:
         reward = self._reward(action)
         self._time += 1
         self._count = (self._count + 1) % COUNTS
-        dead = self._fatal and reward == 0
-        return Step(self._obs(), reward, dead, not dead and self._time >= self._length)
+        terminated = self._fatal and reward == 0
+        return Step(self._obs(), reward, terminated, not terminated and self._time >= self._length)
 
     def close(self) -> None:
         pass
@@ -104,7 +104,7 @@ class Counter:
         return float(1 - abs(np.clip(np.asarray(action, np.float64).item(), -1, 1) - (2 * target - 1)) / 2)
 
     def _obs(self) -> Arrays:
-        if self._pictures is None:
+        if self._frames is None:
             return {"vector": np.eye(COUNTS, dtype=np.float32)[self._count]}
-        frame = self._pictures[self._count].copy()
+        frame = self._frames[self._count].copy()
         return {"image": self.native(frame) if self.native else frame}

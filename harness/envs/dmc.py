@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from agents.protocol import Arrays, Space, Spec
 from harness.env import Step, Suite
 from harness.errors import BadInput
+
+if TYPE_CHECKING:
+    from dm_control.rl import control
 
 LIMIT = 1000  # simulator steps: every task's own limit, and the bound of `repeat`
 DOMAINS = {
@@ -64,9 +68,9 @@ class Control:
             raise BadInput(f"Option repeat={repeat!r} of {domain}_{task} must be a whole number from 1 to {LIMIT}.")
         self.native: Callable[[np.ndarray], np.ndarray] | None = None
         self._name, self._repeat = (domain, task), repeat
-        self._sim = _load(domain, task, seed=0)
+        self._sim = _load_task(domain, task, seed=0)
         action = self._sim.action_spec()
-        self._middle, self._reach = (action.maximum + action.minimum) / 2, (action.maximum - action.minimum) / 2
+        self._centre, self._half_range = (action.maximum + action.minimum) / 2, (action.maximum - action.minimum) / 2
         self.spec = Spec(self._spaces(), Space(action.shape, "float32"))
 
     def reset(self, seed: int) -> Arrays:
@@ -74,18 +78,18 @@ class Control:
         return self._observe(self._sim.reset().observation)
 
     def step(self, action: np.ndarray) -> Step:
-        control = self._middle + self._reach * np.clip(np.asarray(action, np.float64), -1, 1)
+        scaled_action = self._centre + self._half_range * np.clip(np.asarray(action, np.float64), -1, 1)
         reward = 0.0
         for _ in range(self._repeat):
-            time = self._sim.step(control)
-            reward += float(time.reward)
-            if time.last():
+            time_step = self._sim.step(scaled_action)
+            reward += float(time_step.reward)
+            if time_step.last():
                 break
-        terminated = time.last() and time.discount == 0
-        return Step(self._observe(time.observation), reward, terminated, time.last() and not terminated)
+        terminated = time_step.last() and time_step.discount == 0
+        return Step(self._observe(time_step.observation), reward, terminated, time_step.last() and not terminated)
 
-    def bare(self, action: np.ndarray) -> bool:
-        """The simulator's part of a step and nothing else, for measuring -> whether the episode is over."""
+    def step_bare(self, action: np.ndarray) -> bool:
+        """The simulator's part of a step and nothing else -> whether the episode is over."""
         return any(self._sim.step(action).last() for _ in range(self._repeat))
 
     def close(self) -> None:
@@ -99,9 +103,9 @@ class Control:
         return {name: np.array(value, np.float32).reshape(-1) for name, value in observation.items()}
 
 
-def _load(domain: str, task: str, seed: int):
-    # dm_control chooses its renderer when it is imported, once for the whole process, and raises where that one fails
-    # (PyOpenGL without libEGL: AttributeError). State vectors need none.
+def _load_task(domain: str, task: str, seed: int) -> control.Environment:
+    # dm_control chooses its renderer once, when it is imported, and raises where that renderer fails (PyOpenGL without
+    # libEGL: AttributeError). State vectors need no renderer.
     os.environ.setdefault("MUJOCO_GL", "egl")
     try:
         from dm_control import suite

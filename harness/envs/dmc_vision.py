@@ -6,12 +6,17 @@ Rendering needs a GL backend: `MUJOCO_GL` (default egl; Mesa's software renderer
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from agents.protocol import Arrays, Space
 from harness.env import Suite
 from harness.envs import dmc
 from harness.errors import RunFailed
+
+if TYPE_CHECKING:
+    from dm_control.mujoco import engine
 
 SIZE = 64
 CAMERAS = {"quadruped": 2, "rodent": 4}  # all others 0
@@ -36,7 +41,7 @@ def make(task: str, repeat: int = 1) -> PixelControl:
 class PixelControl(dmc.Control):
     """The task seen by a camera. `native` is applied to the frame as rendered, which is the agent's size already."""
 
-    _camera = None  # kept, since setting one up takes a tenth of the time of a frame
+    _camera: engine.Camera | None = None  # reused: to make a camera takes a tenth of the time of a frame
 
     def _spaces(self) -> dict[str, Space]:
         return {"image": Space((SIZE, SIZE, 3), "uint8")}
@@ -49,7 +54,7 @@ class PixelControl(dmc.Control):
             raise RunFailed(f"Cannot render {'_'.join(self._name)}: {error}. Is MUJOCO_GL=egl usable here?") from error
         return {"image": self.native(frame) if self.native else frame}
 
-    def _new_camera(self):
+    def _new_camera(self) -> engine.Camera:
         from dm_control.mujoco import engine
 
         return engine.Camera(self._sim.physics, SIZE, SIZE, camera_id=CAMERAS.get(self._name[0], 0))

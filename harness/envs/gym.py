@@ -16,7 +16,7 @@ from agents.protocol import Arrays, Space, Spec
 from harness.env import Step, Suite
 from harness.errors import BadInput, unknown
 
-TASKS = ()  # any id; `check` knows which are registered
+TASKS = ()  # any registered id: see `check`
 SUITE = Suite(
     steps=1_000_000,
     repeat=1,
@@ -36,13 +36,13 @@ def check(task: str) -> None:
 
     if ":" in task:
         return  # its module registers it when the environment is made
-    known = gymnasium.registry
-    if task not in known and not any(task == spec.name for spec in known.values()):
-        raise unknown("task", f"gym/{task}", [f"gym/{name}" for name in known])
+    registry = gymnasium.registry
+    if task not in registry and not any(task == spec.name for spec in registry.values()):
+        raise unknown("task", f"gym/{task}", [f"gym/{name}" for name in registry])
 
 
 def modalities(task: str) -> tuple[bool, bool]:
-    """Makes the environment: only its observation space can tell."""
+    """(pixels, vectors). Makes the environment, because only its observation space says this."""
     env = make(task)
     env.close()
     spaces = env.spec.obs.values()
@@ -64,20 +64,20 @@ class Gym:
     def __init__(self, task: str, env: Any):
         self.native: Callable[[np.ndarray], np.ndarray] | None = None
         self._task, self._env = task, env
-        self._entries = _entries(task, env.observation_space)
-        self.spec = Spec({name: _space(s) for name, s in self._entries.items()}, _action(task, env.action_space))
+        self._spaces = _flatten_spaces(task, env.observation_space)
+        self.spec = Spec({name: _obs_space(s) for name, s in self._spaces.items()}, _action_space(task, env.action_space))
 
     def reset(self, seed: int) -> Arrays:
         return self._observe(self._env.reset(seed=int(seed))[0])
 
     def step(self, action: np.ndarray) -> Step:
-        obs, reward, terminated, truncated, _ = self._env.step(self._scaled(action))
+        obs, reward, terminated, truncated, _ = self._env.step(self._simulator_action(action))
         return Step(self._observe(obs), float(reward), bool(terminated), bool(truncated) and not terminated)
 
     def close(self) -> None:
         self._env.close()
 
-    def _scaled(self, action: np.ndarray) -> Any:
+    def _simulator_action(self, action: np.ndarray) -> Any:
         space = self._env.action_space
         if self.spec.action.discrete:
             return space.start + int(action)
@@ -86,13 +86,13 @@ class Gym:
         return np.clip((low + high) / 2 + unit * (high - low) / 2, low, high).astype(space.dtype)
 
     def _observe(self, obs: Any) -> Arrays:
-        return {name: self._entry(name, space, obs) for name, space in self._entries.items()}
+        return {name: self._observe_entry(name, space, obs) for name, space in self._spaces.items()}
 
-    def _entry(self, name: str, space: Any, obs: Any) -> np.ndarray:
+    def _observe_entry(self, name: str, space: Any, obs: Any) -> np.ndarray:
         value = obs
         for key in name.split(".") if isinstance(obs, dict) else ():
             value = value[key]
-        if _image(space):
+        if _is_image(space):
             frame = np.array(value)
             return self.native(frame) if self.native else frame
         if hasattr(space, "n"):
@@ -100,29 +100,29 @@ class Gym:
         return np.array(value, np.float32).reshape(-1)
 
 
-def _entries(task: str, space: Any, name: str = "") -> dict[str, Any]:
+def _flatten_spaces(task: str, space: Any, name: str = "") -> dict[str, Any]:
     """Observation key -> the Gymnasium space of that entry."""
     from gymnasium import spaces
 
     if isinstance(space, spaces.Dict):
-        nested = [_entries(task, inner, f"{name}.{key}" if name else key) for key, inner in space.items()]
+        nested = [_flatten_spaces(task, inner, f"{name}.{key}" if name else key) for key, inner in space.items()]
         return {key: inner for entries in nested for key, inner in entries.items()}
     if not isinstance(space, spaces.Box | spaces.Discrete):
         raise BadInput(f"gym/{task} observes {space}; only Box, Discrete and Dict of these can be used.")
-    return {name or ("image" if _image(space) else "vector"): space}
+    return {name or ("image" if _is_image(space) else "vector"): space}
 
 
-def _image(space: Any) -> bool:
+def _is_image(space: Any) -> bool:
     return len(space.shape) == 3 and space.dtype == np.uint8
 
 
-def _space(space: Any) -> Space:
-    if _image(space):
+def _obs_space(space: Any) -> Space:
+    if _is_image(space):
         return Space(space.shape, "uint8")
     return Space((int(getattr(space, "n", 0) or np.prod(space.shape)),), "float32")
 
 
-def _action(task: str, space: Any) -> Space:
+def _action_space(task: str, space: Any) -> Space:
     from gymnasium import spaces
 
     if isinstance(space, spaces.Discrete):
