@@ -63,14 +63,17 @@ def rebuild(
     """
     from results.reading import load
 
-    wrong, last = [], ([], None)
-    found = [_runs(entry, data, available) for entry in entries]
-    for entry, runs in zip(entries, found, strict=True):
+    wrong: list[Entry] = []
+    loaded_runs: list[Path] = []
+    results: Results | None = None
+    runs_of_entries = [_find_runs(entry, data, available) for entry in entries]
+    for entry, runs in zip(entries, runs_of_entries, strict=True):
         if not runs:
             yield f"{entry.out}: left out, nothing at {', '.join(entry.runs)}"
             continue
-        last = last if last[0] == runs else (runs, load.load(runs))  # entries of the same runs follow each other
-        digest, files = _build(entry, last[1], data, reference)
+        if results is None or loaded_runs != runs:  # entries of the same runs follow each other
+            loaded_runs, results = runs, load.load(runs)
+        digest, files = _build(entry, results, data, reference)
         if entry.data and digest != entry.data:
             wrong.append(entry)
             yield f"{entry.out}: not written, its data are {digest}"
@@ -108,31 +111,31 @@ def _entry(item: Any, where: str) -> Entry:
     return Entry(where, verb, runs=tuple(runs), options=_options(item.get("options", {}), where), **texts)
 
 
-def _options(given: Any, where: str) -> dict[str, Any]:
-    if not isinstance(given, dict):
-        raise BadInput(f"{where}: options = {given!r}; allowed is a mapping of {', '.join(OPTIONS)}.")
-    for name, value in given.items():
+def _options(options: Any, where: str) -> dict[str, Any]:
+    if not isinstance(options, dict):
+        raise BadInput(f"{where}: options = {options!r}; allowed is a mapping of {', '.join(OPTIONS)}.")
+    for name, value in options.items():
         if name not in OPTIONS:
             raise unknown("option", name, OPTIONS, where)
         kinds = (int, float) if OPTIONS[name] is float else OPTIONS[name]
         if not isinstance(value, kinds) or isinstance(value, bool):
             raise BadInput(f"{where}: option {name} = {value!r}; allowed is a {OPTIONS[name].__name__}.")
-    return dict(given)
+    return dict(options)
 
 
-def _runs(entry: Entry, data: Path, available: bool) -> list[Path]:
+def _find_runs(entry: Entry, data: Path, available: bool) -> list[Path]:
     """The paths of an entry's runs in order, patterns resolved; [] where some are not there and that is allowed."""
-    found = []
+    paths: list[Path] = []
     for pattern in entry.runs:
         whole = Path(pattern)
         base, pattern = (Path(whole.anchor), str(whole.relative_to(whole.anchor))) if whole.anchor else (data, pattern)
-        here = sorted(base.glob(pattern)) if "*" in pattern else [base / pattern] * (base / pattern).exists()
-        if not here and not available:
+        matches = sorted(base.glob(pattern)) if "*" in pattern else [base / pattern] * (base / pattern).exists()
+        if not matches and not available:
             raise BadInput(f"{entry.where}: nothing at {base / pattern}. --data names the folder of the runs.")
-        if not here:
+        if not matches:
             return []
-        found += here
-    return found
+        paths += matches
+    return paths
 
 
 def data_hash(entry: Entry, results: Results) -> str:
@@ -148,7 +151,7 @@ def _build(entry: Entry, results: Results, data: Path, reference: Sequence[Path]
     from results.analyses import curves
 
     options = dict(entry.options)
-    more = [path for path in reference if entry.name == "curves" and curves.concerns(path, results.runs.task)]
+    more = [path for path in reference if entry.name == "curves" and curves.has_task(path, results.runs.task)]
     if references := [*(data / path for path in options.pop("reference", [])), *more]:
         options["reference"] = references
     digest = data_hash(entry, results)

@@ -36,7 +36,7 @@ def stored(root):
 
 def plain(root):
     """Without any cache."""
-    return load.read(rundir.find_runs([root]))
+    return load.read_runs(rundir.find_runs([root]))
 
 
 def same(one, other):
@@ -53,7 +53,7 @@ def test_a_cached_load_equals_the_first_and_reads_no_rows(grid, monkeypatch):
     assert stored(grid).exists()
     same(first, plain(grid))
     monkeypatch.setattr(rows, "read", lambda path: pytest.fail(f"{path} was read"))
-    monkeypatch.setattr(load, "_facts", lambda run: pytest.fail(f"{run.path} was read"))
+    monkeypatch.setattr(load, "_read_facts", lambda run: pytest.fail(f"{run.path} was read"))
     same(load.load([grid]), first)
 
 

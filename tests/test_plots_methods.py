@@ -121,7 +121,7 @@ def test_improvement_is_the_published_probability():
     first, second = points(ax, "_value dreamerv3")
     known = truth()["probability_of_improvement"]["dmc_proprio"]
     assert first == (exactly(known["dreamerv3>d4pg"]["poi"]), 0) and second == (exactly(known["dreamerv3>ppo_fixhp"]["poi"]), 1)
-    scored = run_scores.of_runs(benchmark("dmc_proprio"))
+    scored = run_scores.score_runs(benchmark("dmc_proprio"))
     wins = []
     for _, own in scored.groupby("task"):
         x, y = (own[own.method == method].score.dropna().to_numpy() for method in ("d4pg", "ppo_fixhp"))

@@ -253,9 +253,9 @@ def test_one_model_is_called_one_model(tmp_path):
 
 
 def test_stored_random_score(tmp_path):
-    assert references.stored("atari100k/asterix") == (210.0, "atari_gamer_v1")
-    assert references.stored("atari57/asterix", "human") == (8503.3, "atari_gamer_v1")
-    assert references.stored("dmc/asterix") is None
+    assert references.reference_score("atari100k/asterix") == (210.0, "atari_gamer_v1")
+    assert references.reference_score("atari57/asterix", "human") == (8503.3, "atari_gamer_v1")
+    assert references.reference_score("dmc/asterix") is None
     for seed in range(3):
         write_run(tmp_path, {"clean": [1000 + seed, 1020], "g:sigma=1": [600, 620]}, seed=seed, task="atari100k/asterix")
     found = cell(cells(tmp_path), "g:sigma=1")
@@ -352,7 +352,7 @@ def test_runs_and_their_scores(tmp_path):
     write_run(tmp_path, {"clean": [10, 20], "g:sigma=1": [1, 1]}, seed=0, extra=training)
     write_run(tmp_path, {"clean": [10, 20]}, seed=1, extra=training, done=False)
     write_run(tmp_path, {"clean": []}, seed=2, done=False)
-    found = load.runs(load.load([tmp_path])).set_index("train_seed")
+    found = load.with_final_scores(load.load([tmp_path])).set_index("train_seed")
     assert found.final_score[0] == 15 and found.final_rule[0] == "last checkpoint"
     assert found.final_score[1] == 14.5 and found.final_rule[1] == "last 10 training episodes"
     assert np.isnan(found.final_score[2]) and found.final_rule[2] == ""

@@ -29,12 +29,12 @@ REPS = 50_000
 
 @cache
 def scored(name, rule="window"):
-    return run_scores.of_runs(benchmark(name), rule)
+    return run_scores.score_runs(benchmark(name), rule)
 
 
 @cache
 def task_scores(name):
-    return scores.table(benchmark(name), final="window")
+    return scores.table(benchmark(name), score_rule="window")
 
 
 def exactly(value):
@@ -68,7 +68,7 @@ def test_final_scores_of_runs_and_tasks(name, method):
 @pytest.mark.parametrize(("name", "method"), CASES)
 def test_aggregates_and_their_intervals(name, method):
     expected = truth()["aggregate"][name][method]
-    runs = run_scores.strata(scored(name))[name, method]
+    runs = run_scores.strata_of_methods(scored(name))[name, method]
     assert (len(runs.tasks), len(runs.values)) == (expected["tasks"], expected["runs_used"])
     for metric, of in aggregates.METRICS.items():
         assert runs.estimate(of) == exactly(expected[SAME.get(metric, metric)])
@@ -88,7 +88,7 @@ def test_aggregates_and_their_intervals(name, method):
 @pytest.mark.parametrize(("name", "x", "y"), PAIRS)
 def test_probability_of_improvement(name, x, y):
     expected = truth()["probability_of_improvement"][name][f"{x}>{y}"]
-    methods = run_scores.strata(scored(name))
+    methods = run_scores.strata_of_methods(scored(name))
     own = {method: methods[name, method] for method in (x, y)}
     found = improvement.probability_per_task(*own.values())
     original = dict(zip(benchmark(name).runs.task, benchmark(name).runs.original, strict=True))
@@ -103,11 +103,11 @@ def test_probability_of_improvement(name, x, y):
 @pytest.mark.parametrize("rule", RULES)
 def test_other_final_score_rules(name, method, rule):
     expected = truth()["sensitivity"][name][method][RULES[rule]]
-    runs = run_scores.strata(scored(name, rule))[name, method]
+    runs = run_scores.strata_of_methods(scored(name, rule))[name, method]
     assert len(runs.values) == expected["runs_used"]
     for metric in ("iqm", "mean", "median", "capped_mean"):
         assert runs.estimate(aggregates.METRICS[metric]) == exactly(expected[metric])
-    assert score_rules.check(rule.replace(" ", "-")) == rule
+    assert score_rules.canonical_name(rule.replace(" ", "-")) == rule
 
 
 @pytest.mark.parametrize("method", ["dreamerv3", "ppo_fixhp"])
@@ -144,5 +144,5 @@ def test_contrasts_of_the_founding_study():
 def test_runs_that_are_missing_are_mostly_high_scorers():
     runs = scored("atari100k")
     own = runs[runs.method == "dreamerv3"]
-    assert (own.score.isna().sum(), run_scores.leading(own)) == (8, 7)
-    assert list(run_scores.missing(own)) == ["missing_runs:8", "missing_lead"]
+    assert (own.score.isna().sum(), run_scores.count_leading(own)) == (8, 7)
+    assert list(run_scores.missing_flags(own)) == ["missing_runs:8", "missing_lead"]

@@ -88,7 +88,7 @@ def test_what_is_unchanged_is_not_made_again(tmp_path):
 
     run = write_run(tmp_path / "runs", {"clean": [1.0]}, done=False)
     calls = []
-    look = watch.remake_when_changed(lambda: changes.signs([tmp_path / "runs"]), lambda: calls.append(1) or len(calls))
+    look = watch.remake_when_changed(lambda: changes.file_keys([tmp_path / "runs"]), lambda: calls.append(1) or len(calls))
     assert (look(), look()) == (1, 1)
     add(run, 2.0)
     assert (look(), look()) == (2, 2)

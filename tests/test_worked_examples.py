@@ -7,6 +7,7 @@ import pytest
 
 MODULES = [f"results.statistics.{name}" for name in ("aggregates", "components", "contrasts", "grim", "improvement")]
 MODULES += [f"results.statistics.{name}" for name in ("intervals", "jackknife", "strata")]
+MODULES += ["results.scoring.estimates", "results.analyses.measures"]
 
 
 @pytest.mark.parametrize("name", MODULES)

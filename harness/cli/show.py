@@ -169,7 +169,7 @@ def _watch_runs(make: Callable[[], T], show: Callable[[T], None], paths: Sequenc
     """Show what `make` makes of the runs. With an interval, make it again when they have written something."""
     from results.reading import changes
 
-    watching.watch(watching.remake_when_changed(lambda: changes.signs(paths), make) if interval else make, show, interval)
+    watching.watch(watching.remake_when_changed(lambda: changes.file_keys(paths), make) if interval else make, show, interval)
 
 
 def _write(path: Path, content: bytes) -> None:

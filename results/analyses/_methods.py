@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,8 @@ import pandas as pd
 from results import benchmarks
 from results.scoring import run_scores
 from results.statistics.strata import Strata
+
+Method = tuple[str, str]  # benchmark, name of the method
 
 BOOTSTRAP = "stratified bootstrap of runs"
 FEW = 6  # runs per task from which on its 95 % intervals cover at least 92 %
@@ -29,40 +32,43 @@ FLAGS = run_scores.FLAGS | {
 }
 
 
-def row(scored: pd.DataFrame, key: tuple[str, str], runs: Strata) -> dict:
-    own = scored[rows_of(scored, key)]
-    known = scored[(scored.benchmark == key[0]) & scored.normalized.notna()].task.nunique()
-    row = {"benchmark": key[0], "method": key[1], "runs": len(runs.values), "tasks": len(runs.tasks)}
-    flags = ";".join(_flags(own, runs, known))
-    return row | {"final": own.final.iloc[0], "normaliser": benchmarks.get(key[0]).normaliser, "flags": flags}
+def method_row(scored: pd.DataFrame, key: Method, strata: Strata) -> dict[str, Any]:
+    """What every table says of a method: its runs and tasks that are in the number, score rule, normaliser and flags.
+
+    scored: the runs of all methods, from `run_scores.score_runs`; strata: those of the method that have a normalised score.
+    """
+    benchmark, method = key
+    runs = runs_of(scored, key)
+    tasks = scored[(scored.benchmark == benchmark) & scored.normalized.notna()].task.nunique()
+    row = {"benchmark": benchmark, "method": method, "runs": len(strata.values), "tasks": len(strata.tasks)}
+    flags = ";".join(_flags(runs, strata, tasks))
+    return row | {"final": runs.final.iloc[0], "normaliser": benchmarks.get(benchmark).normaliser, "flags": flags}
 
 
-def _flags(own: pd.DataFrame, runs: Strata, tasks: int) -> Iterator[str]:
-    if not runs.replicated:
+def _flags(runs: pd.DataFrame, strata: Strata, tasks: int) -> Iterator[str]:
+    if not strata.replicated:
         yield "unreplicated"
     else:
-        if runs.sizes.min() < FEW:
+        if strata.sizes.min() < FEW:
             yield "few_runs"
-        if alone := int((runs.sizes == 1).sum()):
-            yield f"one_run_tasks:{alone}"
-    yield from run_scores.missing(own)
-    if lacking := tasks - len(runs.tasks):
-        yield f"missing_tasks:{lacking}"
-    if count := int(own.repeats.sum()):
+        if single_runs := int((strata.sizes == 1).sum()):
+            yield f"one_run_tasks:{single_runs}"
+    yield from run_scores.missing_flags(runs)
+    if missing_tasks := tasks - len(strata.tasks):
+        yield f"missing_tasks:{missing_tasks}"
+    if count := int(runs.repeats.sum()):
         yield f"duplicate_seed:{count}"
 
 
-def missing_runs(scored: pd.DataFrame, key: tuple[str, str]) -> int:
-    return int(scored[rows_of(scored, key)].score.isna().sum())
+def runs_of(scored: pd.DataFrame, key: Method) -> pd.DataFrame:
+    """The runs of one method on one benchmark."""
+    return scored[(scored.benchmark == key[0]) & (scored.method == key[1])]
 
 
-def rows_of(scored: pd.DataFrame, key: tuple[str, str]) -> pd.Series:
-    return (scored.benchmark == key[0]) & (scored.method == key[1])
-
-
-def root_seed(rng: np.random.Generator) -> int:
+def draw_root_seed(rng: np.random.Generator) -> int:
     return int(rng.integers(2**63))
 
 
 def stream(root: int, *names: str) -> np.random.Generator:
+    """The random stream of a benchmark and a method, whatever else is computed beside it."""
     return np.random.default_rng([root, zlib.crc32("\0".join(names).encode())])

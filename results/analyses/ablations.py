@@ -38,7 +38,7 @@ FLAGS = {
 def table(
     results: load.Results,
     confidence: float = 0.95,
-    final: str | None = None,
+    score_rule: str | None = None,
     baseline: str | None = None,
     margin: float | None = None,
 ) -> pd.DataFrame:
@@ -51,29 +51,33 @@ def table(
     that of a difference at least as large (two one-sided tests), small where there is no effect that matters.
     """
     baseline = baseline or "none"
-    values = pd.concat([_scores(results, final), _under_noise(results)], ignore_index=True)
-    known = sorted(values.ablation.unique())
-    if len(values) and baseline not in known:
-        raise unknown("baseline ablation", baseline, known)
+    values = pd.concat([_scores(results, score_rule), _under_noise(results)], ignore_index=True)
+    ablations = sorted(values.ablation.unique())
+    if len(values) and baseline not in ablations:
+        raise unknown("baseline ablation", baseline, ablations)
     rows: list[dict[str, Any]] = []
-    found = {key: _sides(group) for key, group in values.groupby(PLACE, sort=True)}
-    for key, sides in found.items():
+    sides_by_place = {key: _sides(group) for key, group in values.groupby(PLACE, sort=True)}
+    for key, sides in sides_by_place.items():
         place = dict(zip(PLACE, key, strict=True)) | {"baseline": baseline, "confidence": confidence}
-        base, remark = _baseline(found, key, baseline)
+        base, base_flags = _baseline(sides_by_place, key, baseline)
         for ablation in sorted(sides.keys() - {baseline}):
-            contrasted = _contrasts(sides[ablation], base, remark, confidence, margin)
-            rows += [place | {"ablation": ablation} | row for row in contrasted]
-    out = pd.DataFrame(rows, columns=COLUMNS)
-    out["p_holm"] = out.groupby("metric").p.transform(lambda p: contrasts.holm(p.to_numpy()))
-    out["family"] = out.groupby("metric").p.transform("count")
-    rank = out.assign(first=out.metric != SCORE, all=out.task == ALL)
+            contrast_rows = _contrasts(sides[ablation], base, base_flags, confidence, margin)
+            rows += [place | {"ablation": ablation} | row for row in contrast_rows]
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    table["p_holm"] = table.groupby("metric").p.transform(_holm)
+    table["family"] = table.groupby("metric").p.transform("count")
+    rank = table.assign(first=table.metric != SCORE, all=table.task == ALL)
     order = rank.sort_values(["agent", "train_noise", "first", "metric", "task", "ablation"], kind="stable").index
-    return out.loc[order].reset_index(drop=True)
+    return table.loc[order].reset_index(drop=True)
 
 
-def _scores(results: load.Results, final: str | None) -> pd.DataFrame:
+def _holm(p: pd.Series) -> pd.Series:
+    return pd.Series(contrasts.holm(p.to_numpy()), p.index)
+
+
+def _scores(results: load.Results, score_rule: str | None) -> pd.DataFrame:
     """One row per run: SETTING, task, ablation, metric, value, normalized, done, final."""
-    scored = run_scores.of_runs(results, final)
+    scored = run_scores.score_runs(results, score_rule)
     axes = results.runs.set_index("path")[[axis for axis in (*SETTING, "ablation")]]
     scored = scored.join(axes, on="path").assign(metric=SCORE, value=scored.score)
     scored = scored[scored.agent != "random"]
@@ -83,14 +87,14 @@ def _scores(results: load.Results, final: str | None) -> pd.DataFrame:
 def _under_noise(results: load.Results) -> pd.DataFrame:
     """As `_scores`, for the return under every evaluation noise and for what is lost to it."""
     rows = []
-    found = {cell.name: cell for cell in cells.select(results) if cell.key["agent"] != "random"}
-    for cell in found.values():
+    by_name = {cell.name: cell for cell in cells.select_cells(results) if cell.key["agent"] != "random"}
+    for cell in by_name.values():
         noise = cell.key["eval_noise"]
-        clean = found.get((*cell.group, "clean"))
+        clean = by_name.get((*cell.group, "clean"))
         if noise == "clean":
             continue
         place = tuple(cell.key[axis] for axis in (*SETTING, "task", "ablation"))
-        low, high = benchmarks.get(benchmarks.of_task(cell.key["task"])).ends(cell.key["task"])
+        low, high = benchmarks.get(benchmarks.name_of_task(cell.key["task"])).bounds(cell.key["task"])
         for seed in cell.seeds:
             value = cell.returns[seed].mean()
             rows.append((*place, f"return, {noise}", value, (value - low) / (high - low)))
@@ -103,67 +107,77 @@ def _under_noise(results: load.Results) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class _Side:
-    """Runs of one ablation on one task: known values, as returns and normalised; how many are not done; the rule."""
+    """Runs of one ablation on one task: measured values, as returns and normalised; how many are not done; the rule."""
 
     values: np.ndarray
     normalized: np.ndarray
-    waiting: int
-    final: str
+    unfinished: int
+    score_rule: str
 
 
-_NOBODY = _Side(np.empty(0), np.empty(0), 0, "")
+Sides = dict[str, dict[str, _Side]]  # ablation -> task -> its runs
+
+_NO_RUNS = _Side(np.empty(0), np.empty(0), 0, "")
 
 
-def _sides(group: pd.DataFrame) -> dict[str, dict[str, _Side]]:
-    """Ablation -> task -> its runs."""
-    values, normalized, done = (group[name].to_numpy() for name in ("value", "normalized", "done"))
-    finals, sides = group.final.tolist(), defaultdict(dict)
-    for (ablation, task), rows in sorted(group.groupby(["ablation", "task"]).indices.items()):
-        known = [column[rows].astype(float) for column in (values, normalized)]
-        known = [column[~np.isnan(column)] for column in known]
-        sides[ablation][task] = _Side(*known, int((~done[rows].astype(bool)).sum()), finals[rows[0]])
-    return sides
+def _sides(group: pd.DataFrame) -> Sides:
+    """The runs of one place, ablation by ablation and task by task, both sorted."""
+    sides: defaultdict[str, dict[str, _Side]] = defaultdict(dict)
+    ablations, tasks, rules = (group[name].tolist() for name in ("ablation", "task", "final"))
+    values, normalized = (group[name].to_numpy().astype(float) for name in ("value", "normalized"))
+    unfinished = ~group.done.to_numpy().astype(bool)
+    for rows in group.groupby(["ablation", "task"]).indices.values():
+        first = rows[0]
+        measured, measured_normalized = (column[rows][~np.isnan(column[rows])] for column in (values, normalized))
+        side = _Side(measured, measured_normalized, int(unfinished[rows].sum()), rules[first])
+        sides[ablations[first]][tasks[first]] = side
+    return {ablation: dict(sorted(by_task.items())) for ablation, by_task in sorted(sides.items())}
 
 
-def _baseline(found: dict[tuple, dict[str, dict[str, _Side]]], key: tuple, name: str) -> tuple[dict[str, _Side], list[str]]:
+def _baseline(sides_by_place: dict[Any, Sides], key: Any, name: str) -> tuple[dict[str, _Side], list[str]]:
     """The baseline's runs at a place; where it has none, those of the one other precision that it has, and the flag for it."""
-    if name in found[key]:
-        return found[key][name], []
-    where = PLACE.index("precision")
-    like = [at for at in found if name in found[at] and at[:where] + at[where + 1 :] == key[:where] + key[where + 1 :]]
-    return (found[like[0]][name], ["other_precision"]) if len(like) == 1 else ({}, [])
+    if name in sides_by_place[key]:
+        return sides_by_place[key][name], []
+    index = PLACE.index("precision")
+    others = [
+        place
+        for place, sides in sides_by_place.items()
+        if name in sides and place[:index] + place[index + 1 :] == key[:index] + key[index + 1 :]
+    ]
+    return (sides_by_place[others[0]][name], ["other_precision"]) if len(others) == 1 else ({}, [])
 
 
 def _contrasts(
-    own: dict[str, _Side], base: dict[str, _Side], remark: list[str], confidence: float, margin: float | None
+    ablated: dict[str, _Side], base: dict[str, _Side], base_flags: list[str], confidence: float, margin: float | None
 ) -> Iterator[dict[str, Any]]:
-    """One row per task of the ablation, and one over all tasks where it has several; `remark`: flags of every row."""
-    normalised = []
-    for task, runs in own.items():
-        other = base.get(task, _NOBODY)
-        x, y = runs.values, other.values
-        found = contrasts.unpaired(x, y, confidence)
+    """One row per task of the ablation, and one over all tasks where it has several; `base_flags`: flags of every row."""
+    normalized: list[Contrast] = []
+    for task, runs in ablated.items():
+        base_runs = base.get(task, _NO_RUNS)
+        x, y = runs.values, base_runs.values
+        contrast = contrasts.unpaired(x, y, confidence)
         row = {"task": task, "unit": "return", "mean": _mean(x), "mean_baseline": _mean(y)}
-        row["flags"] = ";".join([*_flags(runs, other), *remark])
-        counts = {"seeds": len(x), "seeds_baseline": len(y), "final": runs.final}
-        yield row | _numbers(found, margin and margin * abs(_mean(y))) | counts
-        normalised.append(contrasts.unpaired(runs.normalized, other.normalized, confidence))
-    known = [one for one in normalised if one.df == one.df]
-    if len(normalised) > 1 and known:
-        over_all = contrasts.mean_contrast(known, confidence)
-        lacking = len(normalised) - len(known)
-        flags = [*([f"fewer_tasks:{lacking}"] if lacking else []), *remark]
+        row["flags"] = ";".join([*_flags(runs, base_runs), *base_flags])
+        counts = {"seeds": len(x), "seeds_baseline": len(y), "final": runs.score_rule}
+        yield row | _numbers(contrast, margin and margin * abs(_mean(y))) | counts
+        normalized.append(contrasts.unpaired(runs.normalized, base_runs.normalized, confidence))
+    tested = [contrast for contrast in normalized if contrast.tested]
+    if len(normalized) > 1 and tested:
+        over_tasks = contrasts.mean_contrast(tested, confidence)
+        untested = len(normalized) - len(tested)
+        flags = [*([f"fewer_tasks:{untested}"] if untested else []), *base_flags]
         row = {"task": ALL, "unit": "normalised score", "flags": ";".join(flags)}
-        seeds, seeds_baseline = (sum(len(side.values) for side in sides.values()) for sides in (own, base))
-        counts = {"seeds": seeds, "seeds_baseline": seeds_baseline, "final": next(iter(own.values())).final}
-        yield row | _numbers(over_all, None) | counts
+        seeds, seeds_baseline = (sum(len(side.values) for side in sides.values()) for sides in (ablated, base))
+        rule = next(iter(ablated.values())).score_rule
+        yield row | _numbers(over_tasks, None) | {"seeds": seeds, "seeds_baseline": seeds_baseline, "final": rule}
 
 
-def _numbers(found: Contrast, margin: float | None) -> dict[str, Any]:
-    row = {"delta": found.delta, "ci_low": found.low, "ci_high": found.high, "p": found.p}
-    row["interval"] = "welch-t" if found.p == found.p else ""
-    equivalent = contrasts.equivalence_p(found, margin) if margin and found.p == found.p else np.nan
-    return row | {"margin": margin if margin else np.nan, "p_equivalent": equivalent}
+def _numbers(contrast: Contrast, margin: float | None) -> dict[str, Any]:
+    """The columns of a contrast; margin: a difference that matters, None where nobody chose one."""
+    numbers = {"delta": contrast.delta, "ci_low": contrast.low, "ci_high": contrast.high, "p": contrast.p}
+    equivalent = contrasts.equivalence_p(contrast, margin) if margin and contrast.tested else np.nan
+    more = {"interval": "welch-t" if contrast.tested else "", "margin": margin if margin else np.nan}
+    return numbers | more | {"p_equivalent": equivalent}
 
 
 def _flags(runs: _Side, base: _Side) -> list[str]:
@@ -175,8 +189,8 @@ def _flags(runs: _Side, base: _Side) -> list[str]:
         flags.append("one_seed")
     elif counts[0] and np.ptp(runs.values) == 0 and np.ptp(base.values) == 0:
         flags.append("no_spread")
-    if waiting := runs.waiting + base.waiting:
-        flags.append(f"unfinished:{waiting}")
+    if unfinished := runs.unfinished + base.unfinished:
+        flags.append(f"unfinished:{unfinished}")
     if counts[1] and counts[0] != counts[1]:
         flags.append("unequal_seeds")
     return flags

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -31,36 +33,40 @@ def table(
     than its neighbours and must be told apart. frames: right end of the bin, BINS of them to the benchmark's budget,
     or to the last point where none is registered.
     """
-    runs, _ = cells.distinct(results.runs)
-    runs = runs.assign(method=run_scores.methods(runs))
-    points, root, rows = run_scores.training_points(results, runs), int(rng.integers(2**63)), []
-    for name, of_benchmark in points.groupby("benchmark", sort=True):
-        benchmark = benchmarks.get(name)
-        ends = pd.DataFrame([benchmark.ends(task) for task in of_benchmark.task], of_benchmark.index, ["low", "high"])
-        level = (of_benchmark["return"] - ends.low) / (ends.high - ends.low)
-        width = (benchmark.budget or of_benchmark.frames.max()) / BINS
-        place = np.ceil(of_benchmark.frames / width).clip(lower=1).astype(int)
-        binned = of_benchmark.assign(level=level, bin=place)[level.notna() & (place <= BINS)]
-        for method, own in binned.groupby("method", sort=True):
-            per_run = own.groupby(["bin", "task", "path"])["level"].mean().reset_index()
-            total = {"runs_of": per_run.path.nunique(), "tasks_of": per_run.task.nunique()}
-            for place, some in per_run.groupby("bin", sort=True):
-                strata = Strata.of({task: own_runs["level"] for task, own_runs in some.groupby("task")})
-                at = {"frames_low": (place - 1) * width, "frames": place * width, "normaliser": benchmark.normaliser}
-                row = {"benchmark": name, "method": method, "runs": len(strata.values), "tasks": len(strata.tasks)} | total
-                row |= {"complete": row["tasks"] == row["tasks_of"], "confidence": confidence, "reps": reps} | at
-                stream = _methods.stream(root, name, method, str(place))
-                rows += [row | number for number in _numbers(strata, stream, metrics, reps, confidence)]
+    runs, _ = cells.distinct_runs(results.runs)
+    runs = runs.assign(method=run_scores.method_names(runs))
+    all_points, root = run_scores.training_points(results, runs), int(rng.integers(2**63))
+    rows: list[dict[str, Any]] = []
+    for _, points in all_points.groupby("benchmark", sort=True):
+        benchmark = benchmarks.get(points.benchmark.iloc[0])
+        bounds = pd.DataFrame([benchmark.bounds(task) for task in points.task], points.index, ["low", "high"])
+        normalized = (points["return"] - bounds.low) / (bounds.high - bounds.low)
+        width = (benchmark.budget or points.frames.max()) / BINS
+        bins = np.maximum(np.ceil(points.frames / width), 1).astype(int)
+        binned = points.assign(normalized=normalized, bin=bins)[normalized.notna() & (bins <= BINS)]
+        for _, method_points in binned.groupby("method", sort=True):
+            run_bins = method_points.groupby(["bin", "task", "path"]).normalized.mean().reset_index()
+            method = method_points.method.iloc[0]
+            totals = {"runs_of": run_bins.path.nunique(), "tasks_of": run_bins.task.nunique()}
+            for _, in_bin in run_bins.groupby("bin", sort=True):
+                place = int(in_bin.bin.iloc[0])
+                strata = Strata.of({str(task): scores.normalized.to_numpy() for task, scores in in_bin.groupby("task")})
+                row = {"benchmark": benchmark.name, "method": method, "runs": len(strata.values), "tasks": len(strata.tasks)}
+                row |= totals | {"complete": len(strata.tasks) == totals["tasks_of"], "confidence": confidence, "reps": reps}
+                row |= {"frames_low": (place - 1) * width, "frames": place * width, "normaliser": benchmark.normaliser}
+                stream = _methods.stream(root, benchmark.name, method, str(place))
+                rows += [row | numbers for numbers in _aggregates(strata, stream, metrics, reps, confidence)]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _numbers(
-    runs: Strata, rng: np.random.Generator, metrics: tuple[str, ...], reps: int, confidence: float
-) -> list[dict[str, float | str]]:
-    chosen = {metric: aggregates.METRICS[metric] for metric in metrics}
-    drawn = runs.replicates(chosen, rng, reps) if runs.replicated else {}
-    numbers = []
-    for metric, of in chosen.items():
-        low, high = intervals.percentile_interval(drawn[metric], confidence) if drawn else (np.nan, np.nan)
-        numbers.append({"metric": metric, "value": float(runs.estimate(of)), "ci_low": low, "ci_high": high})
-    return numbers
+def _aggregates(
+    strata: Strata, rng: np.random.Generator, metrics: tuple[str, ...], reps: int, confidence: float
+) -> list[dict[str, Any]]:
+    """Per metric its value and interval: metric, value, ci_low, ci_high."""
+    statistics = {metric: aggregates.METRICS[metric] for metric in metrics}
+    replicates = strata.replicates(statistics, rng, reps) if strata.replicated else {}
+    rows: list[dict[str, Any]] = []
+    for metric, statistic in statistics.items():
+        low, high = intervals.percentile_interval(replicates[metric], confidence) if replicates else (np.nan, np.nan)
+        rows.append({"metric": metric, "value": float(strata.estimate(statistic)), "ci_low": low, "ci_high": high})
+    return rows

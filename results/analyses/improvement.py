@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,44 +20,49 @@ FLAGS = _methods.FLAGS
 
 
 def table(
-    results: load.Results, rng: np.random.Generator, reps: int = 50_000, confidence: float = 0.95, final: str | None = None
+    results: load.Results, rng: np.random.Generator, reps: int = 50_000, confidence: float = 0.95, score_rule: str | None = None
 ) -> pd.DataFrame:
     """One row per benchmark and ordered pair of methods that share a task, with COLUMNS: how often x beats y."""
-    scored, root, rows = run_scores.of_runs(results, final), _methods.root_seed(rng), []
-    methods = run_scores.strata(scored)
-    for benchmark, rule in scored.groupby("benchmark").final.first().items():
-        own = {method: runs for (name, method), runs in methods.items() if name == benchmark}
-        streams = {method: _methods.stream(root, benchmark, method) for method in own}
-        lacking = {method: list(run_scores.missing(scored[_methods.rows_of(scored, (benchmark, method))])) for method in own}
-        common = {"benchmark": benchmark, "confidence": confidence, "reps": reps, "final": rule}
-        for (x, y), drawn in improvement.bootstrap_pairs(own, streams, reps).items():
-            a, b = own[x], own[y]
-            per_task = improvement.probability_per_task(a, b)
-            known = a.replicated or b.replicated
-            low, high = intervals.percentile_interval(drawn, confidence) if known else (np.nan, np.nan)
-            p, told = float(np.mean(list(per_task.values()))), ["no_width"] if low == high else []
-            told += _summed(lacking[x] + lacking[y])
-            common["tasks"] = len(per_task)
-            rows.append(common | _pair(x, y, a, b, told) | {"probability": p, "ci_low": low, "ci_high": high})
-            rows.append(common | _pair(y, x, b, a, told) | {"probability": 1 - p, "ci_low": 1 - high, "ci_high": 1 - low})
+    scored, root = run_scores.score_runs(results, score_rule), _methods.draw_root_seed(rng)
+    rows: list[dict[str, Any]] = []
+    all_methods = run_scores.strata_of_methods(scored)
+    rules = scored.drop_duplicates("benchmark").sort_values("benchmark")
+    for benchmark, rule in zip(rules.benchmark.tolist(), rules.final.tolist(), strict=True):
+        methods = {method: strata for (name, method), strata in all_methods.items() if name == benchmark}
+        streams = {method: _methods.stream(root, benchmark, method) for method in methods}
+        missing = {method: list(run_scores.missing_flags(_methods.runs_of(scored, (benchmark, method)))) for method in methods}
+        for (x, y), replicates in improvement.bootstrap_pairs(methods, streams, reps).items():
+            strata_x, strata_y = methods[x], methods[y]
+            per_task = improvement.probability_per_task(strata_x, strata_y)
+            p = float(np.mean(list(per_task.values())))
+            replicated = strata_x.replicated or strata_y.replicated
+            low, high = intervals.percentile_interval(replicates, confidence) if replicated else (np.nan, np.nan)
+            flags = ["no_width"] if low == high else []
+            flags += _sum_flags(missing[x] + missing[y])
+            row = {"benchmark": benchmark, "confidence": confidence, "reps": reps, "final": rule, "tasks": len(per_task)}
+            rows.append(row | _pair_row(x, y, strata_x, strata_y, flags) | {"probability": p, "ci_low": low, "ci_high": high})
+            reverse = {"probability": 1 - p, "ci_low": 1 - high, "ci_high": 1 - low}
+            rows.append(row | _pair_row(y, x, strata_y, strata_x, flags) | reverse)
     return pd.DataFrame(rows, columns=COLUMNS).sort_values(["benchmark", "x", "y"], ignore_index=True)
 
 
-def _pair(x: str, y: str, of_x: Strata, of_y: Strata, told: list[str]) -> dict:
-    flags = [name for name, of in (("one_run_of_x", of_x), ("one_run_of_y", of_y)) if not of.replicated]
-    if not (of_x.replicated or of_y.replicated):
+def _pair_row(x: str, y: str, strata_x: Strata, strata_y: Strata, more_flags: list[str]) -> dict[str, Any]:
+    """Names, numbers of runs and flags of a pair, from the side of x."""
+    flags = [name for name, strata in (("one_run_of_x", strata_x), ("one_run_of_y", strata_y)) if not strata.replicated]
+    if not (strata_x.replicated or strata_y.replicated):
         flags = ["unreplicated"]
-    elif min(*of_x.sizes, *of_y.sizes) < _methods.FEW:
+    elif min(*strata_x.sizes, *strata_y.sizes) < _methods.FEW:
         flags.append("few_runs")
-    if uncommon := len(set(of_x.tasks) ^ set(of_y.tasks)):
+    if uncommon := len(set(strata_x.tasks) ^ set(strata_y.tasks)):
         flags.append(f"uncommon_tasks:{uncommon}")
-    return {"x": x, "y": y, "runs_x": len(of_x.values), "runs_y": len(of_y.values), "flags": ";".join(flags + told)}
+    runs = {"runs_x": len(strata_x.values), "runs_y": len(strata_y.values)}
+    return {"x": x, "y": y} | runs | {"flags": ";".join(flags + more_flags)}
 
 
-def _summed(flags: list[str]) -> list[str]:
+def _sum_flags(flags: list[str]) -> list[str]:
     """Flags of several methods, each once, their counts added."""
     counts: Counter[str] = Counter()
     for flag in flags:
-        name, _, many = flag.partition(":")
-        counts[name] += int(many or 0)
-    return [f"{name}:{many}" if many else name for name, many in counts.items()]
+        name, _, count = flag.partition(":")
+        counts[name] += int(count or 0)
+    return [f"{name}:{count}" if count else name for name, count in counts.items()]

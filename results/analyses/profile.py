@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -21,17 +23,18 @@ def table(
     rng: np.random.Generator,
     reps: int = 50_000,
     confidence: float = 0.95,
-    final: str | None = None,
+    score_rule: str | None = None,
     taus: np.ndarray = TAUS,
 ) -> pd.DataFrame:
     """One row per benchmark, method and tau with COLUMNS: the share of runs whose normalised score is above tau."""
-    scored, root, parts = run_scores.of_runs(results, final), _methods.root_seed(rng), []
-    for key, runs in run_scores.strata(scored).items():
-        of = aggregates.profile(taus)
-        numbers = {"tau": taus, "fraction": runs.estimate(of), "ci_low": np.nan, "ci_high": np.nan}
-        if runs.replicated:
-            drawn = runs.replicates({"": of}, _methods.stream(root, *key), reps)[""]
-            numbers["ci_low"], numbers["ci_high"] = intervals.percentile_interval(drawn.T, confidence)
-        row = _methods.row(scored, key, runs) | {"confidence": confidence, "reps": reps}
+    scored, root = run_scores.score_runs(results, score_rule), _methods.draw_root_seed(rng)
+    parts: list[pd.DataFrame] = []
+    for key, strata in run_scores.strata_of_methods(scored).items():
+        profile = aggregates.profile(taus)
+        numbers: dict[str, Any] = {"tau": taus, "fraction": strata.estimate(profile), "ci_low": np.nan, "ci_high": np.nan}
+        if strata.replicated:
+            replicates = strata.replicates({"profile": profile}, _methods.stream(root, *key), reps)["profile"]
+            numbers["ci_low"], numbers["ci_high"] = intervals.percentile_interval(replicates.T, confidence)
+        row = _methods.method_row(scored, key, strata) | {"confidence": confidence, "reps": reps}
         parts.append(pd.DataFrame(numbers).assign(**row)[COLUMNS])
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -13,7 +14,7 @@ import pandas as pd
 from harness.errors import BadInput
 from results.reading import load
 from results.scoring import estimates
-from results.scoring.cells import KEY, Cell, select
+from results.scoring.cells import KEY, ScoreCell, select_cells
 from results.statistics import contrasts, intervals
 
 CONTRACT = ["task", "agent", "ablation", "train_noise", "eval_noise", "seeds", "episodes", "mean", "ci_low", "ci_high"]
@@ -37,12 +38,12 @@ def table(
     best: among the training noises of otherwise one setting, by contrasts that support it.
     BadInput where no run evaluates, as in score files of others.
     """
-    cells = select(results)
+    cells = select_cells(results)
     if not cells:
         raise BadInput("None of these runs holds or plans evaluation episodes; `table curves` shows training.")
-    boot = intervals.TwoLevelBootstrap(rng, reps)
-    randoms = {task: estimates.random_play(task, cells) for task in {cell.key["task"] for cell in cells}}
-    rows = [row for some in _batches(cells) for row in _rows(some, randoms, boot, confidence, quantile)]
+    options = _Options(intervals.TwoLevelBootstrap(rng, reps), confidence, quantile)
+    random_play = {task: estimates.find_random_play(task, cells) for task in {cell.key["task"] for cell in cells}}
+    rows = [row for batch in _batches(cells) for row in _rows(batch, random_play, options)]
     return pd.DataFrame(rows, columns=COLUMNS).assign(best=_best(cells, confidence))
 
 
@@ -50,27 +51,29 @@ def seed_means(results: load.Results) -> pd.DataFrame:
     """The per-seed means that cells are made of: KEY, train_seed, mean, episodes."""
     rows = [
         cell.key | {"train_seed": seed, "mean": mean, "episodes": len(cell.returns[seed])}
-        for cell in select(results)
+        for cell in select_cells(results)
         for seed, mean in cell.means.items()
     ]
     return pd.DataFrame(rows, columns=[*KEY, "train_seed", "mean", "episodes"])
 
 
-def _best(cells: list[Cell], confidence: float) -> list[bool]:
+def _best(cells: list[ScoreCell], confidence: float) -> list[bool]:
+    """Whether a cell is the best of the training noises of otherwise one setting; in the order of the cells."""
     columns = defaultdict(list)
     for cell in cells:
         columns[tuple(cell.key[axis] for axis in KEY if axis not in ("variant", "train_noise"))].append(cell)
-    found = set()
+    best: set[tuple] = set()
     for column in columns.values():
         measured = [cell for cell in column if cell.seeds]
         place = contrasts.best_group([cell.seed_means for cell in measured], confidence)
-        found |= set() if place is None else {measured[place].name}
-    return [cell.name in found for cell in cells]
+        if place is not None:
+            best.add(measured[place].name)
+    return [cell.name in best for cell in cells]
 
 
-def _batches(cells: list[Cell], size: int = 128) -> Iterator[list[Cell]]:
+def _batches(cells: list[ScoreCell], size: int = 128) -> Iterator[list[ScoreCell]]:
     """Runs of about `size` cells that keep a group, the cells of the same models, together."""
-    batch: list[Cell] = []
+    batch: list[ScoreCell] = []
     for _, group in groupby(cells, key=lambda cell: cell.group):
         batch += group
         if len(batch) >= size:
@@ -79,92 +82,122 @@ def _batches(cells: list[Cell], size: int = 128) -> Iterator[list[Cell]]:
     yield batch
 
 
-def _rows(
-    cells: list[Cell], randoms: dict[str, estimates.Random], boot: intervals.TwoLevelBootstrap, confidence: float, quantile: str
-) -> Iterator[dict[str, Any]]:
-    cleans = {cell.group: cell for cell in cells if cell.key["eval_noise"] == "clean"}
-    boots = {
-        cell.name: ends
-        for members, drawn in _drawn(boot, cells)
-        for cell, *ends in zip(members, *intervals.percentile_interval(drawn, confidence), strict=True)
+@dataclass(frozen=True)
+class _Options:
+    """What intervals are made with. quantile: `t`, or `normal` as older tables have it."""
+
+    bootstrap: intervals.TwoLevelBootstrap
+    confidence: float
+    quantile: str
+
+
+@dataclass(frozen=True)
+class _Reference:
+    """What retention is relative to: the clean cell of a group, the lower ends of its score and of its advantage."""
+
+    clean: ScoreCell
+    ci_low: float
+    least_advantage: float
+
+
+def _rows(cells: list[ScoreCell], random_play: dict[str, estimates.RandomPlay], options: _Options) -> Iterator[dict[str, Any]]:
+    """The rows of some cells, with all cells of a group among them. random_play: by task."""
+    clean_cells = {cell.group: cell for cell in cells if cell.key["eval_noise"] == "clean"}
+    boot_ends = {
+        cell.name: (float(low), float(high))
+        for members, replicates in _replicates_by_shape(options.bootstrap, cells)
+        for cell, low, high in zip(members, *intervals.percentile_interval(replicates, options.confidence), strict=True)
     }
-    scores = {cell.name: _score(cell, boots, confidence, quantile) for cell in cells}
-    advantages = {group: _advantage(clean, randoms[clean.key["task"]], confidence) for group, clean in cleans.items()}
+    scores = {cell.name: _score(cell, boot_ends.get(cell.name, (np.nan, np.nan)), options) for cell in cells}
+    references = {
+        group: _Reference(
+            clean, scores[clean.name]["ci_low"], _least_advantage(clean, random_play[clean.key["task"]], options.confidence)
+        )
+        for group, clean in clean_cells.items()
+    }
     for cell in cells:
-        clean, random = cleans.get(cell.group), randoms[cell.key["task"]]
+        random = random_play[cell.key["task"]]
         row = cell.key | scores[cell.name] | dict.fromkeys(["retention", "retention_low", "retention_high"], np.nan)
-        if _defined(cell, clean, random, scores):
-            row |= _retention(cell, clean, random, advantages[cell.group], confidence)
+        row |= _retention(cell, references.get(cell.group), random, options.confidence)
         row |= {"random": random.mean, "random_source": random.source, "train_seeds": " ".join(map(str, cell.seeds))}
-        yield row | {"final": load.FINAL, "confidence": confidence, "flags": cell.flag_text()}
+        yield row | {"final": load.FINAL, "confidence": options.confidence, "flags": cell.flag_text()}
 
 
-def replicates(boot: intervals.TwoLevelBootstrap, cells: list[Cell]) -> dict[tuple, np.ndarray]:
+def replicate_means(bootstrap: intervals.TwoLevelBootstrap, cells: list[ScoreCell]) -> dict[tuple, np.ndarray]:
     """Name of a cell -> replicates of its mean (reps,)."""
-    alike = _drawn(boot, cells)
-    return {cell.name: means for members, drawn in alike for cell, means in zip(members, drawn.T, strict=True)}
+    groups = _replicates_by_shape(bootstrap, cells)
+    return {cell.name: means for members, replicates in groups for cell, means in zip(members, replicates.T, strict=True)}
 
 
-def _drawn(boot: intervals.TwoLevelBootstrap, cells: list[Cell]) -> Iterator[tuple[list[Cell], np.ndarray]]:
+def _replicates_by_shape(
+    bootstrap: intervals.TwoLevelBootstrap, cells: list[ScoreCell]
+) -> Iterator[tuple[list[ScoreCell], np.ndarray]]:
     """Cells that have the same numbers of episodes, and replicates of their means (reps, N), drawn once for all of them."""
-    alike = defaultdict(list)
+    by_shape: defaultdict[tuple[int, ...], list[ScoreCell]] = defaultdict(list)
     for cell in cells:
-        alike[tuple(len(cell.returns[seed]) for seed in cell.seeds)].append(cell)
-    alike.pop((), None)
-    for members in alike.values():
-        yield members, boot.means([np.stack(columns, axis=1) for columns in zip(*map(_by_seed, members), strict=True)])
+        by_shape[tuple(len(cell.returns[seed]) for seed in cell.seeds)].append(cell)
+    by_shape.pop((), None)
+    for members in by_shape.values():
+        models = [np.stack(columns, axis=1) for columns in zip(*map(_returns_by_seed, members), strict=True)]
+        yield members, bootstrap.means(models)
 
 
-def _by_seed(cell: Cell) -> list[np.ndarray]:
+def _returns_by_seed(cell: ScoreCell) -> list[np.ndarray]:
     return [cell.returns[seed] for seed in cell.seeds]
 
 
-def _score(cell: Cell, boots: dict[tuple, Sequence[float]], confidence: float, quantile: str) -> dict[str, Any]:
-    """Mean and intervals of a cell, and the name of the interval."""
+def _score(cell: ScoreCell, boot_ends: tuple[float, float], options: _Options) -> dict[str, Any]:
+    """Mean and intervals of a cell, and the name of the interval. boot_ends: of the two-level bootstrap."""
     S, episodes = len(cell.seeds), sum(map(len, cell.returns.values()))
     values = next(iter(cell.returns.values())) if S == 1 else cell.seed_means
-    mean, low, high = intervals.mean_interval(values, confidence, quantile)
-    name = {0: "", 1: f"{quantile}-episodes-one-model"}.get(S, f"{quantile}-seeds")
-    boot = boots[cell.name] if episodes > 1 else (np.nan, np.nan)
-    if S > FEW and quantile == "t":
-        (low, high), name = boot, "bootstrap-two-level"
+    mean, low, high = intervals.mean_interval(values, options.confidence, options.quantile)
+    name = {0: "", 1: f"{options.quantile}-episodes-one-model"}.get(S, f"{options.quantile}-seeds")
+    boot_ends = boot_ends if episodes > 1 else (np.nan, np.nan)
+    if S > FEW and options.quantile == "t":
+        (low, high), name = boot_ends, "bootstrap-two-level"
     if low == high:
         cell.flag("no_spread")
     row = {"seeds": S, "episodes": episodes, "mean": mean, "ci_low": low, "ci_high": high, "interval": name}
-    return row | {"boot_low": boot[0], "boot_high": boot[1]}
+    return row | {"boot_low": boot_ends[0], "boot_high": boot_ends[1]}
 
 
-def _defined(cell: Cell, clean: Cell | None, random: estimates.Random, scores: dict[tuple, dict]) -> bool:
-    """Whether retention is; the reasons against it become flags of the cell. Of random play itself it is 0 / 0."""
-    if cell.key["agent"] == "random":
-        return False
-    if random.source != "runs":
-        cell.flag("stored_random" if random.source else "no_random")
-    if clean is None or not clean.seeds:
-        cell.flag("no_clean")
-        return False
-    # Also where the clean interval is unknown: then nothing says that there is skill to lose.
-    if touches := random.source and not scores[clean.name]["ci_low"] > random.mean:
-        cell.flag("clean_touches_random")
-    return bool(random.source) and not touches and bool(estimates.common_seeds([cell, clean]))
-
-
-def _advantage(clean: Cell, random: estimates.Random, confidence: float) -> float:
+def _least_advantage(clean: ScoreCell, random: estimates.RandomPlay, confidence: float) -> float:
     """The lower end of clean minus random score, of which both are uncertain; NaN where nothing was measured."""
     if not clean.seeds:
         return np.nan
-    return estimates.estimate([clean], random, lambda scores, play: scores[0] - play, confidence)[1]
+    return estimates.estimate_measure([clean], random, lambda scores, random_score: scores[0] - random_score, confidence)[1]
 
 
-def _retention(cell: Cell, clean: Cell, random: estimates.Random, advantage: float, confidence: float) -> dict[str, float]:
-    """(S_noise - S_random) / (S_clean - S_random) over the seeds that have both, paired within each model."""
-    if advantage <= 0:  # it may be nothing: no share of it can be told
+def _retention(
+    cell: ScoreCell, reference: _Reference | None, random: estimates.RandomPlay, confidence: float
+) -> dict[str, float]:
+    """(S_noise - S_random) / (S_clean - S_random) over the seeds that have both, paired within each model.
+
+    Empty where it is undefined: the reasons become flags of the cell. Of random play itself it is 0 / 0.
+    """
+    if cell.key["agent"] == "random":
+        return {}
+    if random.source != "runs":
+        cell.flag("stored_random" if random.source else "no_random")
+    if reference is None or not reference.clean.seeds:
+        cell.flag("no_clean")
+        return {}
+    if not random.source:
+        return {}
+    # Also where the clean interval is unknown: then nothing says that there is skill to lose.
+    if not reference.ci_low > random.mean:
         cell.flag("clean_touches_random")
         return {}
+    clean = reference.clean
     seeds = estimates.common_seeds([clean, cell])
+    if not seeds:
+        return {}
+    if reference.least_advantage <= 0:  # there may be no advantage over random play, of which a share could be told
+        cell.flag("clean_touches_random")
+        return {}
     if len(seeds) < max(len(cell.seeds), len(clean.seeds)):
         cell.flag("fewer_common_seeds")
     if not estimates.paired_episodes([clean, cell], seeds):
         cell.flag("unpaired")
-    retention = estimates.estimate([clean, cell], random, estimates.retention, confidence)
+    retention = estimates.estimate_measure([clean, cell], random, estimates.retention, confidence)
     return dict(zip(["retention", "retention_low", "retention_high"], retention, strict=True))

@@ -22,35 +22,39 @@ FLAGS = {
 }
 
 
-def table(results: load.Results, final: str | None = None) -> pd.DataFrame:
+def table(results: load.Results, score_rule: str | None = None) -> pd.DataFrame:
     """One row per task and method with COLUMNS, by mean squares (`statistics.components`).
 
     design_effect: of the mean number of episodes per run: so many episodes of one model are worth one independent one.
     Evaluation episodes without noise where there are any, else the training points of the rule POINTS.
     """
-    runs, _ = cells.distinct(results.runs)
-    runs = runs.assign(method=run_scores.methods(runs))
-    own = load.final_episodes(results)
-    own = own[(own.noise == "clean") & np.isfinite(own["return"])]
-    training = run_scores.training_points(results, runs)
-    rows = []
-    for name, some in runs.groupby("benchmark", sort=True):
-        evaluated = bool(len(some[some.done])) and some[some.done].path.isin(own.path).all()
-        rule = score_rules.check(final) or (load.FINAL if evaluated else POINTS)
-        benchmark = benchmarks.get(name)
-        points = own if rule == load.FINAL else score_rules.select(rule, training[training.path.isin(some.path)], benchmark)
+    all_runs, _ = cells.distinct_runs(results.runs)
+    all_runs = all_runs.assign(method=run_scores.method_names(all_runs))
+    final = load.final_episodes(results)
+    evaluations = final[(final.noise == "clean") & np.isfinite(final["return"])]
+    training = run_scores.training_points(results, all_runs)
+    rows: list[dict[str, Any]] = []
+    for _, runs in all_runs.groupby("benchmark", sort=True):
+        benchmark = benchmarks.get(runs.benchmark.iloc[0])
+        evaluated = bool(len(runs[runs.done])) and runs[runs.done].path.isin(evaluations.path).all()
+        rule = score_rules.canonical_name(score_rule) or (load.FINAL if evaluated else POINTS)
+        points = evaluations
+        if rule != load.FINAL:
+            points = score_rules.select_points(rule, training[training.path.isin(runs.path)], benchmark)
         returns = {path: values.to_numpy() for path, values in points.groupby("path")["return"]}
-        for (task, method), group in some.groupby(["task", "method"], sort=True):
-            models = [returns[path] for path in group.path if path in returns]
+        for (task, method), method_runs in runs.groupby(["task", "method"], sort=True):
+            models = [returns[path] for path in method_runs.path if path in returns]
             if models:
-                rows.append(_row(models) | {"task": task, "method": method, "benchmark": name, "final": rule})
+                rows.append(_row(models) | {"task": task, "method": method, "benchmark": benchmark.name, "final": rule})
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def _row(models: list[np.ndarray]) -> dict[str, Any]:
-    found = variance_components(models)
-    flags = ["one_seed"] if found.seeds == 1 else ["few_seeds"] if found.seeds < 5 else []
+    """models: the returns of each training run's episodes."""
+    variance = variance_components(models)
+    flags = ["one_seed"] if variance.seeds == 1 else ["few_seeds"] if variance.seeds < 5 else []
     flags += ["one_episode"] if max(map(len, models)) == 1 else []
-    row = {"seeds": found.seeds, "episodes": found.episodes, "seed_sd": found.seed_sd, "episode_sd": found.episode_sd}
-    row |= {"icc": found.icc, "design_effect": found.design_effect(found.episodes / found.seeds)}
-    return row | {"mean": float(np.mean([m.mean() for m in models])), "unit": "return", "flags": ";".join(flags)}
+    row = {"seeds": variance.seeds, "episodes": variance.episodes, "seed_sd": variance.seed_sd}
+    row |= {"episode_sd": variance.episode_sd, "icc": variance.icc}
+    row |= {"design_effect": variance.design_effect(variance.episodes / variance.seeds)}
+    return row | {"mean": float(np.mean([returns.mean() for returns in models])), "unit": "return", "flags": ";".join(flags)}

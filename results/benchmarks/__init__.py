@@ -24,9 +24,9 @@ class Benchmark:
     anchor: str = "budget"
     low: float | str = math.nan
     high: float | str = math.nan
-    final: str = "last 10 points"
+    score_rule: str = "last 10 points"
 
-    def ends(self, task: str) -> tuple[float, float]:
+    def bounds(self, task: str) -> tuple[float, float]:
         """The scores of a task that are 0 and 1 after normalising; NaN where there is no reference for it."""
         return self._score(task, self.low), self._score(task, self.high)
 
@@ -45,17 +45,21 @@ class Benchmark:
         tables = [name for name, table in references.tables().items() if set(self.suites) & set(table["suites"])]
         return f"{self.low} and {self.high} ({', '.join(tables)})"
 
-    def _score(self, task: str, end: float | str) -> float:
-        if not isinstance(end, str):
-            return float(end)
-        return (references.stored(task, end) or (math.nan, ""))[0]
+    def _score(self, task: str, bound: float | str) -> float:
+        """The bound itself if it is a number, else the task's reference score of that name."""
+        if not isinstance(bound, str):
+            return float(bound)
+        return (references.reference_score(task, bound) or (math.nan, ""))[0]
 
 
 @cache
 def registry() -> dict[str, Benchmark]:
     """Name -> benchmark, in the order of `benchmarks.yaml`."""
     entries = yaml.safe_load((Path(__file__).parent / "benchmarks.yaml").read_text())["benchmarks"]
-    return {name: Benchmark(name, tuple(entry.pop("suites")), **entry) for name, entry in entries.items()}
+    return {
+        name: Benchmark(name, tuple(entry.pop("suites")), score_rule=entry.pop("final"), **entry)
+        for name, entry in entries.items()
+    }
 
 
 def get(name: str) -> Benchmark:
@@ -64,9 +68,9 @@ def get(name: str) -> Benchmark:
 
 
 @cache
-def of_task(task: str, said: str = "") -> str:
-    """Name of the benchmark of a run: the registered one that its source `said`, else that of its suite, else the suite."""
+def name_of_task(task: str, stated: str = "") -> str:
+    """Name of a run's benchmark: the `stated` one of its source if it is registered, else that of its suite, else the suite."""
     suite = task.partition("/")[0]
-    if said in registry():
-        return said
-    return next((name for name, one in registry().items() if suite in one.suites), suite)
+    if stated in registry():
+        return stated
+    return next((name for name, benchmark in registry().items() if suite in benchmark.suites), suite)

@@ -14,7 +14,7 @@ def tables() -> dict[str, dict]:
     return yaml.safe_load((Path(__file__).parent / "reference_scores.yaml").read_text())["tables"]
 
 
-def stored(task: str, column: str = "random") -> tuple[float, str] | None:
+def reference_score(task: str, column: str = "random") -> tuple[float, str] | None:
     """Score of a task such as `atari100k/asterix` and the name of the table it stands in; None where there is none."""
     suite, _, game = task.partition("/")
     for name, table in tables().items():

@@ -48,10 +48,10 @@ class RunEvidence:
 
     @cached_property
     def scores(self) -> pd.DataFrame:
-        """`run_scores.of_runs` by the score rule of each benchmark."""
+        """`run_scores.score_runs` by the score rule of each benchmark."""
         from results.scoring import run_scores
 
-        return run_scores.of_runs(self.results)
+        return run_scores.score_runs(self.results)
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -59,7 +59,7 @@ class RunEvidence:
         from results.scoring import run_scores
 
         runs = self.results.runs
-        return runs.assign(method=run_scores.methods(runs), label=runs.study + "/" + runs.run)
+        return runs.assign(method=run_scores.method_names(runs), label=runs.study + "/" + runs.run)
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def _read_runs(roots: Sequence[Path]) -> RunEvidence:
     runs = rundir.find_runs(importers.directories(roots))
     provenance = {str(run.path.resolve()): run.provenance for run in runs}
     configs = {str(run.path.resolve()): run.config for run in runs}
-    return RunEvidence(load.read(runs), provenance, configs)
+    return RunEvidence(load.read_runs(runs), provenance, configs)
 
 
 def findings_to_text(findings: Sequence[Finding], roots: Iterable[Path | str]) -> str:

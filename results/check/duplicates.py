@@ -53,7 +53,7 @@ def _copies(runs: pd.DataFrame) -> Finding:
 
 def _repeated_seeds(runs: pd.DataFrame) -> Iterator[Finding]:
     """Several runs of one setting and seed."""
-    _, dropped = cells.distinct(runs)
+    _, dropped = cells.distinct_runs(runs)
     for (task, method), group in tuple_groups(dropped, ["task", "method"], sort=True):
         what = f"{len(group)} more runs than settings and seeds: {listed(group.label)}."
         why = "Tables use one run of each setting and seed. The files do not say which one is meant."

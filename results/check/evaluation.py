@@ -21,7 +21,7 @@ def find(evidence: Evidence) -> Iterator[Finding]:
     if evidence.runs is None:
         return
     names_of: dict[tuple[str, str, str], list[str]] = defaultdict(list)
-    for cell in cells.select(evidence.runs.results):
+    for cell in cells.select_cells(evidence.runs.results):
         for flag in cell.flags:
             key = cell.key
             name = f"{key['ablation']}, trained {key['train_noise']}, tested {key['eval_noise']}"

@@ -18,7 +18,7 @@ def find(evidence: Evidence) -> Iterator[Finding]:
         absent = group[group.score.isna()]
         if absent.empty:
             continue
-        leading = run_scores.leading(group)
+        leading = run_scores.count_leading(group)
         where, rule = f"{benchmark}, {method}", group.final.iloc[0]
         what = f"{len(absent)} of {len(group)} runs have no score by the rule '{rule}': {listed(absent.label)}."
         if 2 * leading > len(absent):

@@ -46,7 +46,7 @@ def digest(results: Results, metric_names: Sequence[str] = ()) -> str:
     """
     text = canonical(results)
     if metric_names:
-        logged = metrics.rows(results, metric_names, needed=metric_names[0])
+        logged = metrics.logged_rows(results, metric_names, needed=metric_names[0])
         run_names = dict(zip(results.runs.path, results.runs.run, strict=True))
         logged = logged.assign(path=logged.path.map(run_names)).rename(columns={"path": "run"})
         text += logged.to_csv(index=False, lineterminator="\n")

@@ -28,7 +28,7 @@ def marks(
     """
     table = efficiency.table(results, rng, min(reps, REPS), confidence, metrics)
     table = _page.needed(table, "training episodes of a task whose scores can be normalised")
-    runs = results.runs.assign(method=run_scores.methods(results.runs))
+    runs = results.runs.assign(method=run_scores.method_names(results.runs))
     waiting = (~runs.done.astype(bool)).groupby([runs.benchmark, runs.method]).sum().rename("unfinished")
     table = table.merge(waiting.reset_index(), how="left")
     words = np.select([~table.complete, table.ci_low.isna()], ["tasks missing", "one run per task"], "")

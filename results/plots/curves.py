@@ -47,11 +47,11 @@ def compute(
     from results.analyses import curves
     from results.reading import load
 
-    chosen, repeats = curves.runs(results)
+    chosen, repeats = curves.learning_runs(results)
     chosen = _titled(chosen)
-    training, finals = curves.training(results, chosen), curves.finals(results)
-    stored = curves.stored(reference, chosen.task.unique())
-    left_out, rows = curves.left_out(repeats, training), []
+    training, finals = curves.training_episodes(results, chosen), curves.final_scores(results)
+    stored = curves.reference_points(reference, chosen.task.unique())
+    left_out, rows = curves.omissions(repeats, training), []
     for task, runs in chosen.groupby("task", sort=True):
         episodes = training[training.task == task].merge(runs[["path", "panel", "series"]], on="path")
         keys = [key for key in finals if key[: len(load.AXES)] in set(runs[load.AXES].itertuples(index=False, name=None))]
@@ -148,10 +148,10 @@ def _lines(
         first = of_setting.iloc[0]
         place = {name: first[name] for name in ("series", "agent", "ablation", "train_noise")}
         own = episodes[episodes.path.isin(of_setting.path)]
-        seeds = curves.per_seed(own, ["train_seed"], bins)
+        seeds = curves.bin_runs(own, ["train_seed"], bins)
         for seed in seeds.to_dict("records"):
             yield place | seed | {"kind": "seed"}
-        for mean in curves.over_seeds(seeds, len(of_setting), confidence).to_dict("records"):
+        for mean in curves.mean_over_seeds(seeds, len(of_setting), confidence).to_dict("records"):
             name = f"{100 * confidence:g} % t-seeds" if mean["seeds"] > 1 else "one training run"
             yield place | mean | {"kind": "curve", "mark": _missing(mean), "note": name + left_out[key]}
         for run in of_setting[~of_setting.done].to_dict("records"):
@@ -195,11 +195,11 @@ def _references(points: pd.DataFrame, bins: Bins) -> Iterator[dict]:
         nulls, of = int(within["return"].isna().sum()), own.seed.nunique()
         place = {"kind": "reference", "series": label, "of": of}
         note = file + (f"; {nulls} nulls left out" if nulls else "")
-        binned = curves.per_seed(within, ["seed"], bins)
+        binned = curves.bin_runs(within, ["seed"], bins)
         if binned.empty:
             first = own[own["return"].notna()].frames.min()
             yield place | {"seeds": 0, "note": f"{note}; no point up to frame {bins.end}, the first is at {first:g}"}
-        means = curves.over_seeds(binned, of, 0.95).drop(columns=["ci_low", "ci_high"])
+        means = curves.mean_over_seeds(binned, of, 0.95).drop(columns=["ci_low", "ci_high"])
         for mean in means.to_dict("records"):
             yield place | mean | {"mark": _missing(mean), "note": note}
 

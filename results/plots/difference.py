@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from results.reading.load import Results
-    from results.scoring.cells import Cell
+    from results.scoring.cells import ScoreCell
 
 COLUMNS = ["task", "panel", "series", "ablation", "train_noise", "eval_noise", "x", "delta", "ci_low", "ci_high", "p"]
 COLUMNS += ["seeds", "seeds_reference", "excludes_zero", "shade", "text", "mark", "confidence"]
@@ -35,9 +35,9 @@ def compute(
 
     from harness.errors import unknown
     from results.plots import _page
-    from results.scoring.cells import select
+    from results.scoring.cells import select_cells
 
-    cells = [cell for cell in select(results) if cell.seeds and cell.key["agent"] != "random"]
+    cells = [cell for cell in select_cells(results) if cell.seeds and cell.key["agent"] != "random"]
     baseline = baseline or "none"
     if cells and baseline not in (known := sorted({cell.key["ablation"] for cell in cells})):
         raise unknown("baseline ablation", baseline, known)
@@ -76,7 +76,7 @@ def paint(drawn: pd.DataFrame) -> Figure:
     return _page.page(panels, panel, text, heights)
 
 
-def _rows(cells: list[Cell], reference: dict[str, str], confidence: float) -> Iterator[dict[str, Any]]:
+def _rows(cells: list[ScoreCell], reference: dict[str, str], confidence: float) -> Iterator[dict[str, Any]]:
     """Every cell that differs from its reference in one axis only, minus that reference."""
     from results.scoring.cells import KEY
     from results.statistics import contrasts

@@ -35,15 +35,15 @@ def compute(results: Results, rng: np.random.Generator, reps: int = 50_000, conf
     from harness.errors import Nothing
     from results.reading import metrics
 
-    logged = metrics.rows(results, METRICS, needed="repo/kl")
+    logged = metrics.logged_rows(results, METRICS, needed="repo/kl")
     if not len(logged):
         raise Nothing("None of these runs has metrics of RePo (agent.kl of kind repo).")
     marks = []
     chosen = results.runs[results.runs.path.isin(logged.path)]
     names = ["ablation", "train_noise"] if len(chosen.groupby(["ablation", "train_noise"])) <= MOST_PANELS else ["train_noise"]
     for run in chosen.sort_values("path").to_dict("records"):
-        target = metrics.setting(run["path"], "agent", "kl", "target")
-        folds = metrics.setting(run["path"], "agent", "kl", "dual", "e_folds")
+        target = metrics.config_value(run["path"], "agent", "kl", "target")
+        folds = metrics.config_value(run["path"], "agent", "kl", "dual", "e_folds")
         own = logged[logged.path == run["path"]]
         place = {"panel": ", ".join(run[name] for name in names), "series": f"target {target:g} nats"}
         place |= {"style": f"{folds:g} e-folds", "run": run["run"], "train_seed": run["train_seed"], "target": target}

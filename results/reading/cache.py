@@ -32,45 +32,47 @@ class Cache:
     def __init__(self, root: Path):
         self.root = str(root)
         self._file = root / ".cache" / f"episodes-{VERSION}.npz"
-        self._known: dict[str, tuple[Key, Columns]] | None = None
-        self._used: dict[str, tuple[Key, Columns]] = {}
+        self._is_open = False
+        self._stored: dict[str, tuple[Key, Columns]] = {}
+        self._added: dict[str, tuple[Key, Columns]] = {}
         self._facts: dict[str, tuple[Key, Facts]] = {}
-        self._new = 0
+        self._added_bytes = 0
 
     def get(self, run: str, key: Key) -> Columns | None:
         """The rows of a run's file with that key."""
         self._open()
-        found = self._known.get(run)
-        return found[1] if found and found[0] == key else None
+        entry = self._stored.get(run)
+        return entry[1] if entry and entry[0] == key else None
 
     def facts(self, run: str, key: Key) -> Facts | None:
         """The facts of a run whose files have that key."""
         self._open()
-        found = self._facts.get(run)
-        return found[1] if found and tuple(found[0]) == key else None
+        entry = self._facts.get(run)
+        return entry[1] if entry and tuple(entry[0]) == key else None
 
     def put_facts(self, run: str, key: Key, facts: Facts, age: float) -> None:
         if age > SETTLED:
             self._facts[run] = key, facts
-            self._new += key[0]
+            self._added_bytes += key[0]
 
     def _open(self) -> None:
-        if self._known is None:
-            self._known, self._facts = _read(self._file)
+        if not self._is_open:
+            self._stored, self._facts = _read(self._file)
+            self._is_open = True
 
     def put(self, run: str, key: Key, columns: Columns, age: float) -> None:
         if age > SETTLED and columns:
-            self._used[run] = key, columns
-            self._new += key[0]
+            self._added[run] = key, columns
+            self._added_bytes += key[0]
 
     def save(self) -> None:
         """Keep what was put, where that is enough, beside what is there. Failing to is no failure."""
-        if self._new < LEAST:
+        if self._added_bytes < LEAST:
             return
         temporary = self._file.with_name(f".{self._file.name}.{os.getpid()}")
         try:
             self._file.parent.mkdir(exist_ok=True)
-            _write(temporary, {**(self._known or {}), **self._used}, self._facts)
+            _write(temporary, self._stored | self._added, self._facts)
             os.replace(temporary, self._file)
         except (OSError, ValueError):
             temporary.unlink(missing_ok=True) if temporary.parent.is_dir() else None
@@ -81,7 +83,8 @@ def _write(path: Path, entries: dict[str, tuple[Key, Columns]], facts: dict[str,
     blocks: dict[Schema, list[str]] = defaultdict(list)
     for run, (_, columns) in entries.items():
         blocks[tuple((name, values.dtype.kind) for name, values in columns.items())].append(run)
-    arrays, about = {}, []
+    arrays: dict[str, Any] = {}
+    about = []
     for number, (schema, runs) in enumerate(blocks.items()):
         vocabularies = {}
         for place, (name, kind) in enumerate(schema):
@@ -94,7 +97,9 @@ def _write(path: Path, entries: dict[str, tuple[Key, Columns]], facts: dict[str,
         arrays[f"{number}-lengths"] = np.array(lengths, np.int64)
         about.append({"schema": schema, "runs": runs, "vocabularies": vocabularies})
     texts: dict[str, int] = {}
-    shared = {run: [key, own | {TEXT: texts.setdefault(own[TEXT], len(texts))}] for run, (key, own) in facts.items()}
+    shared = {
+        run: [key, run_facts | {TEXT: texts.setdefault(run_facts[TEXT], len(texts))}] for run, (key, run_facts) in facts.items()
+    }
     content = {"blocks": about, "texts": list(texts), "facts": shared}
     arrays["about"] = np.frombuffer(json.dumps(content).encode(), np.uint8)
     with open(path, "wb") as file:
@@ -107,8 +112,8 @@ def _read(path: Path) -> tuple[dict[str, tuple[Key, Columns]], dict[str, tuple[K
             about = json.loads(stored["about"].tobytes())
             entries = {run: entry for i, block in enumerate(about["blocks"]) for run, entry in _block(stored, i, block)}
         facts = about["facts"]
-        for _, own in facts.values():
-            own[TEXT] = about["texts"][own[TEXT]]
+        for _, run_facts in facts.values():
+            run_facts[TEXT] = about["texts"][run_facts[TEXT]]
         return entries, facts
     except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, EOFError, zipfile.BadZipFile):
         return {}, {}
@@ -135,12 +140,12 @@ def _block(stored: np.lib.npyio.NpzFile, number: int, block: dict) -> list[tuple
 def _coded(values: np.ndarray) -> tuple[np.ndarray, list[str]]:
     """Codes, and the JSON text of each code's value."""
     codes: dict[str, int] = {}
-    known: dict[int, int] = {}  # by identity: most values are few objects met again and again
+    codes_by_id: dict[int, int] = {}  # most values are few objects met again and again
     out = np.empty(len(values), np.int64)
     for place, value in enumerate(values):
-        code = known.get(id(value))
+        code = codes_by_id.get(id(value))
         if code is None:
-            code = known[id(value)] = codes.setdefault(json.dumps(value), len(codes))
+            code = codes_by_id[id(value)] = codes.setdefault(json.dumps(value), len(codes))
         out[place] = code
     return out, list(codes)
 

@@ -13,17 +13,17 @@ from results.reading import rows
 READ = ("config.json", "state.json", "episodes.jsonl", "metrics.jsonl", "done")  # what tables and figures read of a run
 
 
-def signs(roots: Iterable[Path | str]) -> dict[str, rows.Key]:
+def file_keys(roots: Iterable[Path | str]) -> dict[str, rows.Key]:
     """Path -> key (size, times, inode) of every file that is read of the runs at or below the roots, or of stored tables.
 
     BadInput where a root is missing or holds no run.
     """
-    roots = list(map(Path, roots))
-    files = [root for root in roots if root.is_file()]
-    folders = [root for root in roots if not root.is_file()]
+    paths = [Path(root) for root in roots]
+    files = [path for path in paths if path.is_file()]
+    folders = [path for path in paths if not path.is_file()]
     files += [run.path / name for run in rundir.find_runs(folders) for name in READ]
-    found = {}
+    keys = {}
     for file in files:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            found[str(file)] = rows.key(os.stat(file))
-    return found
+            keys[str(file)] = rows.key(os.stat(file))
+    return keys

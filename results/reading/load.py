@@ -49,20 +49,20 @@ def load(roots: Iterable[Path | str]) -> Results:
     unpacked until the process ends. Rows that were read before come from a root's cache (`reading.cache`). Runs may be
     writing meanwhile.
     """
-    roots = list(map(Path, roots))
-    kept = [Cache(root.resolve()) for root in roots if root.is_dir() and not (root / "config.json").exists()]
-    return read(rundir.find_runs(importers.directories(roots)), kept)
+    paths = [Path(root) for root in roots]
+    caches = [Cache(path.resolve()) for path in paths if path.is_dir() and not (path / "config.json").exists()]
+    return read_runs(rundir.find_runs(importers.directories(paths)), caches)
 
 
-def read(found: list[rundir.RunDir], kept: Iterable[Cache] = ()) -> Results:
+def read_runs(run_dirs: list[rundir.RunDir], caches: Iterable[Cache] = ()) -> Results:
     """As `load`, of run directories."""
     # States before rows: a run that is done by then has written them all, so that no earlier evaluation passes for its last.
-    kept = list(kept)
-    runs = pd.DataFrame([_described(run, kept) for run in found])
+    caches = list(caches)
+    runs = pd.DataFrame([_run_row(run, caches) for run in run_dirs])
     runs["variant"] = _variants(runs)
     runs["eval_noises"] = [tuple(noises) for noises in runs.eval_noises]
     runs = runs.drop(columns="settings")
-    columns = _columns(runs.path, kept)
+    columns = _read_columns(runs.path, caches)
     runs["final_step"] = [_final_step(columns[path]) for path in runs.path]
     runs = runs.sort_values([*AXES, "train_seed", "run", "path"], ignore_index=True)
     return Results(runs, _episodes(runs, columns))
@@ -74,7 +74,7 @@ def final_episodes(results: Results) -> pd.DataFrame:
     return e[(e.split == "eval") & e.done & (e.step == e.final_step)]
 
 
-def runs(results: Results) -> pd.DataFrame:
+def with_final_scores(results: Results) -> pd.DataFrame:
     """The runs with `final_score` (return) and `final_rule`, the name of what it is the mean of.
 
     Done runs: the clean evaluation episodes of the last checkpoint. Others, or where there are none: the last
@@ -91,29 +91,30 @@ def runs(results: Results) -> pd.DataFrame:
     return results.runs.assign(final_score=scored.fillna(fallback), final_rule=rule)
 
 
-def _described(run: rundir.RunDir, kept: list[Cache]) -> dict[str, Any]:
+def _run_row(run: rundir.RunDir, caches: list[Cache]) -> dict[str, Any]:
     """The row of a run, from a cache where config.json and state.json are as they were."""
-    path, done = _real(run.path), run.done
-    cache, name = _of(path, kept)
+    path, done = _real_path(run.path), run.done
+    cache, name = _cache_of(path, caches)
     stats = _stats(path) if cache else None
-    facts = stats and cache.facts(name, stats[0])
+    facts = cache.facts(name, stats[0]) if cache and stats else None
     if not facts:
-        facts = _facts(run)
-        if stats:
+        facts = _read_facts(run)
+        if cache and stats:
             cache.put_facts(name, stats[0], facts, stats[1])
-    known = {"benchmark": benchmarks.of_task(facts["task"], facts["benchmark"]), "state": "done" if done else facts["state"]}
-    return facts | known | {"run": run.name, "path": path, "done": done}
+    state = "done" if done else facts["state"]
+    benchmark = benchmarks.name_of_task(facts["task"], facts["benchmark"])
+    return facts | {"benchmark": benchmark, "state": state, "run": run.name, "path": path, "done": done}
 
 
 def _stats(path: str) -> tuple[rows.Key, float] | None:
     """Key of config.json and state.json together, and the younger one's age."""
     with contextlib.suppress(FileNotFoundError):
-        found = [os.stat(os.path.join(path, name)) for name in ("config.json", "state.json")]
-        return sum(map(rows.key, found), ()), min(map(rows.age, found))
+        stats = [os.stat(os.path.join(path, name)) for name in ("config.json", "state.json")]
+        return tuple(number for stat in stats for number in rows.key(stat)), min(map(rows.age, stats))
     return None
 
 
-def _facts(run: rundir.RunDir) -> dict[str, Any]:
+def _read_facts(run: rundir.RunDir) -> dict[str, Any]:
     """What config.json and state.json come to, as JSON; `settings`: all but names, the seed and what is measured."""
     config, state = run.config, run.state
     try:
@@ -134,45 +135,50 @@ def _facts(run: rundir.RunDir) -> dict[str, Any]:
         **{key: state.get(key, 0) for key in ("step", "updates", "attempt")},
         **{key: state.get(key) or "" for key in ("host", "message")},
         "wall_seconds": updated - started if started and updated else state.get("wall_seconds", np.nan),
-        "settings": _text(config | _as_run(config, state)),
+        "settings": _settings_text(config | _machine_settings(config, state)),
     }
 
 
-def _as_run(config: dict[str, Any], state: dict[str, Any]) -> dict[str, Any]:
-    """Settings that the machine chose, where the run has begun."""
-    chosen = state.get("compile") if config.get("compile") == "auto" else None
-    return {} if chosen is None else {"compile": chosen}
+def _machine_settings(config: dict[str, Any], state: dict[str, Any]) -> dict[str, Any]:
+    """Settings that the machine decided when the run started."""
+    compiled = state.get("compile") if config.get("compile") == "auto" else None
+    return {} if compiled is None else {"compile": compiled}
 
 
-def _of(path: str, kept: list[Cache]) -> tuple[Cache | None, str]:
+def _cache_of(path: str, caches: list[Cache]) -> tuple[Cache | None, str]:
     """The cache that may hold a run, and its name there."""
-    cache = next((cache for cache in kept if path.startswith(cache.root + os.sep)), None)
+    cache = next((cache for cache in caches if path.startswith(cache.root + os.sep)), None)
     return cache, path[len(cache.root) + 1 :] if cache else ""
 
 
-def _real(path: Path) -> str:
+def _real_path(path: Path) -> str:
     """As `Path.resolve`; the folders above thousands of runs are looked up once."""
-    return os.path.realpath(path) if path.is_symlink() else os.path.join(_folder(str(path.parent), os.getcwd()), path.name)
+    if path.is_symlink():
+        return os.path.realpath(path)
+    return os.path.join(_real_folder(str(path.parent), os.getcwd()), path.name)
 
 
 @lru_cache(maxsize=64)
-def _folder(path: str, _here: str) -> str:
+def _real_folder(path: str, _cwd: str) -> str:
     return os.path.realpath(path)
 
 
-def _columns(paths: Iterable[str], kept: list[Cache]) -> dict[str, rows.Columns]:
+def _read_columns(paths: Iterable[str], caches: list[Cache]) -> dict[str, rows.Columns]:
     """Path of a run -> its rows, from a cache where one holds them."""
     columns: dict[str, rows.Columns] = {}
     for path in paths:
         file = os.path.join(path, "episodes.jsonl")
-        cache, name = _of(path, kept)
+        cache, name = _cache_of(path, caches)
+        cached = None
         with contextlib.suppress(FileNotFoundError):
-            columns[path] = cache and cache.get(name, rows.key(os.stat(file)))
-        if columns.get(path) is None:
+            cached = cache.get(name, rows.key(os.stat(file))) if cache else None
+        if cached is None:
             columns[path], key, age = rows.read(Path(file))
             if cache and key:
                 cache.put(name, key, columns[path], age)
-    for cache in kept:
+        else:
+            columns[path] = cached
+    for cache in caches:
         cache.save()
     return columns
 
@@ -186,12 +192,14 @@ def _final_step(columns: rows.Columns) -> int:
 def _episodes(runs: pd.DataFrame, columns: dict[str, rows.Columns]) -> pd.DataFrame:
     """One row per episode, in the order of the runs and within them by rows.WITHIN; BadInput where a row lacks a field."""
     shared = [*AXES, "run", "path", "train_seed", "state", "done", "final_step"]
-    own = [columns[path] for path in runs.path]
-    lengths = [len(each["return"]) if each else 0 for each in own]
-    names = dict.fromkeys(name for each in own for name in each) or dict.fromkeys(rows.NEEDED)
+    by_run = [columns[path] for path in runs.path]
+    lengths = [len(run_columns["return"]) if run_columns else 0 for run_columns in by_run]
+    names = dict.fromkeys(name for run_columns in by_run for name in run_columns) or dict.fromkeys(rows.NEEDED)
     table = runs[shared].take(np.repeat(np.arange(len(runs)), lengths)).reset_index(drop=True)
-    own, lengths = [each for each in own if each], [n for n in lengths if n]
-    data = {name: rows.joined([each.get(name) for each in own], lengths) for name in names if name not in shared}
+    by_run, lengths = [run_columns for run_columns in by_run if run_columns], [n for n in lengths if n]
+    data = {
+        name: rows.joined([run_columns.get(name) for run_columns in by_run], lengths) for name in names if name not in shared
+    }
     return pd.concat([table, pd.DataFrame(data, index=table.index).rename(columns={"seed": "env_seed"})], axis=1)
 
 
@@ -202,27 +210,27 @@ def _variants(runs: pd.DataFrame) -> list[str]:
     """
     groups: dict[tuple, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     axes = runs[[a for a in AXES if a != "variant"]].itertuples(index=False, name=None)
-    for index, (key, settings) in enumerate(zip(axes, runs.settings, strict=True)):
-        groups[key][settings].append(index)
+    for index, (key, settings_text) in enumerate(zip(axes, runs.settings, strict=True)):
+        groups[key][settings_text].append(index)
     variants = [""] * len(runs)
-    for alike in groups.values():
-        if len(alike) > 1:
-            leaves = {text: _dotted(text) for text in alike}
-            _settle(leaves.values())
-            paths = sorted({path for own in leaves.values() for path in own})
-            varying = [path for path in paths if len({own.get(path) for own in leaves.values()}) > 1]
-            for text, members in alike.items():
-                for index in members:
+    for indices_by_settings in groups.values():
+        if len(indices_by_settings) > 1:
+            leaves = {text: _dotted(text) for text in indices_by_settings}
+            _settle_compile(leaves.values())
+            paths = sorted({path for run_settings in leaves.values() for path in run_settings})
+            varying = [path for path in paths if len({run_settings.get(path) for run_settings in leaves.values()}) > 1]
+            for text, indices in indices_by_settings.items():
+                for index in indices:
                     variants[index] = " ".join(f"{path}={leaves[text].get(path, 'absent')}" for path in varying)
     return variants
 
 
-def _settle(alike: Collection[dict[str, str]]) -> None:
+def _settle_compile(settings_of_runs: Collection[dict[str, str]]) -> None:
     """Runs that have yet to begin will be compiled as those that have, as far as anybody can tell."""
-    known = {own["compile"] for own in alike if own.get("compile", '"auto"') != '"auto"'}
-    for own in alike if len(known) == 1 else ():
-        if own.get("compile") == '"auto"':
-            own["compile"] = next(iter(known))
+    decided = {settings["compile"] for settings in settings_of_runs if settings.get("compile", '"auto"') != '"auto"'}
+    for settings in settings_of_runs if len(decided) == 1 else ():
+        if settings.get("compile") == '"auto"':
+            settings["compile"] = next(iter(decided))
 
 
 _SEED = re.compile(r"\.s\d+-[0-9a-f]{8}(?=\"|$)")
@@ -230,16 +238,16 @@ _SEED = re.compile(r"\.s\d+-[0-9a-f]{8}(?=\"|$)")
 _NOT_SETTINGS = {"version", "study", "seed", "evaluate", "imported"}
 
 
-def settings(config: dict[str, Any]) -> dict[str, str]:
+def run_settings(config: dict[str, Any]) -> dict[str, str]:
     """Dotted path -> value (JSON) of every setting of a run's configuration, without names, its seed and what is measured."""
-    return _dotted(_text(config))
+    return _dotted(_settings_text(config))
 
 
-def _text(config: dict[str, Any]) -> str:
+def _settings_text(config: dict[str, Any]) -> str:
     """The settings as JSON: what equal runs of other seeds have in common."""
-    own = {name: value for name, value in config.items() if name not in _NOT_SETTINGS}
+    settings = {name: value for name, value in config.items() if name not in _NOT_SETTINGS}
     # Of seed s adapts the source's seed s: what differs between adaptations is the source without it.
-    return _SEED.sub("", json.dumps(own, sort_keys=True))
+    return _SEED.sub("", json.dumps(settings, sort_keys=True))
 
 
 def _dotted(text: str) -> dict[str, str]:

@@ -13,19 +13,19 @@ if TYPE_CHECKING:
     from results.reading.load import Results
 
 
-def rows(results: Results, names: Sequence[str], needed: str) -> pd.DataFrame:
+def logged_rows(results: Results, names: Sequence[str], needed: str) -> pd.DataFrame:
     """A row per log interval that has the metric `needed`: path, step, updates and `names` (NaN where absent)."""
     import pandas as pd
 
     columns = ["path", "step", "updates", *names]
-    found: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
     for path in results.runs.path:
         logged = (row for row in RunDir(path).rows("metrics") if needed in row)
-        found += [{"path": path} | {name: row.get(name) for name in columns[1:]} for row in logged]
-    return pd.DataFrame(found, columns=columns).astype(dict.fromkeys(names, float))
+        rows += [{"path": path} | {name: row.get(name) for name in columns[1:]} for row in logged]
+    return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(names, float))
 
 
-def setting(path: str, *keys: str) -> Any:
+def config_value(path: str, *keys: str) -> Any:
     """A value of a run's configuration, `None` where there is no such key."""
     node: Any = RunDir(path).config
     for key in keys:

@@ -65,7 +65,7 @@ def designs(evidence: RunEvidence) -> list[Design]:
 def _design(study: str, runs: pd.DataFrame, evidence: RunEvidence) -> Design:
     runs_of_arm = dict(_arms(runs))
     base, base_runs = next(iter(runs_of_arm.items()))
-    settings = {path: load.settings(config) for path, config in evidence.configs.items()}
+    settings = {path: load.run_settings(config) for path, config in evidence.configs.items()}
     arms = [
         Arm(name, _caption(arm_runs), len(arm_runs), list(_changes(arm_runs, base_runs, settings)))
         for name, arm_runs in runs_of_arm.items()

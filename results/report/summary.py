@@ -41,7 +41,7 @@ def headlines(longs: Mapping[str, pd.DataFrame], confidence: float) -> list[Line
 
 def limits(results: Results, findings: Sequence[Finding]) -> list[Line]:
     """What the page does not show."""
-    runs = results.runs.assign(method=run_scores.methods(results.runs))
+    runs = results.runs.assign(method=run_scores.method_names(results.runs))
     trained = runs[runs.agent != "random"]
     lines = [Line(text, "table-runs") for text in _unfinished(runs)]
     lines += _few_seeds(trained)
@@ -69,7 +69,7 @@ def _few_seeds(trained: pd.DataFrame) -> Iterator[Line]:
 def _study(study: str, runs: pd.DataFrame, episodes: pd.DataFrame) -> str:
     trained, random = runs[runs.agent != "random"], int((runs.agent == "random").sum())
     seeds = trained.groupby(["task", "agent", "ablation", "train_noise"]).train_seed.nunique()
-    methods = list(run_scores.methods(trained).unique()) if len(trained) else []
+    methods = list(run_scores.method_names(trained).unique()) if len(trained) else []
     stored = episodes[episodes.path.isin(runs.path)]
     noises = sorted(stored[stored.split == "eval"].noise.unique())
     splits = stored.split.value_counts()

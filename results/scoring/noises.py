@@ -64,11 +64,11 @@ def _severities(noises: Sequence[str]) -> dict[str, float] | None:
 
 def _parameters(noises: Sequence[str]) -> dict[str, float] | None:
     """The parameter that says how strong each noise is; None unless all are of one family and differ in nothing else."""
-    known = [_known_noise(noise) for noise in noises]
-    if None not in known:
-        return _strengths_of_known(noises, known)
+    parsed = [_known_noise(noise) for noise in noises]
+    if None not in parsed:
+        return _strengths_of_known(noises, parsed)
     parts = [noise_parts(noise) for noise in noises]
-    if any(len(chain) > 1 for chain in parts) or any(known):
+    if any(len(chain) > 1 for chain in parts) or any(parsed):
         return None
     settings = [settings for ((_, settings),) in parts]
     varying = [key for key in dict.fromkeys(key for s in settings for key in s) if len({s.get(key) for s in settings}) > 1]
@@ -77,23 +77,23 @@ def _parameters(noises: Sequence[str]) -> dict[str, float] | None:
     return _only_difference(noises, settings, varying[0]) if len(varying) == 1 and varying[0] in ZERO_IS_CLEAN else None
 
 
-def _strengths_of_known(noises: Sequence[str], known: Sequence[Any]) -> dict[str, float] | None:
+def _strengths_of_known(noises: Sequence[str], parsed: Sequence[Any]) -> dict[str, float] | None:
     """As `_parameters`, of noises of `harness/noise`: their `STRENGTH`, defaults and severities count."""
-    strength = getattr(known[0], "STRENGTH", "")
-    if not strength or len({noise.kind for noise in known}) > 1:
+    strength = getattr(parsed[0], "STRENGTH", "")
+    if not strength or len({noise.kind for noise in parsed}) > 1:
         return None
-    moving = _severity_parameters(known) or {strength}
-    fixed = {tuple((name, value) for name, value in noise if name not in moving) for noise in known}
+    moving = _severity_parameters(parsed) or {strength}
+    fixed = {tuple((name, value) for name, value in noise if name not in moving) for noise in parsed}
     if len(fixed) > 1:
         return None
-    return {noise: float(getattr(one, strength)) for noise, one in zip(noises, known, strict=True)}
+    return {noise: float(getattr(one, strength)) for noise, one in zip(noises, parsed, strict=True)}
 
 
-def _severity_parameters(known: Sequence[Any]) -> set[str]:
+def _severity_parameters(parsed: Sequence[Any]) -> set[str]:
     """The parameters that severities set, where every noise has those of one severity; else none."""
-    table = known[0].NATIVE_SEVERITY if known[0].stage == "native" else known[0].SEVERITY
+    table = parsed[0].NATIVE_SEVERITY if parsed[0].stage == "native" else parsed[0].SEVERITY
     names = {name for settings in table.values() for name in settings}
-    on_table = all({name: getattr(noise, name) for name in names} in table.values() for noise in known)
+    on_table = all({name: getattr(noise, name) for name in names} in table.values() for noise in parsed)
     return names if on_table else set()
 
 
@@ -119,8 +119,8 @@ def _known_noise(noise: str) -> Any:
 
 def _unaliased(name: str) -> str:
     """`gaussian` of `g10`; a name that is no alias stays."""
-    known = _known_noise(name)
-    return known.kind if known else name
+    noise = _known_noise(name)
+    return noise.kind if noise else name
 
 
 def _part(text: str) -> tuple[str, Settings]:

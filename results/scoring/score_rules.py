@@ -1,4 +1,4 @@
-"""Final-score rules: each says which numbers of a run its score averages. Every score carries the name of its rule.
+"""Score rules: which of a run's numbers its final score is the mean of. The rule's name is part of every number.
 
 Other rules move the headline of the same data by up to 18 points of human-normalised mean; the
 `sensitivity` table shows by how much here.
@@ -45,7 +45,7 @@ def last_points(points: Points, benchmark: Benchmark) -> Points:
     return points.groupby("path").tail(POINTS)
 
 
-def own_window(points: Points, benchmark: Benchmark) -> Points:
+def run_window(points: Points, benchmark: Benchmark) -> Points:
     """The points in the window that ends where the run ends."""
     end = points.groupby("path").frames.transform("max")
     return points[points.frames >= end - benchmark.window]
@@ -76,7 +76,7 @@ RULES: dict[str, Rule] = {
     "window": window,
     "last point": last_point,
     f"last {POINTS} points": last_points,
-    "own window": own_window,
+    "own window": run_window,
     "last tenth of budget": last_tenth,
     f"last of {BINS} bins": last_bin,
     f"best of {BINS} bins": best_bin,
@@ -84,7 +84,7 @@ RULES: dict[str, Rule] = {
 NAMES = (load.FINAL, *RULES)  # the first: the run's own evaluation, without noise
 
 
-def check(name: str | None) -> str | None:
+def canonical_name(name: str | None) -> str | None:
     """The rule's name as it is written under tables; `last-10-points` is the same as `last 10 points`. None stays."""
     spelled = name and name.replace("-", " ").replace("_", " ")
     if spelled not in (None, *NAMES):
@@ -92,20 +92,20 @@ def check(name: str | None) -> str | None:
     return spelled
 
 
-def select(rule: str, points: Points, benchmark: Benchmark) -> Points:
+def select_points(rule: str, points: Points, benchmark: Benchmark) -> Points:
     """The training points that count by a rule; none for one that needs a budget where none is registered."""
     if not benchmark.budget and rule not in ("last point", f"last {POINTS} points"):
         return points.iloc[:0]
     return RULES[rule](points, benchmark)
 
 
-def scores(rule: str, points: Points, benchmark: Benchmark) -> pd.Series:
+def mean_returns(rule: str, points: Points, benchmark: Benchmark) -> pd.Series:
     """path -> mean return of the points that count by a rule."""
-    return select(rule, points, benchmark).groupby("path")["return"].mean()
+    return select_points(rule, points, benchmark).groupby("path")["return"].mean()
 
 
 def _bins(points: Points, benchmark: Benchmark) -> np.ndarray:
     """Bin [k B/30, (k + 1) B/30) of each point, the last with its right end; -1 and BINS lie outside."""
     edges = np.linspace(0, benchmark.budget, BINS + 1)
-    found = np.searchsorted(edges, points.frames, side="right") - 1
-    return np.where(points.frames == edges[-1], BINS - 1, found)
+    bins = np.searchsorted(edges, points.frames, side="right") - 1
+    return np.where(points.frames == edges[-1], BINS - 1, bins)

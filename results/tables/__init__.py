@@ -120,6 +120,6 @@ def prepare(
     from results.reading import load
     from results.scoring import score_rules
 
-    options |= {"reps": reps, "confidence": confidence} | ({"final": score_rules.check(final)} if final else {})
+    options |= {"reps": reps, "confidence": confidence} | ({"final": score_rules.canonical_name(final)} if final else {})
     results = roots if isinstance(roots, load.Results) else load.load(roots)
     return results, np.random.default_rng(seed), options

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from results.reading.load import Results
-    from results.scoring.cells import Cell
+    from results.scoring.cells import ScoreCell
     from results.tables import Sheet
 
 Tenth = tuple[float, int, int, int]  # mean return, number of episodes, frames (low, high]
@@ -47,13 +47,13 @@ def make(
     from results.analyses import curves
     from results.reading import load
 
-    training_runs, repeats = curves.runs(results)
-    episodes, finals = curves.training(results, training_runs), curves.finals(results)
+    training_runs, repeats = curves.learning_runs(results)
+    episodes, finals = curves.training_episodes(results, training_runs), curves.final_scores(results)
     tasks = training_runs.task.unique()
-    references = dict(groups(curves.stored(reference, tasks), "task"))
+    references = dict(groups(curves.reference_points(reference, tasks), "task"))
     random_scores = {task: curves.random_score(task, (cell for cell, _ in finals.values())) for task in tasks}
-    left_out, tenths = curves.left_out(repeats, episodes), _tenths(episodes)
-    finals_of: dict[tuple[Any, ...], list[tuple[Cell, int]]] = defaultdict(list)
+    left_out, tenths = curves.omissions(repeats, episodes), _tenths(episodes)
+    finals_of: dict[tuple[Any, ...], list[tuple[ScoreCell, int]]] = defaultdict(list)
     for setting_and_policy, final in finals.items():
         finals_of[setting_and_policy[:-1]].append(final)
     rows: list[Record] = []
@@ -120,7 +120,7 @@ def _random(score: float, source: str) -> list[Record]:
     return [{"measure": "random", "mean": score, "source": source}] if source else []
 
 
-def _final(cell: Cell, frame: int, of: int, confidence: float) -> Record:
+def _final(cell: ScoreCell, frame: int, of: int, confidence: float) -> Record:
     episodes = sum(map(len, cell.returns.values()))
     number = {"measure": "final", "episodes": episodes, "frames_low": frame, "frames_high": frame, "source": "runs"}
     return number | _mean(cell.seed_means, of, confidence)

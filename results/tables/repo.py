@@ -35,7 +35,7 @@ def make(results: Results, rng: np.random.Generator, reps: int, confidence: floa
     from harness.errors import Nothing
     from results.reading import metrics
 
-    logged = metrics.rows(results, METRICS, needed="repo/kl")
+    logged = metrics.logged_rows(results, METRICS, needed="repo/kl")
     runs = results.runs[results.runs.path.isin(logged.path)].sort_values([*AXES, "path"])
     if not len(runs):
         raise Nothing("None of these runs has metrics of RePo (agent.kl of kind repo).")
@@ -46,9 +46,9 @@ def make(results: Results, rng: np.random.Generator, reps: int, confidence: floa
 def _row(run: Record, logged: pd.DataFrame) -> Record:
     from results.reading import metrics
 
-    part, dual = metrics.setting(run["path"], "agent", "kl"), metrics.setting(run["path"], "agent", "kl", "dual")
+    part, dual = metrics.config_value(run["path"], "agent", "kl"), metrics.config_value(run["path"], "agent", "kl", "dual")
     late = logged[logged.updates > (1 - SETTLED) * logged.updates.max()]
-    bound = _kl_bound(metrics.setting(run["path"], "agent", "latent"))
+    bound = _kl_bound(metrics.config_value(run["path"], "agent", "latent"))
     beta, kl = logged["repo/beta"], float(late["repo/kl"].mean())
     moved = max(abs(log(x / part["init"])) for x in (beta.min(), beta.max())) if beta.gt(0).all() else inf
     row = {name: run[name] for name in AXES} | {

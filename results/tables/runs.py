@@ -28,7 +28,7 @@ def make(results: Results, rng: np.random.Generator, reps: int, confidence: floa
     from results.reading import load
     from results.scoring.noises import noise_order
 
-    table = load.runs(results).rename(columns={"train_seed": "seed"})
+    table = load.with_final_scores(results).rename(columns={"train_seed": "seed"})
     table["_noise"] = table.train_noise.map(noise_order)
     table["_ablation"] = table.ablation.map(style.ablation_order)
     order = ["task", "agent", "_ablation", "_noise", "seed", "study", "size", "run", "path"]
