@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 import re
 import zlib
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,33 +19,54 @@ FONT = 7.5  # points, at the printed size
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255", "#332288"]
 REFERENCE = "#000000"  # random play
 STORED = ["#A0A0A0", "#5E5E5E", "#C4C4C4", "#B0A890"]  # stored results of others
-HEAT = "cividis"
+HEAT = "cividis"  # a colour map that every reader sees alike
 DIVERGING = "RdBu"  # around zero; blue is more
-MOST_CELLS = 7  # columns of a heat map whose cells have room for text
+MOST_CELLS = 7  # columns of a heat map, above which its cells have no room for text
 MARKS = "osD^v<>p"
-BASE = {"dreamer", "none", "clean"}  # words of a label that name no departure from the whole agent
-WHOLE = ("", "dreamerv3")  # what is left of the label of the whole agent, ours or the original
-KEPT = {"": 0, "dreamerv3": 0, "repo": 1}  # slots of the palette that no other name asks for
-KEEP = 2
-RC = {
+BASE_WORDS = {"dreamer", "none", "clean"}  # words of a label that name no change of the agent
+UNCHANGED = ("", "dreamerv3")  # labels of the unchanged agent, ours or the original, without BASE_WORDS
+RESERVED = {"": 0, "dreamerv3": 0, "repo": 1}  # label without BASE_WORDS -> its slot of the palette
+FIRST_FREE = 2  # slot of the palette
+Settings = dict[Any, Any]  # matplotlib types the names of its settings one by one
+# Settings of seaborn's style, of its context, and of the files that matplotlib writes.
+LINES: Settings = {"axes.spines.top": False, "axes.spines.right": False, "font.sans-serif": ["DejaVu Sans"]}
+LINES |= dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), "black")
+SIZES: Settings = {
     "font.size": FONT,
     "axes.titlesize": FONT + 0.5,
     "axes.labelsize": FONT,
     "xtick.labelsize": FONT - 0.5,
     "ytick.labelsize": FONT - 0.5,
     "legend.fontsize": FONT - 0.5,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
     "axes.linewidth": 0.6,
-    "hatch.linewidth": 0.5,
-    "pdf.fonttype": 42,
-    "svg.hashsalt": "dreamproof",
-    "figure.dpi": 200,
+    "patch.linewidth": 0.8,
+    **{f"{axis}tick.major.{name}": value for axis in "xy" for name, value in (("size", 3.5), ("width", 0.6))},
 }
+FILES: Settings = {"hatch.linewidth": 0.5, "pdf.fonttype": 42, "svg.hashsalt": "dreamproof", "figure.dpi": 200}
 
 
-def ablation_order(ablation: str) -> tuple:
-    """Sort key: the baseline first."""
+class Look(NamedTuple):
+    """How a series is drawn."""
+
+    colour: str
+    marker: str
+
+
+Looks = dict[str, Look]  # label of a series -> its look
+
+
+@contextmanager
+def figure_style() -> Iterator[None]:
+    """Draw and save figures inside: seaborn's style `ticks` and context `paper` with our sizes, and reproducible files."""
+    import matplotlib as mpl
+    import seaborn as sns
+
+    with sns.axes_style("ticks", rc=LINES), sns.plotting_context("paper", rc=SIZES), mpl.rc_context(FILES):
+        yield
+
+
+def ablation_order(ablation: str) -> tuple[bool, str]:
+    """Sort key that puts the baseline first."""
     return ablation != "none", ablation
 
 
@@ -58,13 +80,13 @@ def in_reading_order(table: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     return table.loc[keys.sort_values(list(by), kind="stable").index]
 
 
-def distinct(places: Iterable[float]) -> bool:
+def are_apart(places: Iterable[float]) -> bool:
     """Whether labels at these places of an axis from 0 on stay apart: at least a tenth of the axis from each other."""
     ordered_places = sorted(places)
     return all(b - a >= 0.1 * ordered_places[-1] for a, b in itertools.pairwise(ordered_places))
 
 
-def ticks(places: Iterable[float]) -> list[float]:
+def labelled_ticks(places: Iterable[float]) -> list[float]:
     """The places of an axis from 0 on that can have a label: from the left, at least a tenth of the axis from each other."""
     labelled: list[float] = []
     for place in (ordered_places := sorted(set(places))):
@@ -73,60 +95,61 @@ def ticks(places: Iterable[float]) -> list[float]:
     return labelled
 
 
-def label(noise: str) -> str:
+def noise_label(noise: str) -> str:
     """A noise on an axis: its own spelling, broken before its settings, and inside a long name."""
     lines = re.sub(r"([:,+])", r"\1\n", noise).split("\n") if len(noise) > 12 else [noise]
     return "\n".join(re.sub(r"_", "_\n", line, count=1) if len(line) > 14 else line for line in lines)
 
 
-def tilted(noises: Iterable[str]) -> bool:
-    """Whether the labels of a heat map's columns must be tilted, unbroken, to fit one printed column."""
-    lines = [line for noise in noises for line in label(noise).split("\n")]
-    return len(set(noises)) * max(map(len, lines)) > 44
+def needs_tilt(noises: Iterable[str]) -> bool:
+    """Whether the labels of the columns of a heat map must be tilted to fit one printed column."""
+    names = set(noises)
+    lines = [line for noise in names for line in noise_label(noise).split("\n")]
+    return len(names) * max(map(len, lines)) > 44
 
 
-def setting(noise: str, axis: str) -> str:
-    """A noise on an axis that already names its family: `10` where the axis is its strength, else its settings."""
+def setting_label(noise: str, axis: str) -> str:
+    """A noise on an axis that already names its family: `10` if the axis is its strength, else its settings."""
     value = noise.partition(":")[2] or noise.partition("@")[2] or noise
     return value.partition("=")[2] or value if axis == "strength" and "," not in value else value.replace(",", "\n")
 
 
-def colours(labels: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """Label -> (colour, marker), chosen by the name and not by who else is drawn, so that figures of one paper agree.
+def looks_of(labels: Iterable[str]) -> Looks:
+    """The look of every label. It depends on the name and not on the other labels, so that the figures of a paper agree.
 
-    A method has the colour that its name asks for, the next free one where two ask for the same: leaving a method out
-    changes nobody else but those. The whole agent, trained clean, is always the first; `dreamer repo`, `repo, clean` and
-    `repo` are one method. From the ninth on colours repeat with other markers.
+    A method has the colour that its name asks for, or the next free one if two names ask for the same. Leaving a method out
+    changes only those. The unchanged agent, trained clean, always has the first colour; `dreamer repo`, `repo, clean` and
+    `repo` are one method. From the ninth method on, colours repeat with other markers.
     """
-    looks: dict[str, tuple[str, str]] = {}
+    looks: Looks = {}
     slots = range(len(COLOURS))
-    taken: set[int] = set()
-    for label in sorted(dict.fromkeys(labels), key=lambda name: (_method(name) not in KEPT, _method(name), name)):
-        lap, want = len(looks) // len(COLOURS), _place(label)
-        taken = taken if len(taken) < len(COLOURS) else set()
-        free = [slot for slot in slots if slot not in taken]
-        slot = min(free, key=lambda slot: (slot < KEEP and slot != want, (slot - want) % len(COLOURS)))
-        taken.add(slot)
-        looks[label] = COLOURS[slot], MARKS[(slot + lap) % len(MARKS)]
+    used: set[int] = set()
+    for label in sorted(dict.fromkeys(labels), key=lambda name: (_method(name) not in RESERVED, _method(name), name)):
+        lap, preferred = len(looks) // len(COLOURS), _preferred_slot(label)
+        used = used if len(used) < len(COLOURS) else set()
+        free = [slot for slot in slots if slot not in used]
+        slot = min(free, key=lambda slot: (slot < FIRST_FREE and slot != preferred, (slot - preferred) % len(COLOURS)))
+        used.add(slot)
+        looks[label] = Look(COLOURS[slot], MARKS[(slot + lap) % len(MARKS)])
     return looks
 
 
-def ordered(labels: Iterable[str]) -> list[str]:
-    """Methods as they stand in every figure: the whole agent first, then by name."""
-    return sorted(dict.fromkeys(labels), key=lambda name: (_method(name) not in WHOLE, name))
+def in_figure_order(labels: Iterable[str]) -> list[str]:
+    """Methods in the order of every figure: the unchanged agent first, then by name."""
+    return sorted(dict.fromkeys(labels), key=lambda name: (_method(name) not in UNCHANGED, name))
 
 
 def _method(label: str) -> str:
-    """What of a label tells methods apart, however a figure spells it."""
-    return " ".join(word for word in re.split(r"[ ,]+", label) if word not in BASE)
+    """A label without the words that figures add or leave out."""
+    return " ".join(word for word in re.split(r"[ ,]+", label) if word not in BASE_WORDS)
 
 
-def _place(label: str) -> int:
-    """The palette's slot that a name asks for: that of KEPT, or one of the rest."""
+def _preferred_slot(label: str) -> int:
+    """The slot of the palette that a name asks for: that of RESERVED, or one by its checksum."""
     name = _method(label)
-    return KEPT[name] if name in KEPT else KEEP + zlib.crc32(name.encode()) % (len(COLOURS) - KEEP)
+    return RESERVED[name] if name in RESERVED else FIRST_FREE + zlib.crc32(name.encode()) % (len(COLOURS) - FIRST_FREE)
 
 
-def stored(labels: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """Label of somebody else's stored results -> (colour, marker): greys, so that only our lines have colours."""
-    return {name: (STORED[i % len(STORED)], ".") for i, name in enumerate(labels)}
+def looks_of_stored(labels: Iterable[str]) -> Looks:
+    """The looks of other people's stored results: greys, so that only our lines have colours."""
+    return {name: Look(STORED[i % len(STORED)], ".") for i, name in enumerate(labels)}

@@ -198,7 +198,7 @@ def test_tasks_are_panels_and_lines_keep_their_colour(tmp_path):
     figure, table = plots.build("curves", [tmp_path])
     assert [ax.get_title() for ax in figure.axes] == ["atari100k/asterix", TASK]
     colours = [[artists(figure, name, i)[0].get_color() for name in ("none", "repo")] for i in (0, 1)]
-    looks = style.colours(["none", "repo"])
+    looks = style.looks_of(["none", "repo"])
     assert colours[0] == colours[1] == [looks["none"][0], looks["repo"][0]] and looks["none"][0] == style.COLOURS[0]
     assert set(table[table.kind == "random"].series) == {"random agent (stored score)"}
 

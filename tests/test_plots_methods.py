@@ -86,16 +86,16 @@ def test_one_run_per_task_is_hollow_and_has_no_interval():
 def test_bars_are_as_high_as_the_published_aggregates():
     figure, table = drawn("bars")
     (ax,) = figure.axes
-    for metric, tick in zip(("mean", "median", "capped_mean"), ax.get_xticks(), strict=True):
-        bars = [bar for bar in ax.containers if abs(bar.patches[0].get_center()[0] - tick) < 0.5]
-        assert [bar.get_label() for bar in sorted(bars, key=lambda bar: bar.patches[0].get_x())] == [
-            f"_bar {method}" for method in ("dreamerv3", "d4pg", "ppo_fixhp")
-        ]
-        for bar in bars:
-            method = bar.get_label().removeprefix("_bar ")
-            assert bar.patches[0].get_height() == exactly(truth()["aggregate"]["dmc_proprio"][method][metric])
-            at = bar.patches[0].get_center()[0]
-            (interval,) = [line for line in lines(ax, f"_interval {method}") if line.get_xdata()[0] == pytest.approx(at)]
+    methods = ["dreamerv3", "d4pg", "ppo_fixhp"]
+    assert [bars.get_label() for bars in ax.containers] == [f"_bar {method}" for method in methods]
+    for i, metric in enumerate(("mean", "median", "capped_mean")):
+        group = [bars.patches[i] for bars in ax.containers]
+        assert sorted(group, key=lambda bar: bar.get_x()) == group
+        for bar, method in zip(group, methods, strict=True):
+            middle = bar.get_center()[0]
+            assert abs(middle - ax.get_xticks()[i]) < 0.5
+            assert bar.get_height() == exactly(truth()["aggregate"]["dmc_proprio"][method][metric])
+            (interval,) = [line for line in lines(ax, f"_interval {method}") if line.get_xdata()[0] == pytest.approx(middle)]
             assert list(interval.get_ydata()) == ends(table, method=method, metric=metric)
     assert ax.get_ylim()[0] == 0
 
@@ -150,13 +150,12 @@ def test_variance_of_asterix_is_the_published_decomposition():
     for method, known in truth()["variance_components"].items():
         ax = panel(figure, f"{method} on atari100k")
         row = [label.get_text() for label in ax.get_yticklabels()].index("asterix")
-        runs, episodes = (
-            [bar.patches[0] for bar in ax.containers if bar.get_label() == kind] for kind in ("_runs", "_episodes")
+        (runs,), (whole,) = (
+            [bars.patches[row] for bars in ax.containers if bars.get_label() == kind] for kind in ("_runs", "_episodes")
         )
-        (own,) = [bar for bar in runs if abs(bar.get_center()[1] - row) < 0.1]
-        (rest,) = [bar for bar in episodes if abs(bar.get_center()[1] - row) < 0.1]
-        assert own.get_width() == pytest.approx(known["icc"], abs=0.005)
-        assert own.get_width() + rest.get_width() == pytest.approx(1) and rest.get_x() == own.get_width()
+        assert abs(runs.get_center()[1] - row) < 0.1 and abs(whole.get_center()[1] - row) < 0.1
+        assert runs.get_width() == pytest.approx(known["icc"], abs=0.005)
+        assert (runs.get_x(), whole.get_x(), whole.get_width()) == (0, 0, 1) and runs.get_zorder() >= whole.get_zorder()
         assert ax.texts[row].get_text().endswith(f"| {known['episode_sd']:.0f}")
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from looks import SIGHTS, check, lab, lines, points, said
-from matplotlib.image import AxesImage
+from matplotlib.collections import QuadMesh
 from scipy import stats
 from test_results import write_run
 
@@ -91,7 +91,7 @@ def test_forest_is_welch_with_holm(figures):
         rows = [label.get_text() for label in ax.get_yticklabels()]
         assert rows == ["repo (clean)", "repo (gaussian@3)", "short (clean)", "short (gaussian@3)"]
         for ablation in ("repo", "short"):
-            faces = [line.get_markerfacecolor() for line in lines(ax, f"_value {ablation}")]
+            faces = [line.get_markerfacecolor() for line in lines(ax, f"_value {ablation}") for _ in line.get_xdata()]
             for (x, y), face in zip(points(ax, f"_value {ablation}"), faces, strict=True):
                 row = rows[int(y)]
                 single = row == "short (gaussian@3)"
@@ -127,8 +127,8 @@ def test_difference_maps_are_welch_against_their_reference(figures):
         (ax,) = [ax for ax in figure.axes if ax.get_title().replace("\n", " ") == title]
         assert [label.get_text() for label in ax.get_xticklabels()] == NOISES
         assert [label.get_text() for label in ax.get_yticklabels()] == [row[1] for row in rows]
-        shade = next(child for child in ax.get_children() if isinstance(child, AxesImage)).get_array()
-        dots = {(x, round(y)) for x, y in points(ax, "_excludes zero")}
+        shade = next(child for child in ax.get_children() if isinstance(child, QuadMesh)).get_array()
+        dots = {(int(x), int(y)) for x, y in points(ax, "_excludes zero")}
         for i, (ablation, trained, other, from_noise) in enumerate(rows):
             for j, noise in enumerate(NOISES):
                 x, y = models(TASKS[0], ablation, trained, noise), models(TASKS[0], other, from_noise, noise)
@@ -150,7 +150,7 @@ def test_few_noises_have_their_numbers_in_the_cells(tmp_path):
     check(figure)
     (ax,) = figure.axes
     half = welch(np.array([130.0, 131, 132]), np.array([100.0, 101, 102]))[0][2] - 30
-    assert {text.get_position(): text.get_text() for text in ax.texts}[0, 0] == f"+30.0\n± {half:.1f}"
+    assert {text.get_position(): text.get_text() for text in ax.texts}[0.5, 0.5] == f"+30.0\n± {half:.1f}"
 
 
 def test_severity_panels_hold_means_and_student_intervals(figures):
@@ -182,7 +182,8 @@ def test_variance_by_hand(figures):
         own = models(task, "none", "clean", "clean")
         within = 400.0  # of m - 20, m, m + 20 with ddof 1
         between = own.var(ddof=1) - within / 3
-        bar = [bar.patches[0] for bar in ax.containers if bar.get_label() == "_runs"][y]
+        (bars,) = [bars for bars in ax.containers if bars.get_label() == "_runs"]
+        bar = bars.patches[y]
         assert bar.get_width() == pytest.approx(max(between, 0) / (max(between, 0) + within))
 
 
@@ -200,17 +201,19 @@ def test_a_baseline_that_is_not_there(root):
 
 def test_colours_go_with_the_name_and_not_with_the_company():
     names = ["dreamer", "dreamer repo", "ppo", "dreamer short gaussian@3", "dreamer no_free_bits"]
-    looks = style.colours(names)
-    assert len({colour for colour, _ in looks.values()}) == len(names) and list(style.colours(reversed(names))) != []
-    asked = {name: style.colours([name])[name] for name in names}
+    looks = style.looks_of(names)
+    assert len({colour for colour, _ in looks.values()}) == len(names) and list(style.looks_of(reversed(names))) != []
+    asked = {name: style.looks_of([name])[name] for name in names}
     for left in names:
-        now = style.colours(name for name in names if name != left)
+        now = style.looks_of(name for name in names if name != left)
         moved = [name for name in now if now[name] != looks[name]]
         assert all(looks[name] != asked[name] for name in moved)  # only who had not got what the name asks for
     assert (
-        style.colours(["none, clean", "repo, clean"])["repo, clean"] == looks["dreamer repo"] == style.colours(["repo"])["repo"]
+        style.looks_of(["none, clean", "repo, clean"])["repo, clean"]
+        == looks["dreamer repo"]
+        == style.looks_of(["repo"])["repo"]
     )
-    many = style.colours([f"method {i}" for i in range(20)])
+    many = style.looks_of([f"method {i}" for i in range(20)])
     assert len(set(many.values())) == 20
 
 

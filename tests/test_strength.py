@@ -52,7 +52,7 @@ def test_the_severity_plot_stands_at_the_strengths(study):
     assert curve.x.tolist() == pytest.approx([0, *strengths]) and curve["mean"].tolist() == pytest.approx(means)
     assert drawn[drawn.kind == "random"].x.tolist() == pytest.approx([0, strengths[-1]])
     (ax,) = figure.axes
-    assert ax.get_xlabel() == "strength" and style.distinct(ax.get_xticks()) and ax.get_xticks().max() == strengths[-1]
+    assert ax.get_xlabel() == "strength" and style.are_apart(ax.get_xticks()) and ax.get_xticks().max() == strengths[-1]
 
 
 @pytest.mark.parametrize("family", [name for name in plugins.names("harness.noise") if name != "clean"])
@@ -98,9 +98,9 @@ def test_noises_that_are_no_curve(noises):
 
 
 def test_ticks_have_room():
-    assert style.ticks([0, 0.01, 0.02, 0.05, 0.08, 0.14]) == [0, 0.02, 0.05, 0.08, 0.14]
-    assert style.ticks([3, 1, 2, 0, 2]) == [0, 1, 2, 3]
-    assert style.distinct([0, 10, 20]) and not style.distinct([0, 1, 2, 50])
+    assert style.labelled_ticks([0, 0.01, 0.02, 0.05, 0.08, 0.14]) == [0, 0.02, 0.05, 0.08, 0.14]
+    assert style.labelled_ticks([3, 1, 2, 0, 2]) == [0, 1, 2, 3]
+    assert style.are_apart([0, 10, 20]) and not style.are_apart([0, 1, 2, 50])
 
 
 def test_clean_by_another_name_stays_out_of_the_curve(tmp_path):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -26,7 +25,7 @@ def draw(rows: Sequence[Mapping[str, Any]]) -> Figure:
     style = plugins.load("results", "style")  # the look of all figures
     panels = {axis: [row for row in rows if row["axis"] == axis] for axis in dict.fromkeys(row["axis"] for row in rows)}
     decades = max(LEAST, *(_decades(panel_rows) for panel_rows in panels.values()))
-    with mpl.rc_context(style.RC):
+    with style.figure_style():
         figure = Figure(figsize=(1.7 * len(panels), 2.0), layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.subplots(1, len(panels), squeeze=False)[0]

@@ -1,4 +1,4 @@
-"""Ablation forest: what each ablation changes against the baseline, per task and over all tasks."""
+"""Ablation forest: the change of each ablation against the baseline, per task and over all tasks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from results.reading.load import Results
 
-NAMING = ["agent", "train_noise", "study", "preset", "size", "precision", "steps", "policy", "variant"]
+SETTINGS = ["agent", "train_noise", "study", "preset", "size", "precision", "steps", "policy", "variant"]
 
 
 def compute(
@@ -29,49 +29,53 @@ def compute(
     """
     from results.analyses import ablations
     from results.plots import _page
+    from results.reading.records import records
 
     table = ablations.table(results, confidence, final, baseline)
     table = table[(table.metric == ablations.SCORE) & table.delta.notna()]
-    table = _page.needed(table, "both a baseline and an ablation with scores")
-    varying = [name for name in NAMING if table.groupby("task")[name].nunique().max() > 1]  # else the panel's title says it
-    rows = [f"{row[0]} ({', '.join(map(str, row[1:]))})" if varying else row[0] for row in table[["ablation", *varying]].values]
-    return table.assign(row=rows, significant=table.p_holm < 1 - confidence, mark=_page.marks(table["flags"])).reset_index(
-        drop=True
-    )
+    table = _page.require_rows(table, "both a baseline and an ablation with scores")
+    varying = [name for name in SETTINGS if table.groupby("task")[name].nunique().max() > 1]  # else the panel's title says it
+    settings = [", ".join(str(row[name]) for name in varying) for row in records(table)]
+    rows = [f"{name} ({setting})" if varying else name for name, setting in zip(table.ablation, settings, strict=True)]
+    return table.assign(
+        row=rows, significant=table.p_holm < 1 - confidence, mark=_page.incomplete_marks(table["flags"])
+    ).reset_index(drop=True)
 
 
-def paint(drawn: pd.DataFrame) -> Figure:
+def paint(marks: pd.DataFrame) -> Figure:
     """A panel per task, that of all tasks last; a line per ablation and setting, a colour per ablation."""
     from results import style
     from results.analyses import ablations
     from results.plots import _forest, _page
+    from results.reading.records import groups, records
+    from results.tables._text import count_range
 
-    looks = style.colours([drawn.baseline.iloc[0], *drawn.ablation.unique()])
-    marks = drawn.assign(series=drawn.ablation, value=drawn.delta)
-    marks = marks.sort_values(["ablation", "train_noise"], kind="stable")
-    rows_of = {task: list(dict.fromkeys(own.row)) for task, own in marks.groupby("task")}
+    looks = style.looks_of([marks.baseline.iloc[0], *marks.ablation.unique()])
+    estimates = marks.assign(series=marks.ablation, value=marks.delta)
+    estimates = estimates.sort_values(["ablation", "train_noise"], kind="stable")
+    rows_of = {task: list(dict.fromkeys(group.row)) for task, group in groups(estimates, "task")}
 
-    def panel(ax: Axes, task: str) -> None:
-        own, rows = marks[marks.task == task], rows_of[task]
-        _forest.forest(ax, own, rows, looks, zero=0)
-        for mark in own[own.significant].to_dict("records"):
-            beside = {"xytext": (2, -1), "textcoords": "offset points", "va": "center"}
-            ax.annotate("*", (mark["ci_high"], rows.index(mark["row"])), fontsize=style.FONT + 1, **beside)
-        ax.set(title=task, xlabel=f"{own.unit.iloc[0]}: ablation minus {drawn.baseline.iloc[0]}")
+    def paint_panel(ax: Axes, task: str) -> None:
+        of_task, rows = estimates[estimates.task == task], rows_of[task]
+        _forest.forest(ax, of_task, rows, looks, zero=0)
+        for mark in records(of_task[of_task.significant]):
+            end = mark["ci_high"], rows.index(mark["row"])
+            ax.annotate("*", end, (2, -1), textcoords="offset points", va="center", fontsize=style.FONT + 1)
+        ax.set(title=task, xlabel=f"{of_task.unit.iloc[0]}: ablation minus {marks.baseline.iloc[0]}")
 
-    tasks = [*(task for task in drawn.task.unique() if task != ablations.ALL), ablations.ALL]
-    level = f"{1 - drawn.confidence.iloc[0]:g} after Holm's correction for {int(drawn.family.iloc[0])} contrasts."
-    everywhere = " (all tasks: of the normalised score)" * bool((drawn.task == ablations.ALL).any())
-    n = f"n = {_page.counted(drawn.seeds)} training runs of the ablation, {_page.counted(drawn.seeds_baseline)} of the baseline"
+    tasks = [*(task for task in marks.task.unique() if task != ablations.ALL), ablations.ALL]
+    level = f"{1 - marks.confidence.iloc[0]:g} after Holm's correction for {int(marks.family.iloc[0])} contrasts."
+    everywhere = " (all tasks: of the normalised score)" * bool((marks.task == ablations.ALL).any())
+    n = f"n = {count_range(marks.seeds)} training runs of the ablation, {count_range(marks.seeds_baseline)} of the baseline"
     text = _page.sentences(
         f"Difference of mean return{everywhere} over training runs; {n}.",
-        f"Final-score rule: {', '.join(dict.fromkeys(drawn.final))}.",
-        f"Bars: {_page.confidence(drawn)} interval, Welch's t over training runs, unpaired.",
-        f"*: p < {level}" if drawn.significant.any() else f"No p is below {level}",
-        "In parentheses: what else differs (training noise, ...)." if drawn.row.ne(drawn.ablation).any() else "",
-        "An interval that holds zero is no evidence of no effect.",
-        _page.hollow(drawn),
-        _page.flagged(drawn, "row", ablations.FLAGS),
+        f"Final-score rule: {', '.join(dict.fromkeys(marks.final))}.",
+        f"Bars: {_page.confidence(marks)} interval, Welch's t over training runs, unpaired.",
+        f"*: p < {level}" if marks.significant.any() else f"No p is below {level}",
+        "In parentheses: what else differs (training noise, ...)." if marks.row.ne(marks.ablation).any() else "",
+        "An interval that contains zero is no evidence of no effect.",
+        _page.about_incomplete(marks),
+        _page.about_flags(marks, "row", ablations.FLAGS),
     )
     tall = max(map(_forest.height, rows_of.values()))
-    return _page.page([task for task in tasks if task in rows_of], panel, text, tall)
+    return _page.page([task for task in tasks if task in rows_of], paint_panel, text, tall)

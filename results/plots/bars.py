@@ -9,8 +9,11 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.patches import Rectangle
 
+    from results import style
     from results.reading.load import Results
+    from results.reading.records import Record
 
 METRICS = ("mean", "median", "capped_mean")
 WIDTH = 0.8  # of a group of bars
@@ -24,53 +27,79 @@ def compute(
     from results.plots import _page
 
     table = aggregates.table(results, rng, reps, confidence, final)
-    table = _page.needed(table[table.metric.isin(METRICS)], "a score that can be normalised")
-    return table.assign(mark=_page.marks(table["flags"])).reset_index(drop=True)
+    table = _page.require_rows(table[table.metric.isin(METRICS)], "a score that can be normalised")
+    return table.assign(mark=_page.incomplete_marks(table["flags"])).reset_index(drop=True)
 
 
-def paint(drawn: pd.DataFrame) -> Figure:
+def paint(marks: pd.DataFrame) -> Figure:
     """A panel per benchmark, a group of bars per metric, a bar per method."""
     from results import style
     from results.analyses import aggregates
     from results.plots import _page
 
-    looks = style.colours(drawn.method.unique())
+    looks = style.looks_of(marks.method.unique())
 
-    def panel(ax: Axes, benchmark: str) -> None:
-        _bars(ax, drawn[drawn.benchmark == benchmark], looks)
+    def paint_panel(ax: Axes, benchmark: str) -> None:
+        _bars(ax, marks[marks.benchmark == benchmark], looks)
         ax.set_title(benchmark)
 
     text = _page.sentences(
-        _page.about(drawn),
-        "Mean, median: of task means; capped mean: of task means, each 1 at most.",
-        _page.bootstrap(drawn) if drawn.ci_low.notna().any() else "",
-        _page.hollow(drawn, "Hatched"),
-        _page.flagged(drawn, "method", aggregates.FLAGS),
+        _page.about_scores(marks),
+        "Mean, median: of task means. Capped mean: of task means that are cut at 1.",
+        _page.about_bootstrap(marks) if marks.ci_low.notna().any() else "",
+        _page.about_incomplete(marks, "Hatched"),
+        _page.about_flags(marks, "method", aggregates.FLAGS),
     )
-    return _page.page(list(drawn.benchmark.unique()), panel, text, 2.0)
+    return _page.page(list(marks.benchmark.unique()), paint_panel, text, 2.0)
 
 
-def _bars(ax: Axes, marks: pd.DataFrame, looks: dict[str, tuple[str, str]]) -> None:
-    """Bars from zero, their values above them and their intervals on them; hatched where a mark says why."""
+def _bars(ax: Axes, marks: pd.DataFrame, looks: style.Looks) -> None:
+    """Bars from zero with their intervals, and their values above; hatched if a mark is incomplete."""
+    import seaborn as sns
+
     from results import style
+    from results.reading.records import records
 
-    methods = style.ordered(marks.method)
-    wide = WIDTH / len(methods)
-    for mark in marks.to_dict("records"):
-        colour, name = looks[mark["method"]][0], mark["method"]
-        x = METRICS.index(mark["metric"]) + wide * (methods.index(name) - (len(methods) - 1) / 2)
-        face = {"facecolor": "white", "hatch": "////"} if mark["mark"] else {"facecolor": colour}
-        ax.bar(x, mark["value"], 0.92 * wide, edgecolor=colour, lw=0.8, label=f"_bar {name}", **face)
-        known = mark["ci_low"] == mark["ci_low"]
-        if known:
-            ax.plot([x, x], [mark["ci_low"], mark["ci_high"]], color="black", lw=0.9, label=f"_interval {name}")
-        top = max(mark["ci_high"] if known else mark["value"], 0)
-        above = {"xytext": (0, 1.5), "textcoords": "offset points", "ha": "center", "va": "bottom"}
-        ax.annotate(f"{mark['value']:.2f}", (x, top), fontsize=style.FONT - 1, rotation=90 * (len(methods) > 4), **above)
-    for name in methods:
-        ax.plot([], [], "s", color=looks[name][0], ms=6, label=name)
+    methods = style.in_figure_order(marks.method)
+    sns.barplot(
+        marks,
+        x="metric",
+        y="value",
+        hue="method",
+        order=METRICS,
+        hue_order=methods,
+        palette={name: looks[name].colour for name in methods},
+        saturation=1,
+        width=WIDTH,
+        errorbar=None,
+        legend=False,
+        ax=ax,
+    )
+    for container, name in zip(ax.containers, methods, strict=True):
+        container.set_label(f"_bar {name}")
+        rows = sorted(records(marks[marks.method == name]), key=lambda row: METRICS.index(row["metric"]))
+        for bar, row in zip(container, rows, strict=True):
+            _finish_bar(ax, bar, row, looks[name].colour, len(methods) > 4)
+        ax.plot([], [], "s", color=looks[name].colour, ms=6, label=name)
     ax.set_xticks(range(len(METRICS)), [metric.replace("_", " ") for metric in METRICS])
-    ax.set_ylabel("normalised score")
+    ax.set(xlabel="", ylabel="normalised score")
     ax.axhline(0, color="black", lw=0.6, label="_zero")
     ax.margins(y=0.14)
     ax.tick_params(axis="x", length=0)
+
+
+def _finish_bar(ax: Axes, bar: Rectangle, row: Record, colour: str, is_upright: bool) -> None:
+    """Gap, hatch, interval and value of one bar."""
+    from results import style
+
+    middle, has_interval = bar.get_x() + bar.get_width() / 2, row["ci_low"] == row["ci_low"]
+    bar.set(width=0.92 * bar.get_width(), edgecolor=colour, linewidth=0.8)
+    bar.set_x(middle - bar.get_width() / 2)
+    if row["mark"]:
+        bar.set(facecolor="white", hatch="////")
+    if has_interval:
+        ends = [row["ci_low"], row["ci_high"]]
+        ax.plot([middle, middle], ends, color="black", lw=0.9, label=f"_interval {row['method']}")
+    top = max(row["ci_high"] if has_interval else row["value"], 0)
+    text = ax.annotate(f"{row['value']:.2f}", (middle, top), (0, 1.5), textcoords="offset points", ha="center", va="bottom")
+    text.set(fontsize=style.FONT - 1, rotation=90 if is_upright else 0)

@@ -24,35 +24,35 @@ def compute(
     from results.plots import _page
 
     table = aggregates.table(results, rng, reps, confidence, final)
-    table = _page.needed(table[table.metric.isin(METRICS)], "a score that can be normalised")
-    return table.assign(mark=_page.marks(table["flags"])).reset_index(drop=True)
+    table = _page.require_rows(table[table.metric.isin(METRICS)], "a score that can be normalised")
+    return table.assign(mark=_page.incomplete_marks(table["flags"])).reset_index(drop=True)
 
 
-def paint(drawn: pd.DataFrame) -> Figure:
-    """A row of panels per benchmark, a panel per metric, a line per method; all draw what `drawn` holds."""
+def paint(marks: pd.DataFrame) -> Figure:
+    """A row of panels per benchmark, a panel per metric, a line per method."""
     from results import style
     from results.analyses import aggregates
     from results.plots import _forest, _page
 
-    looks = style.colours(drawn.method.unique())
-    benchmarks = list(drawn.benchmark.unique())
-    methods = {name: style.ordered(drawn[drawn.benchmark == name].method) for name in benchmarks}
+    looks = style.looks_of(marks.method.unique())
+    benchmarks = list(marks.benchmark.unique())
+    methods = {name: style.in_figure_order(marks[marks.benchmark == name].method) for name in benchmarks}
 
-    def panel(ax: Axes, place: tuple[str, str]) -> None:
+    def paint_panel(ax: Axes, place: tuple[str, str]) -> None:
         benchmark, metric = place
-        marks = drawn[(drawn.benchmark == benchmark) & (drawn.metric == metric)]
-        rows = marks.assign(row=marks.method, series=marks.method)
-        _forest.forest(ax, rows, methods[benchmark], looks, named=metric == METRICS[0])
+        estimates = marks[(marks.benchmark == benchmark) & (marks.metric == metric)]
+        rows = estimates.assign(row=estimates.method, series=estimates.method)
+        _forest.forest(ax, rows, methods[benchmark], looks, with_names=metric == METRICS[0])
         ax.set_title(f"{benchmark}\n{NAMES[metric]}")
         ax.set_xlabel("shortfall (lower is better)" if metric in aggregates.LOWER_IS_BETTER else "normalised score")
 
     text = _page.sentences(
-        _page.about(drawn),
-        "Mean, median: of task means; IQM, optimality gap: of all runs pooled.",
-        _page.bootstrap(drawn) if drawn.ci_low.notna().any() else "",
-        _page.hollow(drawn),
-        _page.flagged(drawn, "method", aggregates.FLAGS),
+        _page.about_scores(marks),
+        "Mean, median: of task means. IQM, optimality gap: of all runs pooled.",
+        _page.about_bootstrap(marks) if marks.ci_low.notna().any() else "",
+        _page.about_incomplete(marks),
+        _page.about_flags(marks, "method", aggregates.FLAGS),
     )
     panels = [(benchmark, metric) for benchmark in benchmarks for metric in METRICS]
     heights = [_forest.height(list(methods[benchmark])) for benchmark in benchmarks]
-    return _page.page(panels, panel, text, heights, len(METRICS), 2 * style.COLUMN)
+    return _page.page(panels, paint_panel, text, heights, len(METRICS), 2 * style.COLUMN)

@@ -15,14 +15,14 @@ METRICS = ("mean", "median")
 
 
 def compute(results: Results, rng: np.random.Generator, reps: int = 50_000, confidence: float = 0.95) -> pd.DataFrame:
-    """The rows of `analyses.efficiency.table` for METRICS, with what `_progress.marks` adds; at most 2000 replicates."""
+    """The rows of `analyses.efficiency.table` for METRICS, with what `_progress.compute_marks` adds."""
     from results.plots import _progress
 
-    return _progress.marks(results, rng, reps, confidence, METRICS)
+    return _progress.compute_marks(results, rng, reps, confidence, METRICS)
 
 
-def paint(drawn: pd.DataFrame) -> Figure:
+def paint(marks: pd.DataFrame) -> Figure:
     """A panel per benchmark and metric, a line with its band per method."""
     from results.plots import _progress
 
-    return _progress.paint(drawn)
+    return _progress.paint(marks)

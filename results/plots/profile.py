@@ -20,34 +20,34 @@ def compute(
     from results.analyses import profile
     from results.plots import _page
 
-    table = _page.needed(profile.table(results, rng, reps, confidence, final), "a score that can be normalised")
-    return table.assign(mark=_page.marks(table["flags"]))
+    table = _page.require_rows(profile.table(results, rng, reps, confidence, final), "a score that can be normalised")
+    return table.assign(mark=_page.incomplete_marks(table["flags"]))
 
 
-def paint(drawn: pd.DataFrame) -> Figure:
+def paint(marks: pd.DataFrame) -> Figure:
     """A panel per benchmark, a line with its band per method."""
     from results import style
     from results.analyses import profile
     from results.plots import _page
 
-    looks = style.colours(drawn.method.unique())
+    looks = style.looks_of(marks.method.unique())
 
-    def panel(ax: Axes, benchmark: str) -> None:
-        marks = drawn[drawn.benchmark == benchmark]
-        for name in style.ordered(marks.method):
-            line, colour = marks[marks.method == name], looks[name][0]
+    def paint_panel(ax: Axes, benchmark: str) -> None:
+        lines = marks[marks.benchmark == benchmark]
+        for name in style.in_figure_order(lines.method):
+            line, colour = lines[lines.method == name], looks[name].colour
             dashes = (0, (4, 1.5)) if line["mark"].iloc[0] else "-"
             ax.fill_between(line.tau, line.ci_low, line.ci_high, color=colour, alpha=0.2, lw=0, label=f"_band {name}")
             ax.plot(line.tau, line.fraction, color=colour, ls=dashes, lw=1.2, label=name)
         ax.set(title=benchmark, xlabel="normalised score", ylabel="share of runs above", ylim=(-0.02, 1.02))
-        reached = marks[marks.fraction > 0].tau.max()  # beyond it all lines are zero
-        ax.set_xlim(marks.tau.min(), marks[marks.tau > reached].tau.min() if (marks.tau > reached).any() else reached)
+        last = lines[lines.fraction > 0].tau.max()  # beyond it all lines are zero
+        ax.set_xlim(lines.tau.min(), lines[lines.tau > last].tau.min() if (lines.tau > last).any() else last)
         ax.grid(axis="y", lw=0.3, alpha=0.6)
 
     text = _page.sentences(
-        _page.about(drawn),
-        _page.bootstrap(drawn, "Bands") if drawn.ci_low.notna().any() else "",
-        _page.hollow(drawn, "Dashed"),
-        _page.flagged(drawn, "method", profile.FLAGS),
+        _page.about_scores(marks),
+        _page.about_bootstrap(marks, "Bands") if marks.ci_low.notna().any() else "",
+        _page.about_incomplete(marks, "Dashed"),
+        _page.about_flags(marks, "method", profile.FLAGS),
     )
-    return _page.page(list(drawn.benchmark.unique()), panel, text, 2.1)
+    return _page.page(list(marks.benchmark.unique()), paint_panel, text, 2.1)
