@@ -249,10 +249,10 @@ def _crc(body: dict[str, Any]) -> int:
     return zlib.crc32(json.dumps(body, sort_keys=True).encode())
 
 
-def _warning(problems: list[str], chosen: Path) -> str | None:
+def _warning(problems: list[str], good: Path) -> str | None:
     if not problems:
         return None
-    return f"Skipped a damaged checkpoint: {'; '.join(problems)}; continuing from {chosen.name} instead."
+    return f"Skipped a damaged checkpoint: {'; '.join(problems)}; continuing from {good.name} instead."
 
 
 # Names and folders

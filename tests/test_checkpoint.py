@@ -72,18 +72,18 @@ def test_arrays_come_back_bit_for_bit(tmp_path_factory, array):
     given_arrays = {"a": array, "b/c": array.T, "empty": np.zeros((0, 3), array.dtype)}
     assert files.write(path, given_arrays) == files.checksum(path)
     for name, back in files.read(path).items():
-        wanted = np.asarray(given_arrays[name])
-        assert (back.dtype, back.shape, back.tobytes()) == (wanted.dtype, wanted.shape, wanted.tobytes())
+        expected = np.asarray(given_arrays[name])
+        assert (back.dtype, back.shape, back.tobytes()) == (expected.dtype, expected.shape, expected.tobytes())
         assert back.flags.writeable
 
 
 def test_nan_payloads_and_scalars_survive(tmp_path):
     odd = np.array([0x7FC00001, 0xFFFFFFFF, 0x80000000], np.uint32).view(np.float32)
     checkpoint.save(tmp_path, step=1, meta={"nan": float("nan"), 2: (1, 2), 10: 0}, arrays={"g": {"a": odd, "n": np.int64(7)}})
-    found = checkpoint.load(tmp_path)
-    assert found.arrays["g"]["a"].tobytes() == odd.tobytes()
-    assert found.arrays["g"]["n"].shape == () and found.arrays["g"]["n"] == 7
-    assert found.meta["2"] == [1, 2] and np.isnan(found.meta["nan"])
+    saved = checkpoint.load(tmp_path)
+    assert saved.arrays["g"]["a"].tobytes() == odd.tobytes()
+    assert saved.arrays["g"]["n"].shape == () and saved.arrays["g"]["n"] == 7
+    assert saved.meta["2"] == [1, 2] and np.isnan(saved.meta["nan"])
 
 
 def test_nothing_there_is_none(tmp_path):
@@ -95,9 +95,9 @@ def test_newest_is_loaded_and_two_are_kept(tmp_path):
     for step in (10, 20, 30):
         save(tmp_path, step)
     assert names(tmp_path) == ["step-000000020", "step-000000030"]
-    found = checkpoint.load(tmp_path)
-    assert (found.step, found.meta, found.warning) == (30, {"step": 30}, None)
-    assert found.arrays["agent"]["w"][0] == 30
+    saved = checkpoint.load(tmp_path)
+    assert (saved.step, saved.meta, saved.warning) == (30, {"step": 30}, None)
+    assert saved.arrays["agent"]["w"][0] == 30
 
 
 def test_saving_twice_at_one_step_replaces_neither_before_the_other_is_complete(tmp_path):
@@ -113,8 +113,8 @@ def test_the_replay_continues_bit_for_bit(tmp_path):
     save(tmp_path, 2, replay)
     restored = new_replay()
     checkpoint.load(tmp_path).restore_replay(restored)
-    wanted, found = draws(replay), draws(restored)
-    assert {key: value.tobytes() for key, value in found.items()} == {k: value.tobytes() for k, value in wanted.items()}
+    expected, actual = draws(replay), draws(restored)
+    assert {key: value.tobytes() for key, value in actual.items()} == {k: value.tobytes() for k, value in expected.items()}
 
 
 def test_a_second_checkpoint_adds_new_chunks_only(tmp_path):
@@ -160,8 +160,8 @@ def test_a_replay_stored_before_latents_had_files_of_their_own_still_loads(tmp_p
     restored.load(old, shared)
     save(tmp_path, 1, restored)
     checkpoint.load(tmp_path).restore_replay(again)
-    for each in (restored, again):
-        assert all(np.array_equal(array, rows[key]) for key, array in steps_of(each).items()) and each._queue == replay._queue
+    for r in (restored, again):
+        assert all(np.array_equal(array, rows[key]) for key, array in steps_of(r).items()) and r._queue == replay._queue
 
 
 def steps_of(replay):
@@ -211,14 +211,14 @@ def flip(content):
 def test_a_damaged_checkpoint_is_passed_over_with_a_warning(tmp_path, which, how):
     replay = fill(new_replay(), 40)
     older = save(tmp_path, 1, replay)
-    kept = set((tmp_path / "replay").iterdir())
+    older_files = set((tmp_path / "replay").iterdir())
     newer = save(tmp_path, 2, fill(replay, 40))
-    victim = newer / which if "." in which else min(set((tmp_path / "replay").glob(f"{which}-*")) - kept)
+    victim = newer / which if "." in which else min(set((tmp_path / "replay").glob(f"{which}-*")) - older_files)
     DAMAGE[how](victim)
-    found = checkpoint.load(tmp_path)
-    assert found.path == older
-    assert victim.name in found.warning and "step-000000001" in found.warning
-    found.restore_replay(new_replay())
+    loaded = checkpoint.load(tmp_path)
+    assert loaded.path == older
+    assert victim.name in loaded.warning and "step-000000001" in loaded.warning
+    loaded.restore_replay(new_replay())
 
 
 def test_after_damage_the_good_checkpoint_stays_the_previous_one(tmp_path):
@@ -321,15 +321,15 @@ def test_kill_9_at_any_moment_leaves_a_complete_checkpoint(tmp_path):
                 assert child.stdout.readline() == b"saved\n"
             time.sleep(chance.uniform(0.02, 0.25))
             child.send_signal(signal.SIGKILL)
-        found = checkpoint.load(tmp_path)
-        if found is None:
+        saved = checkpoint.load(tmp_path)
+        if saved is None:
             continue
-        assert found.warning is None and found.step >= last
-        assert (found.arrays["agent"]["w"] == found.step).all() and found.meta == {"step": found.step}
+        assert saved.warning is None and saved.step >= last
+        assert (saved.arrays["agent"]["w"] == saved.step).all() and saved.meta == {"step": saved.step}
         replay = new_replay()
-        found.restore_replay(replay)
-        assert len(replay) == max(0, 7 * found.step - 4)
-        last = found.step
+        saved.restore_replay(replay)
+        assert len(replay) == max(0, 7 * saved.step - 4)
+        last = saved.step
     assert last > 12
 
 
@@ -360,8 +360,8 @@ def test_a_full_disk_loses_nothing_and_says_so(small_disk):
     assert "step 20" in text and str(folder) in text and good.name in text and "run the same command again" in text
     needed, free = (int(number.replace(",", "")) for number in re.findall(r"([\d,]+) (?:bytes|are free)", text))
     assert needed > free > 0
-    found = checkpoint.load(folder)
-    assert found.step == 10 and found.warning is None
+    loaded = checkpoint.load(folder)
+    assert loaded.step == 10 and loaded.warning is None
 
 
 def test_after_space_is_freed_the_same_process_can_save(small_disk):

@@ -36,10 +36,10 @@ class Plain:
         self.frames = [self.ale.getScreenRGB()] * 2
 
     def step(self, action: int) -> tuple[float, bool]:
-        reward, chosen = 0.0, self.legal[action].value
+        reward, raw_action = 0.0, self.legal[action].value
         draws = self.random.random(4) if self.protocol.sticky else np.ones(4)
         for i in range(4):
-            self.before = chosen if draws[i] >= self.protocol.sticky else self.before
+            self.before = raw_action if draws[i] >= self.protocol.sticky else self.before
             reward += self.ale.act(self.before)
             if i >= 2:
                 self.frames = [self.frames[1], self.ale.getScreenRGB()]
@@ -117,8 +117,8 @@ def test_every_game_shows_the_known_colours(game):
     env.reset(0)
     for action in np.random.default_rng(0).integers(env.spec.action.classes, size=10):
         env.step(action)
-        seen = env._resizer.pool(np.stack([env._screens[env._newest]] * 2))
-        np.testing.assert_array_equal(seen, env._ale.getScreenRGB())
+        colours = env._resizer.pool(np.stack([env._screens[env._newest]] * 2))
+        np.testing.assert_array_equal(colours, env._ale.getScreenRGB())
 
 
 def test_the_time_limit_truncates_or_terminates_as_asked():
@@ -164,11 +164,11 @@ def test_a_quarter_of_raw_frames_repeat_the_action_before():
 def test_native_noise_meets_the_pooled_frame_before_resizing():
     env = envs.make("atari/breakout")
     env.reset(0)
-    seen = []
-    env.native = lambda frame: seen.append(frame) or 255 - frame
+    frames = []
+    env.native = lambda frame: frames.append(frame) or 255 - frame
     small = np.array(Image.fromarray(255 - env._resizer.pool(env._screens)).resize((96, 96), Image.BILINEAR))
     obs = env._obs()["image"]
-    assert seen[0].shape == (210, 160, 3) and seen[0].dtype == np.uint8
+    assert frames[0].shape == (210, 160, 3) and frames[0].dtype == np.uint8
     np.testing.assert_array_equal(obs, _atari._to_grey(small))
 
 

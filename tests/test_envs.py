@@ -58,10 +58,10 @@ def actions(env: Env, seed: int, count: int) -> list[np.ndarray]:
     return [generator.uniform(-1.5, 1.5, space.shape).astype(np.float32) for _ in range(count)]
 
 
-def play(env: Env, seed: int, chosen: list[np.ndarray]) -> list[tuple]:
+def play(env: Env, seed: int, action_list: list[np.ndarray]) -> list[tuple]:
     """(obs, reward, terminated, truncated) of one episode, or its beginning."""
     rows = [(env.reset(seed), 0.0, False, False)]
-    for action in chosen:
+    for action in action_list:
         step = env.step(action)
         rows.append((step.obs, step.reward, step.terminated, step.truncated))
         if step.terminated or step.truncated:
@@ -100,12 +100,12 @@ def test_observations_and_results_are_as_the_spec_says(task, steps):
 @battery
 def test_an_episode_is_a_function_of_seed_and_actions(task, steps):
     fresh, used = envs.make(task), envs.make(task)
-    chosen = actions(fresh, 3, steps)
-    expected = play(fresh, 5, chosen)
+    action_list = actions(fresh, 3, steps)
+    expected = play(fresh, 5, action_list)
     play(used, 6, actions(used, 4, steps))
     play(used, 7, actions(used, 5, steps // 3))  # left in the middle of an episode
-    assert_same(expected, play(used, 5, chosen))
-    assert_same(expected, play(fresh, 5, chosen))
+    assert_same(expected, play(used, 5, action_list))
+    assert_same(expected, play(fresh, 5, action_list))
     fresh.close(), used.close()
 
 
@@ -113,10 +113,10 @@ def test_an_episode_is_a_function_of_seed_and_actions(task, steps):
 def test_observations_are_never_overwritten_later(task, steps):
     env = envs.make(task)
     env.reset(0)
-    kept = [env.step(action).obs for action in actions(env, 0, 2)]
-    copies = [{name: value.copy() for name, value in obs.items()} for obs in kept]
+    observations = [env.step(action).obs for action in actions(env, 0, 2)]
+    copies = [{name: value.copy() for name, value in obs.items()} for obs in observations]
     play(env, 9, actions(env, 9, steps))
-    for obs, copy in zip(kept, copies, strict=True):
+    for obs, copy in zip(observations, copies, strict=True):
         for name in obs:
             np.testing.assert_array_equal(obs[name], copy[name])
     env.close()
@@ -125,8 +125,8 @@ def test_observations_are_never_overwritten_later(task, steps):
 @pytest.mark.parametrize("task", CONTINUOUS)
 def test_actions_beyond_the_bounds_are_clipped(task):
     env = envs.make(task)
-    chosen = actions(env, 1, 4)
-    assert_same(play(env, 2, chosen), play(env, 2, [np.clip(action, -1, 1) for action in chosen]))
+    action_list = actions(env, 1, 4)
+    assert_same(play(env, 2, action_list), play(env, 2, [np.clip(action, -1, 1) for action in action_list]))
     env.close()
 
 
@@ -233,7 +233,7 @@ def test_counter_counts():
     assert {int(env.reset(seed)["vector"].argmax()) for seed in range(40)} == {0, 1, 2, 3}
 
 
-def seen(image):
+def read_cells(image):
     """Ball row and column (None where the paddle has it), paddle column, read off the picture."""
     cells = image[::4, ::4, 0] > 0
     bottom = np.flatnonzero(cells[7])
@@ -243,7 +243,7 @@ def seen(image):
 
 def chase(image, step):
     """Towards the ball, as the picture has it."""
-    ball, bottom = seen(image)
+    ball, bottom = read_cells(image)
     assert ball is None or ball[0] == step % 7
     return 1 if ball is None else 1 + int(np.sign(ball[1] - bottom[0]))
 
@@ -299,9 +299,9 @@ def test_dmc_episodes_last_1000_simulator_steps(repeat, steps):
 
 def test_dmc_repeat_sums_rewards():
     once, twice = envs.make("dmc/cartpole_balance"), envs.make("dmc/cartpole_balance", repeat=2)
-    chosen = actions(once, 0, 5)
-    single = play(once, 3, [a for a in chosen for _ in range(2)])
-    double = play(twice, 3, chosen)
+    action_list = actions(once, 0, 5)
+    single = play(once, 3, [a for a in action_list for _ in range(2)])
+    double = play(twice, 3, action_list)
     for i, row in enumerate(double[1:], 1):
         assert row[1] == single[2 * i - 1][1] + single[2 * i][1]
         np.testing.assert_array_equal(row[0]["position"], single[2 * i][0]["position"])
@@ -417,9 +417,9 @@ def test_gym_flattens_spaces(odd):
 def test_gym_scales_actions(odd):
     env = envs.make("gym/Odd-v0")
     env.reset(0)
-    for unit, own in (([-1, -1], [0, -4]), ([0, 0.5], [5, 2]), ([7, 1], [10, 4])):
+    for unit, simulator_action in (([-1, -1], [0, -4]), ([0, 0.5], [5, 2]), ([7, 1], [10, 4])):
         env.step(np.array(unit, np.float32))
-        np.testing.assert_allclose(env._env.unwrapped.got, own)
+        np.testing.assert_allclose(env._env.unwrapped.got, simulator_action)
     env = envs.make("gym/OddDiscrete-v0")
     env.reset(0)
     env.step(np.int32(2))

@@ -50,17 +50,17 @@ def repository(path):
 
 
 def test_is_json_and_quick():
-    found = provenance.collect(modules=["numpy"], task="atari100k/asterix")
-    assert json.loads(json.dumps(found)) == found
-    assert found["versions"]["numpy"] == np.__version__ and found["environment"]["simulators"]["numpy"] == np.__version__
-    assert found["command"] == sys.argv and found["cpu"]["count"] == os.cpu_count()
+    record = provenance.collect(modules=["numpy"], task="atari100k/asterix")
+    assert json.loads(json.dumps(record)) == record
+    assert record["versions"]["numpy"] == np.__version__ and record["environment"]["simulators"]["numpy"] == np.__version__
+    assert record["command"] == sys.argv and record["cpu"]["count"] == os.cpu_count()
 
 
 def test_no_environment_variables(monkeypatch):
     monkeypatch.setenv("SOME_TOKEN", "hush-hush")
     monkeypatch.setenv("MUJOCO_GL", "egl")
-    found = provenance.collect()
-    assert "hush-hush" not in json.dumps(found) and found["gl_backend"] == "egl"
+    record = provenance.collect()
+    assert "hush-hush" not in json.dumps(record) and record["gl_backend"] == "egl"
 
 
 def test_torch_is_not_imported():
@@ -70,8 +70,8 @@ def test_torch_is_not_imported():
 
 
 def test_clean_checkout_has_a_commit_and_no_difference(tmp_path):
-    found = provenance.git_state(repository(tmp_path))
-    assert len(found["commit"]) == 40 and found["dirty"] is None
+    state = provenance.git_state(repository(tmp_path))
+    assert len(state["commit"]) == 40 and state["dirty"] is None
 
 
 @pytest.mark.parametrize("name", ["a.py", "new.py"])

@@ -60,9 +60,9 @@ class Naive:
     def sample(self, batch, rng):
         queued, self.queue = self.queue[:batch], self.queue[batch:]
         low = self.items[0][0] * self.envs + self.items[0][1]
-        drawn = rng.integers(low, low + len(self.items), batch - len(queued))
-        chosen = queued + [divmod(int(number), self.envs) for number in drawn]
-        return [self.window(start, env) for start, env in chosen], chosen
+        numbers = rng.integers(low, low + len(self.items), batch - len(queued))
+        items = queued + [divmod(int(number), self.envs) for number in numbers]
+        return [self.window(start, env) for start, env in items], items
 
     def window(self, start, env):
         steps = self.streams[env][start : start + self.length]
@@ -73,8 +73,8 @@ class Naive:
             last[t] = last[t] or first[t + 1]
         return out
 
-    def refresh(self, chosen, values):
-        for (start, env), row in zip(chosen, values["deter"], strict=True):
+    def refresh(self, items, values):
+        for (start, env), row in zip(items, values["deter"], strict=True):
             for t, value in enumerate(row, start + self.length - len(row)):
                 self.streams[env][t]["deter"] = value.copy()
 
@@ -82,23 +82,23 @@ class Naive:
 def run(replay, naive, script, seed=0):
     """Drive both by the same script; compare whatever comes out."""
     ours, theirs, values = np.random.default_rng(seed), np.random.default_rng(seed), np.random.default_rng(1)
-    held, tick = None, sum(map(len, naive.streams)) // naive.envs
-    for what, amount in script:
-        if what == "add":
+    last_sample, tick = None, sum(map(len, naive.streams)) // naive.envs
+    for operation, amount in script:
+        if operation == "add":
             for _ in range(amount):
                 replay.add(tick_of(tick, naive.envs))
                 naive.add(tick_of(tick, naive.envs))
                 tick += 1
-        elif what == "sample" and len(naive.items):
+        elif operation == "sample" and len(naive.items):
             batch, ids = replay.sample(amount, ours)
-            windows, chosen = naive.sample(amount, theirs)
-            held = ids, chosen
+            windows, naive_items = naive.sample(amount, theirs)
+            last_sample = ids, naive_items
             for key in SPACES:
                 np.testing.assert_array_equal(batch[key], np.stack([window[key] for window in windows]), err_msg=key)
-        elif what == "refresh" and held:
-            fresh = values.integers(0, 60000, (len(held[0]), naive.length - 1, 3)).astype(np.uint16)
-            replay.refresh(held[0], {"deter": fresh})
-            naive.refresh(held[1], {"deter": fresh})
+        elif operation == "refresh" and last_sample:
+            fresh = values.integers(0, 60000, (len(last_sample[0]), naive.length - 1, 3)).astype(np.uint16)
+            replay.refresh(last_sample[0], {"deter": fresh})
+            naive.refresh(last_sample[1], {"deter": fresh})
         assert len(replay) == len(naive.items)
 
 
@@ -184,12 +184,12 @@ def test_files_of_latents_stay_below_twice_the_whole(tmp_path):
         _, items = replay.sample(20, rng)
         replay.refresh(items, {"deter": rng.integers(0, 9, (20, 4, 3)).astype(np.uint16)})
         needed = [path for path in replay.save(tmp_path, shared) if "latents" in path.name]
-        held = sum(array.nbytes for path in needed for name, array in files.read(path).items() if "deter" in name)
-        assert 640 * 6 <= held <= 2 * 640 * 6
+        latent_bytes = sum(array.nbytes for path in needed for name, array in files.read(path).items() if "deter" in name)
+        assert 640 * 6 <= latent_bytes <= 2 * 640 * 6
     restored = make(envs=1, chunk=64)
     restored.load(tmp_path, shared)
-    found, wanted = (each.sample(50, np.random.default_rng(1))[0]["deter"] for each in (restored, replay))
-    assert np.array_equal(found, wanted)
+    actual, expected = (r.sample(50, np.random.default_rng(1))[0]["deter"] for r in (restored, replay))
+    assert np.array_equal(actual, expected)
 
 
 def test_queue_holds_starts_1_66_131_of_each_environment():
@@ -208,8 +208,8 @@ def test_queued_items_are_served_once_and_when_complete():
     assert replay.sample(1, rng)[1].tolist() == [0]  # the first item is not queued
     replay.add(tick_of(65, 1))
     assert replay.sample(1, rng)[1].tolist() == [1]
-    drawn = replay.sample(200, rng)[1]
-    assert 80 < np.sum(drawn == 0) < 120
+    items = replay.sample(200, rng)[1]
+    assert 80 < np.sum(items == 0) < 120
 
 
 def test_refresh_writes_64_steps_and_leaves_the_context():
@@ -355,9 +355,9 @@ def test_the_memory_it_announces_is_the_memory_it_holds():
     small = {key: space for key, space in ATARI.items() if key not in ("image", "deter")}
     replay = Replay(small, latents=("stoch",), envs=2, capacity=3000, length=65)
     blank = {key: np.zeros((2, *space.shape), space.dtype) for key, space in small.items()}
-    held = []
+    sizes = []
     for _ in range(5000):
         replay.add(blank)
-        held.append(replay.nbytes)
-    assert held[999] == replay.max_bytes(2000)
-    assert max(held) <= replay.max_bytes(10_000) <= 1.5 * max(held)
+        sizes.append(replay.nbytes)
+    assert sizes[999] == replay.max_bytes(2000)
+    assert max(sizes) <= replay.max_bytes(10_000) <= 1.5 * max(sizes)

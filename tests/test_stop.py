@@ -61,6 +61,16 @@ def test_a_second_sigterm_is_patient():
     assert process.returncode == 0
 
 
+def test_a_process_that_was_started_with_sigint_ignored_still_stops_on_sigterm():
+    """As under `nohup COMMAND &`, where a shell ignores SIGINT for what it starts."""
+    code = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)" + POLL.format(after="pass")
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=20)[0] == "SIGTERM\n"
+    assert process.returncode == 0
+
+
 def test_handlers_come_back():
     before = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)]
     with pytest.raises(ZeroDivisionError), Stop() as stop:
@@ -71,11 +81,11 @@ def test_handlers_come_back():
 
 
 def test_outside_the_main_thread_it_is_quiet():
-    seen = []
-    thread = threading.Thread(target=lambda: seen.append(Stop().__enter__().reason))
+    reasons = []
+    thread = threading.Thread(target=lambda: reasons.append(Stop().__enter__().reason))
     thread.start()
     thread.join()
-    assert seen == [None]
+    assert reasons == [None]
 
 
 ORPHAN = """
