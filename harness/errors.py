@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
+
+# Control characters but tab and line break, marks that turn the direction of text, and halves of characters.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class BadInput(Exception):
@@ -27,3 +31,8 @@ def unknown(noun: str, name: object, allowed: Iterable[object], where: str = "")
     hint = f" Did you mean '{lowered[near[0]]}'?" if near else ""
     place = f" in {where}" if where else ""
     return BadInput(f"No {noun} '{name}'{place}. Allowed: {listing}.{hint}")
+
+
+def printable(text: str) -> str:
+    """The text with control characters shown as `\\x1b`: nothing in a name or message steers a terminal."""
+    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape", "surrogatepass").decode(), text)

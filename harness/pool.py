@@ -82,7 +82,7 @@ def _start_worker(run: RunDir, arguments: Sequence[str]) -> Worker:
     with open(run.path / "log.txt", "ab") as log:
         command = [sys.executable, "-m", "harness", "work", str(run.path), "--parent", str(os.getpid())]
         command += ["--command", shlex.join(sys.argv), *arguments]
-        environment = {"MUJOCO_GL": "egl", **os.environ}
+        environment = {"MUJOCO_GL": "egl", **os.environ, "DREAMPROOF_DEBUG": "1"}  # the log is where tracebacks belong
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,6 +12,7 @@ import click
 from harness.errors import BadInput
 
 F = TypeVar("F", bound=Callable[..., Any])
+DEBUG = "DREAMPROOF_DEBUG"  # set by --debug, so that child processes know it
 
 study = click.argument("study")
 scale = click.option("--scale", help="Apply a study's named overrides, e.g. tiny.")
@@ -30,6 +32,21 @@ reference = click.option(
     multiple=True,
     type=click.Path(path_type=Path, dir_okay=False),
     help="DreamerV3 score file BENCHMARK-METHOD.json.gz to show beside learning curves; repeat for more.",
+)
+
+
+def _set_debug(_context: click.Context, _option: click.Parameter, debug: bool) -> None:
+    if debug:
+        os.environ[DEBUG] = "1"
+
+
+debug = click.option(
+    "--debug",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_set_debug,
+    help="Print the traceback of an error.",
 )
 
 
