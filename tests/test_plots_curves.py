@@ -69,7 +69,7 @@ def test_widths_are_round(value, width):
 
 def test_bins_hold_their_right_edge_and_the_first_holds_zero():
     bins = curves.Bins(100, 400)
-    assert list(bins.left(pd.Series([0, 1, 100, 101, 400]))) == [0, 0, 0, 100, 300]
+    assert list(bins.left_edges(pd.Series([0, 1, 100, 101, 400]))) == [0, 0, 0, 100, 300]
 
 
 def test_bins_are_no_narrower_than_episodes_and_at_most_forty():
