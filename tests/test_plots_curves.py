@@ -161,7 +161,9 @@ def test_one_seed_has_no_band_and_says_so(tmp_path):
     run(tmp_path, [(100, 10), (200, 20)], [5.0, 6.0])
     figure, table = plots.build("curves", [tmp_path])
     assert table[table.kind.isin(["curve", "final"])].ci_low.isna().all()
-    assert not any(len(path.vertices) for band in figure.axes[0].collections for path in band.get_paths())
+    (band,) = figure.axes[0].collections
+    assert not any(len(path.vertices) for path in band.get_paths())
+    assert points(artists(figure, "dreamer")) == [(100, 10), (200, 20)]
     assert "one training run there, no claim about the method" in " ".join(figure.texts[0].get_text().split())
 
 

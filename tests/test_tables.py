@@ -6,13 +6,14 @@ import io
 import json
 import subprocess
 import sys
+import types
 
 import pytest
 from test_results import published, write_run
 
 from harness import plugins
 from harness.errors import BadInput
-from results import tables
+from results import check, exporters, importers, plots, tables
 
 TABLES = ["ablations", "aggregates", "curves", "improvement", "measures", "profile", "repo", "robustness", "runs"]
 TABLES += ["scores", "sensitivity", "variance"]
@@ -187,3 +188,24 @@ def test_listing_tables_and_figures_loads_no_library():
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+CONTRACTS = {
+    "results.tables": tables.TableModule,
+    "results.plots": plots.PlotModule,
+    "results.importers": importers.Importer,
+    "results.exporters": exporters.Exporter,
+    "results.check": check.Check,
+}
+
+
+@pytest.mark.parametrize("package", CONTRACTS)
+def test_every_file_meets_the_contract_of_its_folder(package):
+    names = plugins.names(package)
+    assert names and all(isinstance(plugins.load(package, name), CONTRACTS[package]) for name in names)
+
+
+def test_a_file_without_a_part_of_the_contract_does_not_meet_it():
+    incomplete = types.ModuleType("incomplete")
+    incomplete.make = lambda results, rng: None
+    assert not isinstance(incomplete, tables.TableModule)

@@ -52,9 +52,9 @@ class Exhibit:
 
 @dataclass(frozen=True)
 class Exhibits:
-    """absent: (name, reason) of those with nothing to show."""
+    """present: those with something to show. absent: (name, reason) of the others."""
 
-    shown: list[Exhibit]
+    present: list[Exhibit]
     absent: list[tuple[str, str]]
 
 
@@ -89,14 +89,14 @@ def _collect(
     package: str, order: tuple[str, ...], make: Callable[..., Exhibit], results: Results, options: Options
 ) -> Exhibits:
     names = plugins.names(package)
-    shown: list[Exhibit] = []
+    present: list[Exhibit] = []
     absent: list[tuple[str, str]] = []
     for name in sorted(names, key=lambda name: (order.index(name) if name in order else len(order), name)):
         try:
-            shown.append(make(results, name, options))
+            present.append(make(results, name, options))
         except BadInput as error:
             absent.append((name, str(error)))
-    return Exhibits(shown, absent)
+    return Exhibits(present, absent)
 
 
 def _accepted(function: Callable[..., Any], options: Options) -> Options:

@@ -41,10 +41,10 @@ def facts(evidence: RunEvidence) -> list[Fact]:
     """One per leaf of provenance.json, in its order, for runs that have begun; then the host, from state.json."""
     runs = evidence.table
     leaves = {path: dict(_leaves("", evidence.provenance.get(path, {}))) for path in runs.path}
-    begun = runs[[bool(leaves[path]) for path in runs.path]]
-    names = list(dict.fromkeys(name for path in begun.path for name in leaves[path]))
-    recorded = [_fact(name, [leaves[path].get(name, UNKNOWN) for path in begun.path], begun) for name in names]
-    return [*recorded, _fact("host", [host or UNKNOWN for host in begun.host], begun)] if recorded else []
+    started_runs = runs[[bool(leaves[path]) for path in runs.path]]
+    names = list(dict.fromkeys(name for path in started_runs.path for name in leaves[path]))
+    recorded = [_fact(name, [leaves[path].get(name, UNKNOWN) for path in started_runs.path], started_runs) for name in names]
+    return [*recorded, _fact("host", [host or UNKNOWN for host in started_runs.host], started_runs)] if recorded else []
 
 
 def _fact(name: str, values: list[str], runs: pd.DataFrame) -> Fact:
@@ -54,9 +54,11 @@ def _fact(name: str, values: list[str], runs: pd.DataFrame) -> Fact:
         labels_of[value].append(label)
         values_of_task[task].add(value)
     ordered = sorted(labels_of.items(), key=lambda item: (-len(item[1]), item[0]))
-    shown = [Value(value, len(labels), "" if len(ordered) == 1 else listed(labels)) for value, labels in ordered[:MOST_VALUES]]
+    frequent = [
+        Value(value, len(labels), "" if len(ordered) == 1 else listed(labels)) for value, labels in ordered[:MOST_VALUES]
+    ]
     differs = name not in PER_RUN and any(len(distinct) > 1 for distinct in values_of_task.values())
-    return Fact(name, shown, max(0, len(ordered) - MOST_VALUES), differs)
+    return Fact(name, frequent, max(0, len(ordered) - MOST_VALUES), differs)
 
 
 def _leaves(prefix: str, value: Any) -> Iterator[tuple[str, str]]:
