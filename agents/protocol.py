@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
+from math import prod
 from typing import ClassVar, Literal, Protocol, SupportsFloat
 
 import numpy as np
@@ -11,13 +13,18 @@ from pydantic import BaseModel, ConfigDict
 
 Arrays = dict[str, np.ndarray]
 
+# Names in a step, a batch or a stored file that are no observations.
+RESERVED = frozenset(
+    ("action", "reward", "is_first", "is_last", "is_terminal", "deter", "stoch", "uniforms", "has_episode", "rows")
+)
+
 
 @dataclass(frozen=True)
 class Space:
     """Shape and type of one array per environment step.
 
-    `dtype` is "uint8" for images (H, W, C), "float32" for vectors, "int32" for discrete values (`classes` > 0, shape ()).
-    Continuous actions are float32 in [-1, 1].
+    `dtype` is "uint8" for images (H, W, C), "float32" for vectors, "int32" for discrete values (`classes` > 0). An
+    observation of classes has the shape (), an action any: one choice per entry. Continuous actions are float32 in [-1, 1].
     """
 
     shape: tuple[int, ...]
@@ -34,11 +41,59 @@ class Space:
 
 
 @dataclass(frozen=True)
+class JointSpace(Space):
+    """Several actions at once, by name. They travel as one float32 array (n,) and are stored as such.
+
+    It holds the values of all parts, flat, in the order of their sorted names; a class is its index.
+    """
+
+    parts: Mapping[str, Space] = field(default_factory=dict, hash=False)
+
+    @classmethod
+    def of(cls, parts: Mapping[str, Space]) -> JointSpace:
+        parts = {name: parts[name] for name in sorted(parts)}
+        return cls((sum(prod(space.shape) for space in parts.values()),), "float32", parts=parts)
+
+    @property
+    def columns(self) -> dict[str, slice]:
+        """Where the values of each part are."""
+        ends = accumulate((prod(space.shape) for space in self.parts.values()), initial=0)
+        return {name: slice(*bounds) for name, bounds in zip(self.parts, pairwise(ends), strict=True)}
+
+    def split(self, joint: np.ndarray) -> Arrays:
+        """(..., n) -> {name: (..., *shape)}, each of its part's own type."""
+        lead = joint.shape[:-1]
+        pieces = ((name, joint[..., columns], self.parts[name]) for name, columns in self.columns.items())
+        return {name: x.reshape(*lead, *space.shape).astype(space.dtype) for name, x, space in pieces}
+
+    def join(self, parts: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Inverse of `split`."""
+        pieces = ((parts[name], space) for name, space in self.parts.items())
+        flat = [x.reshape(*x.shape[: x.ndim - len(space.shape)], prod(space.shape)) for x, space in pieces]
+        return np.concatenate(flat, -1).astype(np.float32)
+
+
+@dataclass(frozen=True)
 class Spec:
-    """What an agent sees (`obs`, by key) and does (`action`)."""
+    """What an agent sees (`obs`, by key) and does (`action`: one space, or several as a `JointSpace`)."""
 
     obs: Mapping[str, Space]
     action: Space
+
+    @property
+    def heads(self) -> Mapping[str, Space]:
+        """The actions that are chosen at each step, by name; a single one is named "action"."""
+        return self.action.parts if isinstance(self.action, JointSpace) else {"action": self.action}
+
+    @property
+    def entries(self) -> dict[str, Space]:
+        """The observations under the names that they have in a step, a batch and the replay."""
+        return {entry_name(key): space for key, space in self.obs.items()}
+
+
+def entry_name(key: str) -> str:
+    """The name of an observation in a step: its key, or `obs/<key>` where the key is the name of something else there."""
+    return f"obs/{key}" if key in RESERVED or key.startswith("obs/") else key
 
 
 class Agent(Protocol):
@@ -63,7 +118,7 @@ class Agent(Protocol):
     ) -> tuple[Arrays, np.ndarray, Arrays]:
         """One step for E environments -> (carry, action (E, ...), extra arrays (E, ...) of `extra_spaces`).
 
-        `obs` holds the keys of the spec and `is_first` (E,) bool, where the carry is reset. `uniforms` is (E, num_uniforms).
+        `obs` holds the spec's `entries` and `is_first` (E,) bool, where the carry is reset. `uniforms` is (E, num_uniforms).
         A row's result depends on that row of the inputs only (up to the arithmetic of a fixed batch size).
         """
         ...
@@ -71,7 +126,7 @@ class Agent(Protocol):
     def learn(self, batch: Arrays) -> tuple[Mapping[str, SupportsFloat], Arrays]:
         """One update on (B, context + T, ...) -> (metrics, refreshed extra arrays (B, T, ...)).
 
-        `batch` holds the spec's observation keys, `action` (chosen after the observation), `reward` (received on arrival
+        `batch` holds the spec's `entries`, `action` (chosen after the observation), `reward` (received on arrival
         at the observation), `is_first`, `is_last`, `is_terminal` and the keys of `extra_spaces`. Metrics are flat `area/name`
         values. Converting them to floats may wait for the device, so the harness does it only when it logs.
         An update whose loss or gradient is not finite changes nothing and is counted in `optimizer/skipped` (since the

@@ -40,7 +40,7 @@ class Scope:
 SCOPES: dict[str, Scope] = {
     EVERYWHERE: Scope("every task", lambda spec: True),
     "vectors": Scope("tasks with vector observations", lambda spec: any(not space.image for space in spec.obs.values())),
-    "discrete": Scope("tasks with discrete actions", lambda spec: spec.action.discrete),
+    "discrete": Scope("tasks with discrete actions", lambda spec: any(head.discrete for head in spec.heads.values())),
 }
 
 

@@ -64,7 +64,7 @@ class AsyncVector:
     def current(self) -> Arrays:
         self._wait()
         # Copies: the environments write the next step while the loop still reads this one.
-        return {key: self._shared_buffer[key].copy() for key in (*self.spec.obs, *FLAGS)}
+        return {key: self._shared_buffer[key].copy() for key in (*self.spec.entries, *FLAGS)}
 
     def uniforms(self, num_uniforms: int) -> np.ndarray:
         if num_uniforms != self._num_uniforms:
@@ -165,7 +165,7 @@ def _open_memory() -> int:
 
 def _map_buffer(file: int, spec: Spec, num_uniforms: int, envs: int) -> Arrays:
     """The arrays (E, ...) that lie in `file`, which becomes as large as they need."""
-    spaces = {**spec.obs, **FLAGS, "action": spec.action}
+    spaces = {**spec.entries, **FLAGS, "action": spec.action}
     spaces |= {"uniforms": Space((num_uniforms,), "float64"), "has_episode": Space((), "bool")}
     shapes = {key: (envs, *space.shape) for key, space in spaces.items()}
     sizes = [int(np.prod(shapes[key])) * np.dtype(space.dtype).itemsize for key, space in spaces.items()]

@@ -115,7 +115,7 @@ def recorder(config: RunConfig, run: RunDir) -> Recorder:
 def replay(config: RunConfig, spec: Spec, agent: Agent) -> Replay:
     """An empty replay of the steps that this agent stores."""
     return Replay(
-        {**spec.obs, **FLAGS, "action": spec.action, **agent.extra_spaces},
+        {**spec.entries, **FLAGS, "action": spec.action, **agent.extra_spaces},
         latents=tuple(agent.extra_spaces),
         envs=config.env.envs,
         capacity=config.replay.capacity,

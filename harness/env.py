@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from agents.protocol import Arrays, Spec
+from agents.protocol import Arrays, JointSpace, Space, Spec
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,15 @@ class BareEnv(Env, Protocol):
     def step_bare(self, action: np.ndarray) -> bool:
         """Step the simulator without observing it -> whether the episode is over."""
         ...
+
+
+def random_action(space: Space, rng: np.random.Generator) -> np.ndarray:
+    """An action drawn uniformly, in the form that `Env.step` takes."""
+    if isinstance(space, JointSpace):
+        return space.join({name: random_action(part, rng) for name, part in space.parts.items()})
+    if space.discrete:
+        return np.asarray(rng.integers(space.classes, size=space.shape), space.dtype)
+    return rng.uniform(-1, 1, space.shape).astype(space.dtype)
 
 
 @dataclass(frozen=True)

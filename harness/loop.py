@@ -39,7 +39,7 @@ class Interaction:
 
     def tick(self) -> Tick:
         current = self.vector.current()
-        obs = {key: current[key] for key in (*self.vector.spec.obs, "is_first")}
+        obs = {key: current[key] for key in (*self.vector.spec.entries, "is_first")}
         uniforms = self.vector.uniforms(self._agent.num_uniforms)
         self._carry, action, extra = self._agent.act(self._carry, obs, uniforms, self._policy)
         # Nothing follows the last step of an episode; its action is stored as zeros (embodied's Driver).

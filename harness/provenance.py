@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from agents.protocol import Arrays, Space
-from harness.env import Env
+from agents.protocol import Arrays
+from harness.env import Env, random_action
 
 ROOT = Path(__file__).resolve().parents[1]
 SNAPSHOT = "snapshot.json"  # in a copy of the code: its commit, whether it differed from it, and the copy's hash
@@ -99,7 +99,7 @@ def fingerprint(env: Env, steps: int = 8) -> str:
     obs = env.reset(0)
     for _ in range(steps):
         _add_to_digest(digest, obs)
-        step = env.step(_random_action(env.spec.action, rng))
+        step = env.step(random_action(env.spec.action, rng))
         digest.update(repr((float(step.reward), bool(step.terminated), bool(step.truncated))).encode())
         obs = env.reset(0) if step.terminated or step.truncated else step.obs
     _add_to_digest(digest, obs)
@@ -110,12 +110,6 @@ def _add_to_digest(digest: hashlib.blake2b, obs: Arrays) -> None:
     for key in sorted(obs):
         value = np.asarray(obs[key], order="C")
         digest.update(f"{key} {value.dtype} {value.shape} ".encode() + value.tobytes())
-
-
-def _random_action(space: Space, rng: np.random.Generator) -> np.ndarray:
-    if space.discrete:
-        return np.asarray(rng.integers(space.classes), space.dtype)
-    return rng.uniform(-1, 1, space.shape).astype(space.dtype)
 
 
 def rom_hash(task: str) -> str | None:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from agents.protocol import Arrays, Space, Spec
+from agents.protocol import Arrays, Space, Spec, entry_name
 from harness.env import Env, Step
 from harness.errors import RunFailed
 from harness.noise import Noise, native_perturbation, perturb_observation
@@ -40,7 +40,7 @@ class VectorEnv(Protocol):
         ...
 
     def current(self) -> Arrays:
-        """The current step: the observation keys of `spec` and `FLAGS`, the caller's own."""
+        """The current step: the `entries` of `spec` and `FLAGS`, the caller's own."""
         ...
 
     def uniforms(self, num_uniforms: int) -> np.ndarray:
@@ -116,10 +116,10 @@ class EnvSlot:
     def current(self, spec: Spec) -> dict[str, np.ndarray | float]:
         """The current step: noisy observation, reward received on arrival, flags. Zeros where no episode is left."""
         if not self.has_episode:
-            blank = {key: np.zeros(space.shape, space.dtype) for key, space in spec.obs.items()}
+            blank = {name: np.zeros(space.shape, space.dtype) for name, space in spec.entries.items()}
             return {**blank, "reward": 0.0, "is_first": True, "is_last": False, "is_terminal": False}
         flags = {"is_first": not self._actions, "is_last": self.is_last, "is_terminal": self._step.terminated}
-        return {**self._noisy_obs, "reward": self._step.reward, **flags}
+        return {**{entry_name(key): array for key, array in self._noisy_obs.items()}, "reward": self._step.reward, **flags}
 
     def uniforms(self, num_uniforms: int) -> np.ndarray:
         """The agent's uniform numbers of this step: (num_uniforms,); zeros where no episode is left."""
@@ -213,7 +213,7 @@ class SyncVector:
 
     def current(self) -> Arrays:
         rows = [slot.current(self.spec) for slot in self.slots]
-        spaces = {**self.spec.obs, **FLAGS}
+        spaces = {**self.spec.entries, **FLAGS}
         return {k: np.stack([row[k] for row in rows]).astype(space.dtype, copy=False) for k, space in spaces.items()}
 
     def uniforms(self, num_uniforms: int) -> np.ndarray:

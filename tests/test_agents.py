@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from agents.protocol import Space, Spec
+from agents.protocol import JointSpace, Space, Spec
 
 pytestmark = pytest.mark.numeric
 
@@ -21,6 +21,17 @@ VECTOR = {"state": Space((3,), "float32"), "height": Space((), "float32"), "mode
 OBS = {"image": IMAGE, "vector": VECTOR, "both": IMAGE | VECTOR}
 ACTIONS = {"discrete": Space((), "int32", 5), "continuous": Space((2,), "float32")}
 SPECS = {f"{o}-{a}": Spec(obs, action) for o, obs in OBS.items() for a, action in ACTIONS.items()}
+# Names that a step, a batch or a network has for something else, or that a module cannot have.
+AWKWARD = {
+    key: Space((2,), "float32") for key in ("reward", "is_first", "action", "deter", "rows", "joint.pos", "values", "obs/x", "")
+}
+BUTTONS = Space((2, 3), "int32", 4)
+PARTS = {"steer": Space((2,), "float32"), "gear.low": Space((), "int32", 3), "keys": BUTTONS, "tilt": Space((), "float32")}
+SPECS |= {
+    "vector-buttons": Spec(VECTOR, BUTTONS),
+    "vector-scalar": Spec(VECTOR, Space((), "float32")),
+    "awkward-joint": Spec(AWKWARD, JointSpace.of(PARTS)),
+}
 B, T = 2, 3
 SMALL = {
     "dreamer": {
@@ -47,20 +58,22 @@ def build(name: str, spec: Spec, seed: int = 0, **options):
 
 
 def values(space: Space, shape: tuple[int, ...], rng) -> np.ndarray:
+    if isinstance(space, JointSpace):
+        return space.join({name: values(part, shape, rng) for name, part in space.parts.items()})
     if space.discrete:
-        return rng.integers(0, space.classes, shape).astype(space.dtype)
+        return rng.integers(0, space.classes, (*shape, *space.shape)).astype(space.dtype)
     if space.dtype == "uint8":
         return rng.integers(0, 256, (*shape, *space.shape), dtype=np.uint8)
     return rng.uniform(-1, 1, (*shape, *space.shape)).astype(np.float32)
 
 
 def observe(spec: Spec, envs: int, rng) -> dict[str, np.ndarray]:
-    return {k: values(s, (envs,), rng) for k, s in spec.obs.items()} | {"is_first": rng.random(envs) < 0.3}
+    return {k: values(s, (envs,), rng) for k, s in spec.entries.items()} | {"is_first": rng.random(envs) < 0.3}
 
 
 def sample(spec: Spec, agent, rng) -> dict[str, np.ndarray]:
     shape = (B, agent.context + T)
-    batch = {k: values(s, shape, rng) for k, s in spec.obs.items()} | {"action": values(spec.action, shape, rng)}
+    batch = {k: values(s, shape, rng) for k, s in spec.entries.items()} | {"action": values(spec.action, shape, rng)}
     batch["reward"] = rng.normal(size=shape).astype(np.float32)
     batch |= {k: rng.random(shape) < 0.2 for k in ("is_first", "is_last", "is_terminal")}
     return batch | {k: np.zeros((*shape, *s.shape), s.dtype) for k, s in agent.extra_spaces.items()}
@@ -82,8 +95,11 @@ def test_acting_gives_valid_actions_and_what_the_replay_stores(name, spec):
     for _ in range(3):
         carry, action, extras = agent.act(carry, observe(spec, 4, rng), rng.random((4, agent.num_uniforms), np.float32))
         assert action.shape == (4, *spec.action.shape) and action.dtype == spec.action.dtype
-        assert (action >= 0).all() and (action < spec.action.classes).all() if spec.action.discrete else True
-        assert spec.action.discrete or (np.abs(action) <= 1).all()
+        joint = isinstance(spec.action, JointSpace)
+        for head, x in (spec.action.split(action) if joint else {"action": action}).items():
+            space = spec.heads[head]
+            assert x.shape == (4, *space.shape) and x.dtype == space.dtype
+            assert (x >= 0).all() and (x < space.classes).all() if space.discrete else (np.abs(x) <= 1).all()
         assert {k: (x.shape[1:], str(x.dtype)) for k, x in extras.items()} == {
             k: (s.shape, s.dtype) for k, s in agent.extra_spaces.items()
         }
@@ -236,3 +252,33 @@ def test_learning_lowers_the_loss():
 def test_a_width_that_blocks_do_not_divide_is_refused():
     with pytest.raises(ValidationError, match=r"deter=20 is not a multiple of core\.blocks=8"):
         module("dreamer").Config(deter=20)
+
+
+def test_a_joint_space_splits_what_it_joins():
+    space, rng = JointSpace.of(PARTS), np.random.default_rng(0)
+    parts = {name: values(part, (5, 7), rng) for name, part in PARTS.items()}
+    joint = space.join(parts)
+    assert joint.shape == (5, 7, 10) and joint.dtype == np.float32 and list(space.parts) == sorted(PARTS)
+    again = space.split(joint)
+    assert all(np.array_equal(again[name], x) and again[name].dtype == x.dtype for name, x in parts.items())
+    assert np.array_equal(joint[..., 0], parts["gear.low"])  # in the order of the sorted names
+
+
+def test_every_observation_has_a_loss_under_its_name():
+    spec, rng = SPECS["awkward-joint"], np.random.default_rng(0)
+    agent = build("dreamer", spec)
+    metrics, _ = agent.learn(sample(spec, agent, rng))
+    assert {f"loss/recon_{key}" for key in AWKWARD} <= metrics.keys()
+    assert len(spec.entries) == len(AWKWARD) and not {"reward", "is_first", "action", "deter"} & spec.entries.keys()
+
+
+def test_an_observation_called_reward_is_not_the_reward():
+    """What the agent is rewarded with changes nothing of what it sees."""
+    spec = Spec({"reward": Space((2,), "float32")}, Space((), "int32", 2))
+    rng = np.random.default_rng(0)
+    agents = [build("dreamer", spec) for _ in range(2)]
+    batch = sample(spec, agents[0], rng)
+    ours = agents[0].learn(batch)[0]
+    theirs = agents[1].learn(batch | {"reward": batch["reward"] + 5})[0]
+    assert float(ours["loss/recon_reward"]) == float(theirs["loss/recon_reward"])
+    assert float(ours["reward/target_max"]) != float(theirs["reward/target_max"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Protocol
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from agents.nn.dists import one_hot
+from agents.protocol import JointSpace
 
 
 class ActionCodec(Protocol):
@@ -34,16 +36,24 @@ class ActionCodec(Protocol):
 
 @dataclass(frozen=True)
 class DiscreteActionCodec:
-    """Class indices outside, one-hot inside."""
+    """Class indices of `shape` outside; inside a one-hot for each, side by side."""
 
-    width: int  # classes
-    num_uniforms: int = 1
+    classes: int
+    shape: tuple[int, ...] = ()
+
+    @property
+    def width(self) -> int:
+        return self.num_uniforms * self.classes
+
+    @property
+    def num_uniforms(self) -> int:
+        return prod(self.shape)
 
     def encode(self, action: Tensor) -> Tensor:
-        return one_hot(action, self.width)
+        return one_hot(action, self.classes).reshape(*action.shape[:2], self.width)
 
     def decode(self, action: Tensor) -> Tensor:
-        return action.argmax(-1).to(torch.int32)
+        return action.reshape(-1, *self.shape, self.classes).argmax(-1).to(torch.int32)
 
 
 @dataclass(frozen=True)
@@ -66,3 +76,31 @@ class ContinuousActionCodec:
     def decode(self, action: Tensor) -> Tensor:
         # Clipping here changes nothing for the model (it sees a / max(1, |a|)), and the environment gets what it allows.
         return action.clamp(-1, 1).reshape(-1, *self.shape)
+
+
+@dataclass(frozen=True)
+class JointActionCodec:
+    """Several actions in one array (see `JointSpace`): each part by its codec, concatenated in the same order."""
+
+    space: JointSpace
+    codecs: Mapping[str, ActionCodec]  # in the order of `space.parts`
+
+    @property
+    def width(self) -> int:
+        return sum(codec.width for codec in self.codecs.values())
+
+    @property
+    def num_uniforms(self) -> int:
+        return sum(codec.num_uniforms for codec in self.codecs.values())
+
+    def encode(self, action: Tensor) -> Tensor:
+        parts = []
+        for name, columns in self.space.columns.items():
+            part = action[..., columns].reshape(*action.shape[:2], *self.space.parts[name].shape)
+            parts.append(self.codecs[name].encode(part))
+        return torch.cat(parts, -1)
+
+    def decode(self, action: Tensor) -> Tensor:
+        parts = action.split([codec.width for codec in self.codecs.values()], -1)
+        pairs = zip(self.codecs.values(), parts, strict=True)
+        return torch.cat([codec.decode(part).float().reshape(len(action), -1) for codec, part in pairs], -1)

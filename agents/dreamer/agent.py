@@ -66,10 +66,11 @@ class Dreamer:
         reward_transform: RewardTransform,
         runtime: Runtime,
         deter: int,
-        obs_keys: tuple[str, ...],
+        obs_entries: Mapping[str, str],
     ) -> None:
+        """`obs_entries`: the observation keys, sorted, and their names in a step and a batch."""
         self.world, self.behavior, self.optimizer = world, behavior, optimizer
-        self._loss_weights, self._action_codec, self._obs_keys = dict(loss_weights), action_codec, obs_keys
+        self._loss_weights, self._action_codec, self._obs_entries = dict(loss_weights), action_codec, dict(obs_entries)
         self._replay_context, self._reward_transform = replay_context, reward_transform
         self._runtime, self.device = runtime, runtime.device.type
         self._sampler = GeneratorSampler(runtime.generator)
@@ -96,7 +97,7 @@ class Dreamer:
         self, carry: Arrays, obs: Arrays, uniforms: np.ndarray, policy: Literal["sample", "mode"] = "sample"
     ) -> tuple[Arrays, np.ndarray, Arrays]:
         inputs = {f"carry/{key}": x for key, x in carry.items()} | {"uniforms": uniforms}
-        inputs |= {f"obs/{key}": obs[key] for key in (*self._obs_keys, "is_first")}
+        inputs |= {f"obs/{key}": obs[entry] for key, entry in self._obs_entries.items()} | {"is_first": obs["is_first"]}
         outputs = self._runtime.launch(policy, partial(self._act_step, policy), inputs)
         extras = {key: outputs[f"extra/{key}"] for key in self.extra_spaces}
         return {key: outputs[f"carry/{key}"] for key in carry}, outputs["action"], extras
@@ -105,8 +106,8 @@ class Dreamer:
     def _act_step(self, policy: str, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """h_t, z_t ~ q(z_t | h_t, x_t), then a_t ~ pi(a_t | h_t, z_t), or its mode."""
         deter, stoch, prev_action = (inputs[f"carry/{key}"] for key in ("deter", "stoch", "action"))
-        obs = {key: inputs[f"obs/{key}"].unsqueeze(1) for key in self._obs_keys}  # sequences of one step
-        sampler, is_first = UniformSampler(inputs["uniforms"]), inputs["obs/is_first"].unsqueeze(1)
+        obs = {key: inputs[f"obs/{key}"].unsqueeze(1) for key in self._obs_entries}  # sequences of one step
+        sampler, is_first = UniformSampler(inputs["uniforms"]), inputs["is_first"].unsqueeze(1)
         with self._runtime.autocast():
             latents = self.world.observe(Latents(deter, stoch), obs, prev_action.unsqueeze(1), is_first, sampler)
             dist = self.behavior.actor(latents.feat[:, 0])
@@ -141,7 +142,7 @@ class Dreamer:
         deter = replayed["deter"][:, 0].view(torch.bfloat16).float()
         start = Latents(deter, self._latent.unpack(replayed["stoch"][:, 0]))
         batch = Batch(
-            obs={key: replayed[key][:, 1:] for key in self._obs_keys},
+            obs={key: replayed[entry][:, 1:] for key, entry in self._obs_entries.items()},
             prev_action=self._action_codec.encode(replayed["action"][:, :-1]),
             reward=self._reward_transform(replayed["reward"][:, 1:].float()),
             is_first=self._replay_context.reset_mask(replayed["is_first"][:, 1:]),

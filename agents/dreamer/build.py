@@ -11,21 +11,22 @@ import torch
 from torch import nn
 
 from agents.device import check_compiler, resolve_device
-from agents.dreamer.actions import ActionCodec, ContinuousActionCodec, DiscreteActionCodec
+from agents.dreamer.actions import ActionCodec, ContinuousActionCodec, DiscreteActionCodec, JointActionCodec
 from agents.dreamer.agent import Dreamer, Runtime
 from agents.dreamer.behavior import Behavior
 from agents.dreamer.config import Config
 from agents.dreamer.decoder import Decoder, ImageDecoder, VectorDecoder
 from agents.dreamer.encoder import Encoder, ImageEncoder, OneHot, TransformedVector, VectorEncoder
+from agents.dreamer.joint_actor import JointActor
 from agents.dreamer.parts.target import Target
 from agents.dreamer.rssm import RSSM, Posterior
 from agents.dreamer.world_model import WorldModel
 from agents.lazy import Lazy
-from agents.nn.dists import Bernoulli, BoundedNormal, Categorical, IndexCategorical, SquaredVector
+from agents.nn.dists import Bernoulli, BoundedNormal, Categorical, FlatOneHot, IndexCategorical, SquaredVector
 from agents.nn.launch import DirectLaunch, GraphLaunch
 from agents.nn.layers import MLP, Act, Dense, Head, Linear, Norm, TwinLinear
 from agents.nn.memory import keep_freed_memory
-from agents.protocol import Space, Spec
+from agents.protocol import JointSpace, Space, Spec, entry_name
 
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16}
 
@@ -64,7 +65,7 @@ def build_dreamer(
         reward_transform=config.reward_transform,
         runtime=runtime,
         deter=config.deter,
-        obs_keys=tuple(sorted(spec.obs)),
+        obs_entries={key: entry_name(key) for key in sorted(spec.obs)},
     )
 
 
@@ -101,9 +102,15 @@ def loss_weights(config: Config, spec: Spec) -> dict[str, float]:
 
 
 def action_codec(spec: Spec) -> ActionCodec:
-    if spec.action.discrete:
-        return DiscreteActionCodec(spec.action.classes)
-    return ContinuousActionCodec(tuple(spec.action.shape))
+    if isinstance(spec.action, JointSpace):
+        return JointActionCodec(spec.action, {name: _codec(space) for name, space in spec.heads.items()})
+    return _codec(spec.action)
+
+
+def _codec(space: Space) -> ActionCodec:
+    if space.discrete:
+        return DiscreteActionCodec(space.classes, tuple(space.shape))
+    return ContinuousActionCodec(tuple(space.shape))
 
 
 def _num_values(space: Space) -> int:
@@ -233,11 +240,21 @@ def _scalar_head(config: Config, target: Target, layers: int) -> Head:
     return Head(_trunk(config, layers), Linear(config.units, target.outputs, target.outscale), target.readout())
 
 
-def _actor(config: Config, spec: Spec) -> Head:
+def _actor(config: Config, spec: Spec) -> nn.Module:
+    trunk = _trunk(config, config.actor.layers)
+    if isinstance(spec.action, JointSpace):
+        heads = {name: _action_head(config, space, nn.Identity()) for name, space in spec.heads.items()}
+        return JointActor(trunk, heads, [_codec(space).width for space in spec.heads.values()])
+    return _action_head(config, spec.action, trunk)
+
+
+def _action_head(config: Config, space: Space, trunk: nn.Module) -> Head:
     actor = config.actor
-    trunk = _trunk(config, actor.layers)
-    if spec.action.discrete:
-        output = Linear(config.units, spec.action.classes, actor.outscale)
+    if space.discrete and space.shape:
+        output = Linear(config.units, _num_values(space) * space.classes, actor.outscale)
+        return Head(trunk, output, partial(FlatOneHot, count=_num_values(space), unimix=actor.unimix))
+    if space.discrete:
+        output = Linear(config.units, space.classes, actor.outscale)
         return Head(trunk, output, partial(Categorical, unimix=actor.unimix))
-    mean_and_std = TwinLinear(config.units, _num_values(spec.action), actor.outscale)
+    mean_and_std = TwinLinear(config.units, _num_values(space), actor.outscale)
     return Head(trunk, mean_and_std, partial(BoundedNormal, min_std=actor.min_std, max_std=actor.max_std))

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from agents.nn.conv import UpConv
 from agents.nn.dists import SquaredPixels
-from agents.nn.layers import MLP, Act, BlockLinear, Dense, Head, Linear, Norm
+from agents.nn.layers import MLP, Act, BlockLinear, Dense, Head, Linear, Norm, module_name
 from agents.protocol import Space
 
 
@@ -35,11 +35,12 @@ class VectorDecoder(nn.Module):
     def __init__(self, inputs: int, heads: Mapping[str, Head], *, units: int, layers: int, norm: Norm, act: Act) -> None:
         super().__init__()
         self.mlp = MLP(inputs, units, layers, norm=norm, act=act)
-        self.heads = nn.ModuleDict(heads)
+        self.heads = nn.ModuleDict({module_name(key): head for key, head in heads.items()})
+        self._keys = list(heads)
 
     def forward(self, deter: Tensor, stoch: Tensor) -> ObsDistributions:
         x = self.mlp(torch.cat([stoch, deter], -1))
-        return {key: head(x) for key, head in self.heads.items()}
+        return {key: head(x) for key, head in zip(self._keys, self.heads.values(), strict=True)}
 
 
 class ImageDecoder(nn.Module):

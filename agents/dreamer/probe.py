@@ -18,7 +18,7 @@ from agents.dreamer.agent import Dreamer, StepResult
 from agents.dreamer.build import trainable_parameters
 from agents.nn.launch import to_tensors
 from agents.nn.sampler import GeneratorSampler
-from agents.protocol import Arrays, Space, Spec
+from agents.protocol import Arrays, JointSpace, Space, Spec
 
 B, T, E = 2, 6, 3  # sequences, trained steps, environments
 # Scale of the latents' logits; width of what reward and value predict / number of bins.
@@ -102,11 +102,13 @@ def replayed_batch(agent: Dreamer, spec: Spec) -> Arrays:
 
 
 def _observations(spec: Spec, shape: tuple[int, ...], rng: np.random.Generator) -> Arrays:
-    return {key: _values(space, shape, rng) for key, space in spec.obs.items()} | {"is_first": np.zeros(shape, bool)}
+    return {key: _values(space, shape, rng) for key, space in spec.entries.items()} | {"is_first": np.zeros(shape, bool)}
 
 
 def _values(space: Space, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
     full = (*shape, *space.shape)
+    if isinstance(space, JointSpace):
+        return space.join({name: _values(part, shape, rng) for name, part in space.parts.items()})
     if space.discrete:
         return rng.integers(0, space.classes, full).astype(space.dtype)
     if space.image:

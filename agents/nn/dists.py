@@ -101,6 +101,34 @@ class IndependentOneHot(Categorical):
         return super().kl(other)
 
 
+class FlatOneHot:
+    """K independent categoricals of C classes. Their one-hots lie side by side: (..., K*C)."""
+
+    def __init__(self, logits: Tensor, count: int, unimix: float = 0.0) -> None:
+        self._categoricals = IndependentOneHot(logits.unflatten(-1, (count, -1)), unimix)
+
+    @property
+    def mode(self) -> Tensor:
+        return self._categoricals.mode.flatten(-2)
+
+    def sample(self, sampler: Sampler) -> Tensor:
+        return self._categoricals.sample(sampler).flatten(-2)
+
+    def rsample(self, sampler: Sampler) -> Tensor:
+        """A sample with the gradient of the probabilities (straight-through)."""
+        return self._categoricals.rsample(sampler).flatten(-2)
+
+    def diagnostics(self) -> dict[str, Tensor]:
+        return self._categoricals.diagnostics()
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        return self._categoricals.log_prob(x.unflatten(-1, self._categoricals.logits.shape[-2:]))
+
+    def entropy(self) -> Tensor:
+        """Nats, summed over the K."""
+        return self._categoricals.entropy()
+
+
 class IndexCategorical(Categorical):
     """A categorical whose targets are class indices."""
 

@@ -124,6 +124,16 @@ class MLP(nn.Sequential):
         super().__init__(*(Dense(i, o, norm=norm, act=act) for i, o in pairwise(widths)))
 
 
+def module_name(key: str) -> str:
+    """A key as the name of a module in a `ModuleDict`, which allows no dot and none of its attributes' names.
+
+    Every key that is allowed keeps its name; no two keys share one.
+    """
+    if key and "." not in key and not key.startswith("key:") and not hasattr(nn.ModuleDict(), key):
+        return key
+    return "key:" + key.replace("%", "%25").replace(".", "%2E")
+
+
 class Head(nn.Module):
     """An MLP, an output layer, and a distribution made of its outputs."""
 

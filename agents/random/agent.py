@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from agents.protocol import Arrays, Space, Spec
+from agents.protocol import Arrays, JointSpace, Space, Spec
 
 
 class RandomAgent:
@@ -27,12 +27,7 @@ class RandomAgent:
     def act(
         self, carry: Arrays, obs: Arrays, uniforms: np.ndarray, policy: Literal["sample", "mode"] = "sample"
     ) -> tuple[Arrays, np.ndarray, Arrays]:
-        uniforms = uniforms.reshape(len(uniforms), *self._action.shape)
-        if self._action.discrete:
-            # float32 rounds the largest uniforms times many classes up to the number of classes.
-            index = np.floor(uniforms * self._action.classes).astype(np.int32)
-            return carry, np.minimum(index, self._action.classes - 1), {}
-        return carry, (2 * uniforms - 1).astype(np.float32), {}
+        return carry, _uniform_action(self._action, uniforms), {}
 
     def learn(self, batch: Arrays) -> tuple[dict[str, float], Arrays]:
         self.updates += 1
@@ -48,3 +43,15 @@ class RandomAgent:
 
     def load_weights(self, state: Arrays) -> None:
         """There is nothing to take over."""
+
+
+def _uniform_action(space: Space, uniforms: np.ndarray) -> np.ndarray:
+    """Uniform numbers, one for each value of an action: (E, n) -> (E, *shape)."""
+    if isinstance(space, JointSpace):
+        parts = {name: _uniform_action(space.parts[name], uniforms[:, i]) for name, i in space.columns.items()}
+        return space.join(parts)
+    uniforms = uniforms.reshape(len(uniforms), *space.shape)
+    if space.discrete:
+        # float32 rounds the largest uniforms times many classes up to the number of classes.
+        return np.minimum(np.floor(uniforms * space.classes).astype(np.int32), space.classes - 1)
+    return (2 * uniforms - 1).astype(np.float32)

@@ -9,10 +9,9 @@ from functools import partial
 
 import numpy as np
 
-from agents.protocol import Space
 from harness import build, envs, study
 from harness.bench import Options, Row, summarize, time_calls
-from harness.env import BareEnv, Env
+from harness.env import BareEnv, Env, random_action
 
 OPTIONS = ("task",)
 COLUMNS = {
@@ -57,7 +56,7 @@ def _measure_vector(task: str, number: int, workers: int) -> Row:
     spec, rng = envs.make(task).spec, np.random.default_rng(0)
     run = study.single(task, size="nano", changes={"env.envs": number})
     vector = build.training_vector(run, spec, num_uniforms=1, processes=workers)
-    actions = [np.stack([_random_action(spec.action, rng) for _ in range(number)]) for _ in range(STEPS // number)]
+    actions = [np.stack([random_action(spec.action, rng) for _ in range(number)]) for _ in range(STEPS // number)]
     advance_times: list[float] = []
 
     def play() -> None:
@@ -76,7 +75,7 @@ def _step_times(env: Env, step: Callable[[np.ndarray], bool]) -> list[float]:
     """Seconds per call of `step`, which says whether the episode is over, under random actions; resets are included."""
     rng = np.random.default_rng(0)
     env.reset(0)
-    actions = [_random_action(env.spec.action, rng) for _ in range(STEPS)]
+    actions = [random_action(env.spec.action, rng) for _ in range(STEPS)]
 
     def play() -> None:
         for action in actions:
@@ -89,9 +88,3 @@ def _step_times(env: Env, step: Callable[[np.ndarray], bool]) -> list[float]:
 def _step(env: Env, action: np.ndarray) -> bool:
     result = env.step(action)
     return result.terminated or result.truncated
-
-
-def _random_action(space: Space, rng: np.random.Generator) -> np.ndarray:
-    if space.discrete:
-        return np.asarray(rng.integers(space.classes), space.dtype)
-    return rng.uniform(-1, 1, space.shape).astype(space.dtype)

@@ -59,7 +59,7 @@ def _copy(source: Arrays, target: Arrays) -> None:
 def filled_replay(options: Options) -> tuple[Replay, float]:
     """A replay of one environment with `options.steps` random steps, and the seconds that adding them took."""
     agent, spec = make_agent(options), SPECS[options.obs]
-    spaces = {**spec.obs, **FLAGS, "action": spec.action, **agent.extra_spaces}
+    spaces = {**spec.entries, **FLAGS, "action": spec.action, **agent.extra_spaces}
     replay = Replay(spaces, latents=tuple(agent.extra_spaces), envs=1, capacity=5_000_000, length=agent.context + LENGTH)
     rng = np.random.default_rng(0)
     steps = random_batch(agent, spec, rng)

@@ -98,7 +98,7 @@ def random_batch(agent: Agent, spec: Spec, rng: np.random.Generator, size: int =
     """Replayed steps (B, context + T, ...) of random observations, actions and rewards, an episode ending here and there."""
     shape = (size, agent.context + length)
     random_values = partial(_random_values, shape=shape, rng=rng)
-    steps = {key: random_values(space) for key, space in {**spec.obs, "action": spec.action}.items()}
+    steps = {key: random_values(space) for key, space in {**spec.entries, "action": spec.action}.items()}
     steps |= {key: np.zeros((*shape, *space.shape), space.dtype) for key, space in {**FLAGS, **agent.extra_spaces}.items()}
     steps["reward"] = rng.normal(size=shape).astype(np.float32)
     steps["is_first"] = rng.random(shape) < 0.01

@@ -22,7 +22,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field, PrivateAttr
 
-from agents.protocol import Space
+from harness.env import random_action
 from harness.errors import BadInput
 from harness.noise import Noise
 from harness.rng import Key
@@ -104,16 +104,10 @@ def measure(task: str) -> dict[str, list[float]]:
                 values.append(obs[name])
             if over:
                 break
-            step = env.step(_random_action(env.spec.action, actions))
+            step = env.step(random_action(env.spec.action, actions))
             obs, over = step.obs, step.terminated or step.truncated
     env.close()
     return {n: _round_sizes(np.std(np.stack(values), axis=0, dtype=np.float64)) for n, values in samples.items()}
-
-
-def _random_action(space: Space, generator: np.random.Generator) -> np.ndarray:
-    if space.discrete:
-        return np.asarray(generator.integers(space.classes), np.int32)
-    return generator.uniform(-1, 1, space.shape).astype(np.float32)
 
 
 def _round_sizes(sizes: np.ndarray) -> list[float]:
