@@ -71,7 +71,7 @@ BRANCHES = {
 SHARED_CLASSES = {
     "Config": "every agent's config.py names its configuration so",
 }
-NOT_VAGUE = ("agents", "ablations", "slurm")  # packages without a name from house_rules.VAGUE
+NOT_VAGUE = ("agents", "harness", "ablations", "results", "slurm")  # packages without a name from house_rules.VAGUE
 READ_CONFIG = {
     "harness": {"config", "study", "ablate", "adapt", "build", "run", "catalogue", "plan"},
     "agents": {"config", "build"},
@@ -91,8 +91,8 @@ def forbidden(tree, path):
     for name in sorted(imports(tree) | names):
         top = name.split(".")[0]
         if top in PACKAGES or top == "*":
-            shown = package == "harness" and (path.removeprefix("harness/"), top) in SHOWS
-            if not shown and not inside(name, OURS[package]):
+            is_free = package == "harness" and (path.removeprefix("harness/"), top) in SHOWS
+            if not is_free and not inside(name, OURS[package]):
                 yield name
         elif top not in sys.stdlib_module_names and top not in third:
             yield name

@@ -5,14 +5,16 @@ from __future__ import annotations
 import itertools
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from harness import catalogue, provenance, study
-from harness.config import RunConfig
 from harness.noise import parse
 from harness.rundir import RunDir, write_json
+
+if TYPE_CHECKING:
+    from harness.config import RunConfig
 
 SUITES = ("atari100k", "atari", "dmc", "dmc_vision")
 TASKS = 100

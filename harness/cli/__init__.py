@@ -58,8 +58,8 @@ def _explain_unexpected(error: Exception) -> str:
     """What is printed of an exception that nobody foresaw: where it was raised, what it says, the file with its traceback."""
     root = Path(__file__).parents[2]
     frames = traceback.extract_tb(error.__traceback__)
-    ours = [Path(frame.filename) for frame in frames]
-    ours = [path.is_relative_to(root) and "site-packages" not in path.parts[len(root.parts) :] for path in ours]
+    paths = [Path(frame.filename) for frame in frames]
+    ours = [path.is_relative_to(root) and "site-packages" not in path.parts[len(root.parts) :] for path in paths]
     own_frames = [frame for frame, is_ours in zip(frames[1:], ours[1:], strict=True) if is_ours]  # the first is main's
     frame = (own_frames or frames)[-1]
     place = os.path.relpath(frame.filename, root) if own_frames else frame.filename
