@@ -186,7 +186,7 @@ def test_what_imported_runs_do_not_say_is_not_called_nothing(tmp_path, study):
     exporters.export("stored", [study], tmp_path / "s.csv.gz")
     seen = page(tmp_path, tmp_path / "s.csv.gz")
     assert next(row for row in seen.rows if row[0].startswith("dreamer · repo"))[1:] == ["no recorded change"]
-    assert "8 runs are imported; of those, settings that the files do not hold are not known." in seen.text("design")
+    assert "8 runs are imported. Settings that their files do not hold are unknown." in seen.text("design")
 
 
 def test_runs_without_any_score(tmp_path):
