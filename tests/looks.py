@@ -24,7 +24,7 @@ def points(ax, label):
     return [(float(x), float(y)) for line in lines(ax, label) for x, y in zip(*line.get_data(), strict=True)]
 
 
-def said(figure):
+def caption_text(figure):
     """The caption as one line."""
     return " ".join(" ".join(text.get_text() for text in figure.texts).split())
 

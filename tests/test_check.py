@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent.parent
 STORED = ROOT / "results" / "stored"
 TASKS = ["dmc/walker_walk", "dmc/cartpole_swingup"]
 NOISES = ["clean", "gaussian:sigma=10"]
-MADE = {
+PROVENANCE = {
     "environment": {"simulators": {"mujoco": "3.17.0"}, "rom": None, "frames": "aa"},
     "versions": {"torch": "2.13.0"},
     "git": {"commit": "c1", "dirty": None},
@@ -35,7 +35,7 @@ def name(task, ablation, seed):
     return f"{task.split('/')[1]}.{ablation}.s{seed}"
 
 
-def plant(root, task=TASKS[0], ablation="none", seed=0, made=MADE, ends=1000, points=20, shift=0.0, **axes):
+def plant(root, task=TASKS[0], ablation="none", seed=0, provenance=PROVENANCE, ends=1000, points=20, shift=0.0, **axes):
     """A run like all others but for what is said: training points up to step `ends`, two noises, provenance."""
     rng = np.random.default_rng([TASKS.index(task), ablation == "none", seed])
     scores = {noise: [float(shift + 500 + 100 * rng.normal()) for _ in range(5)] for noise in NOISES}
@@ -44,7 +44,7 @@ def plant(root, task=TASKS[0], ablation="none", seed=0, made=MADE, ends=1000, po
     ]
     axes = {"name": name(task, ablation, seed), "extra": training} | axes
     path = write_run(root, axes.pop("scores", scores), task=task, ablation=ablation, seed=seed, final=ends, **axes)
-    (path / "provenance.json").write_text(json.dumps(made))
+    (path / "provenance.json").write_text(json.dumps(provenance))
     return path
 
 
@@ -57,7 +57,7 @@ def clean(tmp_path):
     return tmp_path
 
 
-def found(*roots):
+def findings_by_name(*roots):
     return {finding.name: finding for finding in check.check(roots)}
 
 
@@ -66,7 +66,7 @@ def test_a_clean_set_gives_nothing(clean):
 
 
 def mixed(**changes):
-    return MADE | changes
+    return PROVENANCE | changes
 
 
 def rewrite(path, change):
@@ -179,32 +179,39 @@ PLANTED = {
     ),
     "mixed_simulators": (
         "problem",
-        lambda root: everywhere(root, made=mixed(environment=MADE["environment"] | {"simulators": {"mujoco": "3.18.0"}})),
+        lambda root: everywhere(
+            root, provenance=mixed(environment=PROVENANCE["environment"] | {"simulators": {"mujoco": "3.18.0"}})
+        ),
         "tasks dmc/walker_walk",
         r'"mujoco": "3.18.0"} in 1 runs \(s/walker_walk.none.s8\)',
     ),
     "mixed_frames": (
         "problem",
-        lambda root: everywhere(root, made=mixed(environment=MADE["environment"] | {"frames": "bb"})),
+        lambda root: everywhere(root, provenance=mixed(environment=PROVENANCE["environment"] | {"frames": "bb"})),
         "tasks dmc/walker_walk",
         r"bb in 1 runs \(s/walker_walk.none.s8\)",
     ),
     "mixed_compile": (
         "problem",
-        lambda root: everywhere(root, made=mixed(compile="cells")),
+        lambda root: everywhere(root, provenance=mixed(compile="cells")),
         "tasks dmc/walker_walk",
         r"cells in 1 runs \(s/walker_walk.none.s8\); none in 7 runs",
     ),
     "mixed_torch": (
         "note",
-        lambda root: everywhere(root, made=mixed(versions={"torch": "2.9.0"})),
+        lambda root: everywhere(root, provenance=mixed(versions={"torch": "2.9.0"})),
         "walker_walk",
         "2.9.0 in 1 runs",
     ),
-    "mixed_code": ("note", lambda root: everywhere(root, made=mixed(git={"commit": "c2"})), "walker_walk", "c2 in 1 runs"),
+    "mixed_code": (
+        "note",
+        lambda root: everywhere(root, provenance=mixed(git={"commit": "c2"})),
+        "walker_walk",
+        "c2 in 1 runs",
+    ),
     "mixed_renderers": (
         "note",
-        lambda root: everywhere(root, made=mixed(gl_backend="osmesa")),
+        lambda root: everywhere(root, provenance=mixed(gl_backend="osmesa")),
         "walker_walk",
         "osmesa in 1 runs",
     ),
@@ -239,7 +246,7 @@ PLANTED = {
 def test_a_planted_defect_is_found_by_name_and_place(clean, defect):
     level, put, place, words = PLANTED[defect]
     put(clean)
-    met = found(clean)
+    met = findings_by_name(clean)
     assert defect in met, sorted(met)
     assert met[defect].level == level and met[defect].where.endswith(place)
     assert re.search(words, met[defect].what), met[defect].what
@@ -254,27 +261,27 @@ ALONE = set(PLANTED) - TOGETHER - {"stopped_early", "mixed_precision"}
 @pytest.mark.parametrize("defect", sorted(ALONE))
 def test_and_nothing_else_is_found(clean, defect):
     PLANTED[defect][1](clean)
-    assert set(found(clean)) - {"ragged_runs"} == {defect} - {"ragged_runs"}
+    assert set(findings_by_name(clean)) - {"ragged_runs"} == {defect} - {"ragged_runs"}
 
 
 def test_all_defects_in_one_set(clean):
     for seed, defect in enumerate(("mixed_precision", "mixed_simulators", "mixed_frames", "unfinished", "stopped_early"), 20):
         put = {"mixed_precision": {"precision": "bfloat16"}, "unfinished": {"done": False}, "stopped_early": {"ends": 500}}
-        made = {
-            "mixed_simulators": mixed(environment=MADE["environment"] | {"simulators": {"mujoco": "3.18.0"}}),
-            "mixed_frames": mixed(environment=MADE["environment"] | {"frames": "bb"}),
+        provenance = {
+            "mixed_simulators": mixed(environment=PROVENANCE["environment"] | {"simulators": {"mujoco": "3.18.0"}}),
+            "mixed_frames": mixed(environment=PROVENANCE["environment"] | {"frames": "bb"}),
         }
-        everywhere(clean, seed, **put.get(defect, {}), made=made.get(defect, MADE))
+        everywhere(clean, seed, **put.get(defect, {}), provenance=provenance.get(defect, PROVENANCE))
     for defect in ("duplicated_run", "one_seed", "unequal_budgets", "nulls", "repeated_seed"):
         PLANTED[defect][1](clean)
-    wanted = {"mixed_precision", "mixed_simulators", "mixed_frames", "unfinished", "stopped_early", "duplicated_run"}
-    assert wanted | {"one_seed", "unequal_budgets", "nulls", "repeated_seed"} <= set(found(clean))
+    expected = {"mixed_precision", "mixed_simulators", "mixed_frames", "unfinished", "stopped_early", "duplicated_run"}
+    assert expected | {"one_seed", "unequal_budgets", "nulls", "repeated_seed"} <= set(findings_by_name(clean))
 
 
 def test_constant_copies_are_no_duplicates(clean):
     for seed in (0, 1):
         rewrite(run_of(clean, seed), lambda rows: [one | {"return": 0.0} for one in rows])
-    met = found(clean)
+    met = findings_by_name(clean)
     assert "duplicated_run" not in met and "in 2 runs" in met["constant_run"].what
 
 
@@ -289,14 +296,14 @@ def score_runs(root, levels, ends):
 
 def test_runs_that_are_missing_because_they_were_good(tmp_path):
     score_runs(tmp_path, levels=[100, 110, 120, 900, 950], ends=[399_000, 398_000, 399_500, 384_000, 380_000])
-    finding = found(tmp_path)["missing_not_at_random"]
+    finding = findings_by_name(tmp_path)["missing_not_at_random"]
     assert (finding.level, finding.where) == ("problem", "atari100k, dreamer")
     assert "2 of 5 runs have no score by the rule 'window': s/a.s3, s/a.s4. 2 of them scored above" in finding.what
 
 
 def test_runs_that_are_missing_and_were_not_good(tmp_path):
     score_runs(tmp_path, levels=[900, 910, 920, 100, 150], ends=[399_000, 398_000, 399_500, 384_000, 380_000])
-    met = found(tmp_path)
+    met = findings_by_name(tmp_path)
     assert "missing_not_at_random" not in met and met["missing_runs"].level == "note"
 
 
@@ -336,13 +343,13 @@ def test_the_founding_table_comes_back_from_the_stored_runs():
     for trained, tested, mean, width in zip(long.train_noise, long.eval_noise, long["mean"], half, strict=True):
         cell, printed = expected[trained, tested]
         assert cut(width) == cell["half_width_reported"]
-        wanted = cell["mean"] if printed["ok"] else 966.67
-        assert (cut(mean) if printed["truncated_last_digit"] else round(mean, 2)) == wanted
+        expected = cell["mean"] if printed["ok"] else 966.67
+        assert (cut(mean) if printed["truncated_last_digit"] else round(mean, 2)) == expected
     assert len(long) == 9
 
 
 def test_the_flaws_of_the_founding_table_are_named():
-    met = found(STORED / "founding-means.csv")
+    met = findings_by_name(STORED / "founding-means.csv")
     assert {name: finding.level for name, finding in met.items()} == {
         **{"impossible_mean": "problem", "one_seed": "problem", "uncorrected_family": "problem", "cut_digits": "note"}
     }

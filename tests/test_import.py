@@ -45,8 +45,8 @@ def test_a_score_file_becomes_runs_with_our_axes(tmp_path):
     runs = load.load([tmp_path / "in"]).runs
     assert list(runs.train_seed) == [7, 12] and set(runs.task) == {"dmc/cartpole_swingup"} and set(runs.agent) == {"dreamerv3"}
     assert set(runs.study) == {"dmc_proprio"} and runs.done.all()
-    found = points(tmp_path / "in", train_seed=7)
-    assert found[1:] == [(10.5, 3), (20, 4.5)] and found[0][0] == 0 and np.isnan(found[0][1])
+    results = points(tmp_path / "in", train_seed=7)
+    assert results[1:] == [(10.5, 3), (20, 4.5)] and results[0][0] == 0 and np.isnan(results[0][1])
 
 
 def test_irregularities_are_survived_and_reported(tmp_path):
@@ -96,9 +96,9 @@ def test_another_content_under_the_same_name_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("kept", [True, False])
-def test_nothing_is_half_imported(tmp_path, kept):
+def test_nothing_is_half_imported(tmp_path, first_run):
     out = tmp_path / "in"
-    if kept:
+    if first_run:
         take("dreamerv3", write(tmp_path, [RECORD | {"seed": 1}]), out=out)
     before = content(tmp_path)
     good = write(tmp_path, [RECORD], "dmc_proprio-a.json")
@@ -106,7 +106,7 @@ def test_nothing_is_half_imported(tmp_path, kept):
     with pytest.raises(BadInput, match=r"dmc_proprio-b.json, record 2"):
         take("dreamerv3", good, bad, out=out)
     good.unlink(), bad.unlink()
-    assert content(tmp_path) == before and out.exists() == kept
+    assert content(tmp_path) == before and out.exists() == first_run
 
 
 def test_two_runs_of_one_name_in_two_files_are_refused(tmp_path):
@@ -130,13 +130,13 @@ def test_tables_read_imported_runs(tmp_path):
 def test_published_files_arrive_whole(tmp_path, name):
     records = published(f"{name}.json.gz")
     take("dreamerv3", PUBLISHED / f"{name}.json.gz", out=tmp_path / "in")
-    found = load.load([tmp_path / "in"])
-    assert len(found.runs) == len(records)
-    assert len(found.episodes) == sum(len(record["xs"]) for record in records)
+    results = load.load([tmp_path / "in"])
+    assert len(results.runs) == len(records)
+    assert len(results.episodes) == sum(len(record["xs"]) for record in records)
     values = [y for record in records for y in record["ys"] if y is not None]
-    assert found.episodes["return"].sum() == pytest.approx(sum(values))
-    assert found.episodes["return"].isna().sum() == sum(record["ys"].count(None) for record in records)
-    assert found.episodes.frames.max() == max(record["xs"][-1] for record in records)
+    assert results.episodes["return"].sum() == pytest.approx(sum(values))
+    assert results.episodes["return"].isna().sum() == sum(record["ys"].count(None) for record in records)
+    assert results.episodes.frames.max() == max(record["xs"][-1] for record in records)
 
 
 # Log directories
@@ -250,8 +250,8 @@ def test_monitors_of_one_run_are_merged_by_time(tmp_path):
     steps, results = np.array([40, 60]), np.array([[9.0, 11.0], [19.0, 21.0]])
     np.savez(folder / "evaluations.npz", timesteps=steps, results=results, ep_lengths=np.array([[9, 11], [19, 21]]))
     take("sb3", tmp_path / "logs", out=tmp_path / "in")
-    found = load.load([tmp_path / "in"])
-    run, e = found.runs.iloc[0], found.episodes
+    results = load.load([tmp_path / "in"])
+    run, e = results.runs.iloc[0], results.episodes
     assert (run.task, run.agent, run.train_seed) == ("gym/CartPole-v1", "ppo", 2)
     train = e[e.split == "train"].sort_values("frames")
     assert list(zip(train.frames, train["return"], train.length, strict=True)) == [(10, 10, 10), (30, 20, 20), (60, 30, 30)]
@@ -372,8 +372,8 @@ def test_broken_tables(tmp_path, text, message):
 
 def frames(root):
     """The loaded tables without paths, which differ between folders, and without columns of which nothing is known."""
-    found = load.load([root])
-    return [table.drop(columns="path").dropna(axis="columns", how="all") for table in (found.runs, found.episodes)]
+    results = load.load([root])
+    return [table.drop(columns="path").dropna(axis="columns", how="all") for table in (results.runs, results.episodes)]
 
 
 def same(root, back):
@@ -424,8 +424,9 @@ def test_imported_runs_come_back_from_both_layouts(tmp_path):
 
 def test_own_runs_in_the_layout_of_dreamerv3(tmp_path):
     runs = own_runs(tmp_path / "runs")
-    said = exporters.export("dreamerv3", [runs], tmp_path / "logs")
-    assert said == "1 runs, 3 training episodes; left out: 8 evaluation episodes; left out: 3 runs without a training episode"
+    summary_text = exporters.export("dreamerv3", [runs], tmp_path / "logs")
+    omitted = "left out: 8 evaluation episodes; left out: 3 runs without a training episode"
+    assert summary_text == f"1 runs, 3 training episodes; {omitted}"
     (log,) = (tmp_path / "logs").rglob("scores.jsonl")
     assert log.parent.name == "dreamproof-dmc_cartpole_swingup-dreamer.gaussian:sigma=10-0"
     assert pd.read_json(log, lines=True)["episode/score"].tolist() == pytest.approx([1 / 3, 2 / 3, 1])

@@ -13,7 +13,7 @@ NOISES = ["clean", "gaussian:sigma=10", "gaussian:sigma=20"]
 
 
 @pytest.fixture(scope="module")
-def drawn(tmp_path_factory):
+def robustness_figure(tmp_path_factory):
     root = tmp_path_factory.mktemp("runs")
     for ablation, base in (("none", 400.0), ("repo", 300.0)):
         for seed in range(3):
@@ -30,8 +30,8 @@ def panel(figure, title):
     return next(ax for ax in figure.axes if ax.get_title() == f"dmc/cartpole_swingup: {title}")
 
 
-def test_heat_map_shows_the_means_and_half_widths(drawn):
-    ax = panel(drawn[0], "none")
+def test_heat_map_shows_the_means_and_half_widths(robustness_figure):
+    ax = panel(robustness_figure[0], "none")
     assert [t.get_text() for t in ax.get_xticklabels()] == ["clean", "gaussian:\nsigma=10", "gaussian:\nsigma=20"]
     assert [t.get_text() for t in ax.get_yticklabels()] == ["clean", "gaussian:\nsigma=20", "random agent"]
     # Seed means of the first cell: 410, 415, 420.
@@ -41,8 +41,8 @@ def test_heat_map_shows_the_means_and_half_widths(drawn):
     assert texts[0.5, 1.5] == "not\ndone"
 
 
-def test_colour_spans_the_task_and_marks_are_hatched(drawn):
-    figure, table = drawn
+def test_colour_spans_the_task_and_marks_are_hatched(robustness_figure):
+    figure, table = robustness_figure
     shade = next(child for child in panel(figure, "none").get_children() if isinstance(child, QuadMesh)).get_array()
     # All cells of the task lie between the random agent, (15 + 15.5) / 2, and 415.
     low, high = 15.25, 415
@@ -52,8 +52,8 @@ def test_colour_spans_the_task_and_marks_are_hatched(drawn):
     assert len(hatched) == (table[(table.panel == "dmc/cartpole_swingup: repo")].mark != "").sum() > 0
 
 
-def test_curves_show_means_bands_seeds_and_random_play(drawn):
-    figure, table = drawn
+def test_curves_show_means_bands_seeds_and_random_play(robustness_figure):
+    figure, table = robustness_figure
     ax = panel(figure, "gaussian")
     lines = {line.get_label(): line for line in ax.lines if not line.get_label().startswith("_")}
     line = lines["none, clean"]
@@ -69,45 +69,45 @@ def test_curves_show_means_bands_seeds_and_random_play(drawn):
     assert curve.ci_high.tolist() == pytest.approx([415 + half, 365 + half, 315 + half])
 
 
-def test_every_row_of_the_table_is_drawn_and_nothing_else(drawn):
-    figure, table = drawn
+def test_every_row_of_the_table_is_drawn_and_nothing_else(robustness_figure):
+    figure, table = robustness_figure
     ax = panel(figure, "gaussian")
     for kind, prefix in (("curve", ""), ("seed", "_seed "), ("random", "")):
         rows = table[(table.kind == kind) & table["mean"].notna()]
-        wanted = sorted((f"{prefix}{s}", x, y) for s, x, y in zip(rows.series, rows.x, rows["mean"], strict=True))
-        found = [
+        expected = sorted((f"{prefix}{s}", x, y) for s, x, y in zip(rows.series, rows.x, rows["mean"], strict=True))
+        actual = [
             (line.get_label(), float(x), float(y))
             for line in ax.lines
-            if line.get_label() in {label for label, _, _ in wanted}
+            if line.get_label() in {label for label, _, _ in expected}
             for x, y in zip(line.get_xdata(), line.get_ydata(), strict=True)
             if not np.isnan(y)
         ]
-        assert sorted(found) == wanted and wanted
+        assert sorted(actual) == expected and expected
     cells = table[table.kind == "cell"]
     texts = [text.get_text() for ax in figure.axes if "gaussian" not in ax.get_title() for text in ax.texts]
     assert sorted(texts) == sorted(cells.text)
 
 
-def test_incomplete_points_are_hollow_and_one_model_has_no_band(drawn):
-    ax = panel(drawn[0], "gaussian")
+def test_incomplete_points_are_hollow_and_one_model_has_no_band(robustness_figure):
+    ax = panel(robustness_figure[0], "gaussian")
     hollow = [line for line in ax.lines if line.get_label() == "_marks" and line.get_markerfacecolor() == "white"]
     assert sorted(y for line in hollow for y in line.get_ydata() if not np.isnan(y)) == [110, 205]
     assert sum(len(band.get_paths()) for band in ax.collections) == 2
     assert any("not done: none, gaussian:sigma=20" in text.get_text() for text in ax.texts)
 
 
-def test_text_is_legible_and_says_what_the_marks_mean(drawn):
-    figure, _ = drawn
+def test_text_is_legible_and_says_what_the_marks_mean(robustness_figure):
+    figure, _ = robustness_figure
     sizes = [text.get_fontsize() for ax in figure.axes for text in [*ax.texts, *ax.get_xticklabels(), ax.title]]
     assert min(sizes) >= 7 and figure.get_figwidth() == 2 * style.COLUMN
-    said = " ".join(figure.texts[0].get_text().split())
-    for wanted in ("Return per episode", "t-seeds", "last checkpoint", "one trained model only", "left out"):
-        assert wanted in said
+    caption = " ".join(figure.texts[0].get_text().split())
+    for expected in ("Return per episode", "t-seeds", "last checkpoint", "one trained model only", "left out"):
+        assert expected in caption
 
 
 @pytest.mark.parametrize("form", plots.FORMATS)
-def test_saves(drawn, tmp_path, form):
-    drawn[0].savefig(tmp_path / f"f.{form}", format=form)
+def test_saves(robustness_figure, tmp_path, form):
+    robustness_figure[0].savefig(tmp_path / f"f.{form}", format=form)
     assert (tmp_path / f"f.{form}").stat().st_size > 5000
 
 

@@ -35,7 +35,7 @@ def study(root):
 
 
 @pytest.fixture
-def drawn(tmp_path):
+def curves_figure(tmp_path):
     return plots.build("curves", [study(tmp_path)])
 
 
@@ -55,8 +55,8 @@ def artists(figure, label, panel=0):
 
 def points(lines):
     """The points of lines, without the NaN that break them, each once."""
-    found = [xy for line in lines for xy in zip(*map(np.asarray, line.get_data()), strict=True)]
-    return sorted({(float(x), float(y)) for x, y in found if not np.isnan(y)})
+    coordinates = [xy for line in lines for xy in zip(*map(np.asarray, line.get_data()), strict=True)]
+    return sorted({(float(x), float(y)) for x, y in coordinates if not np.isnan(y)})
 
 
 # Bins
@@ -84,8 +84,8 @@ def test_bins_are_no_narrower_than_episodes_and_at_most_forty():
 # Marks
 
 
-def test_means_and_bands_by_hand(drawn):
-    figure, table = drawn
+def test_means_and_bands_by_hand(curves_figure):
+    figure, table = curves_figure
     curve = table[table.kind == "curve"]
     # Bins of 100 frames. First bin: seed means (0 + 20) / 2, 20, 30 at frames 75, 100, 100; then two seeds are left.
     assert list(curve["mean"]) == [20, 30, 35, 45] and list(curve.seeds) == [3, 3, 2, 2]
@@ -98,8 +98,8 @@ def test_means_and_bands_by_hand(drawn):
     assert {round(y, 6) for _, y in band} == {round(y, 6) for y in [*curve.ci_low, *curve.ci_high]}
 
 
-def test_missing_runs_are_dashed_and_hollow(drawn):
-    figure, _ = drawn
+def test_missing_runs_are_dashed_and_hollow(curves_figure):
+    figure, _ = curves_figure
     solid, dashed = (artists(figure, label)[0] for label in ("dreamer", "_sparse dreamer"))
     assert np.isnan(solid.get_ydata()).tolist() == [False, False, True, False, True, False]
     assert np.isnan(dashed.get_ydata()).tolist() == [False, True, False, False, False]
@@ -108,16 +108,16 @@ def test_missing_runs_are_dashed_and_hollow(drawn):
     assert points([hollow]) == [(300, 35), (400, 45)] and hollow.get_markerfacecolor() == "white"
 
 
-def test_single_runs_end_where_they_end(drawn):
-    figure, table = drawn
+def test_single_runs_end_where_they_end(curves_figure):
+    figure, table = curves_figure
     seeds = [points([line]) for line in artists(figure, "_seed dreamer")]
     assert seeds[0] == [(75, 10), (200, 20), (300, 30), (400, 40)] and seeds[2] == [(100, 30), (200, 40)]
     assert points(artists(figure, "_stopped dreamer")) == [(200, 40)]
     assert list(table[table.kind == "stopped"].note) == ["running at step 200 of 200"]
 
 
-def test_final_evaluation_and_random_play(drawn):
-    figure, table = drawn
+def test_final_evaluation_and_random_play(curves_figure):
+    figure, table = curves_figure
     final = table[table.kind == "final"].iloc[0]
     # Seed means 50 and 70 of the two runs that are done.
     assert (final.x, final["mean"], final.seeds, final.of, final.mark) == (400, 60, 2, 3, "runs missing")
@@ -131,11 +131,11 @@ def test_final_evaluation_and_random_play(drawn):
     assert points([random]) == [(0, 6), (400, 6)] and random.is_dashed()
 
 
-def test_axis_and_caption_state_the_rule(drawn):
-    figure, _ = drawn
+def test_axis_and_caption_state_the_rule(curves_figure):
+    figure, _ = curves_figure
     assert figure.axes[0].get_xlabel() == "environment frames (= 2 × policy steps), bins of 100"
-    said = " ".join(figure.texts[0].get_text().split())
-    for wanted in (
+    caption = " ".join(figure.texts[0].get_text().split())
+    for phrase in (
         "under the training noise",
         "(left, right]",
         "95 % t-seeds",
@@ -143,12 +143,12 @@ def test_axis_and_caption_state_the_rule(drawn):
         "not done",
         "clean evaluation",
     ):
-        assert wanted in said
+        assert phrase in caption
     sizes = [text.get_fontsize() for ax in figure.axes for text in [*ax.get_xticklabels(), ax.title, ax.xaxis.label]]
     assert min(sizes) >= 7 and figure.get_figwidth() == style.COLUMN
 
 
-def test_every_row_is_drawn(drawn, tmp_path):
+def test_every_row_is_drawn(curves_figure, tmp_path):
     figure, table = plots.build("curves", [tmp_path], reference=[reference(tmp_path)])
     labels = {"seed": "_seed dreamer", "curve": "dreamer", "stopped": "_stopped dreamer", "final": "_final dreamer"}
     labels |= {"random": "random agent", "reference": "dreamerv3 (dmc_proprio protocol)"}
@@ -189,8 +189,8 @@ def test_repeats_and_broken_returns_are_told_and_left_out(tmp_path):
     run(tmp_path, [(100, 70)], [9.0], name="b")
     figure, table = plots.build("curves", [tmp_path])
     assert list(table[table.kind == "curve"]["mean"]) == [10]
-    said = " ".join(figure.texts[0].get_text().split())
-    assert "1 repeated runs left out; 1 returns not finite, left out" in said
+    caption = " ".join(figure.texts[0].get_text().split())
+    assert "1 repeated runs left out; 1 returns not finite, left out" in caption
 
 
 def test_tasks_are_panels_and_lines_keep_their_colour(tmp_path):

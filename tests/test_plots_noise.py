@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
-from looks import SIGHTS, check, lab, lines, points, said
+from looks import SIGHTS, caption_text, check, lab, lines, points
 from matplotlib.collections import QuadMesh
 from scipy import stats
 from test_results import write_run
@@ -61,8 +61,8 @@ def models(task, ablation, trained, tested):
 
 
 def welch(x, y):
-    found = stats.ttest_ind(x, y, equal_var=False)
-    return [x.mean() - y.mean(), *found.confidence_interval(0.95)], found.pvalue
+    test = stats.ttest_ind(x, y, equal_var=False)
+    return [x.mean() - y.mean(), *test.confidence_interval(0.95)], test.pvalue
 
 
 @pytest.mark.parametrize("name", FIGURES[:-1])
@@ -73,7 +73,7 @@ def test_every_text_can_be_read(figures, name):
 @pytest.mark.parametrize("name", FIGURES[:-1])
 def test_captions_and_tables(figures, root, name):
     figure, table = figures[name]
-    text = said(figure)
+    text = caption_text(figure)
     assert "95 %" in text or "t-seeds" in text or name == "variance"
     assert "checkpoint" in text and "return" in text.lower()
     assert not table.astype(str).apply(lambda column: column.str.contains(str(root))).any(axis=None)
@@ -81,11 +81,11 @@ def test_captions_and_tables(figures, root, name):
 
 def test_forest_is_welch_with_holm(figures):
     figure, table = figures["ablations"]
-    found, p = {}, {}
+    contrasts, p = {}, {}
     for task, (ablation, trained) in itertools.product(TASKS, SETTINGS[2:]):
         x, y = models(task, ablation, trained, "clean"), models(task, "none", trained, "clean")
         if len(x) > 1:
-            found[task, f"{ablation} ({trained})"], p[task, f"{ablation} ({trained})"] = welch(x, y)
+            contrasts[task, f"{ablation} ({trained})"], p[task, f"{ablation} ({trained})"] = welch(x, y)
     for task in TASKS:
         (ax,) = [ax for ax in figure.axes if ax.get_title() == task]
         rows = [label.get_text() for label in ax.get_yticklabels()]
@@ -96,10 +96,10 @@ def test_forest_is_welch_with_holm(figures):
                 row = rows[int(y)]
                 single = row == "short (gaussian@3)"
                 expected = value(task, "short", "gaussian@3", "clean", 0) - models(task, "none", "gaussian@3", "clean").mean()
-                assert x == pytest.approx(expected if single else found[task, row][0])
+                assert x == pytest.approx(expected if single else contrasts[task, row][0])
                 assert (face == "white") == ("gaussian" in row)
                 ends = [x for x, at in points(ax, f"_interval {ablation}") if at == y]
-                assert ends == ([] if single else pytest.approx(found[task, row][1:]))
+                assert ends == ([] if single else pytest.approx(contrasts[task, row][1:]))
         assert list(lines(ax, "_zero")[0].get_xdata()) == [0, 0]
     # Holm over the 9 contrasts that have a p: 3 of either task, and the 3 over both tasks.
     stars = {(ax.get_title(), round(text.xy[1])) for ax in figure.axes for text in ax.texts if text.get_text() == "*"}
@@ -108,14 +108,15 @@ def test_forest_is_welch_with_holm(figures):
     holm = (every * np.arange(len(every), 0, -1)).cummax()
     limit = every[holm < 0.05].max()
     rows = ["repo (clean)", "repo (gaussian@3)", "short (clean)"]
-    wanted = {(task, rows.index(row)) for (task, row), chance in p.items() if chance <= limit}
-    assert wanted == {star for star in stars if star[0] in TASKS}
-    assert "after Holm's correction for 9 contrasts" in said(figure) and "Unfinished (repo (gaussian@3): 1)" in said(figure)
+    significant = {(task, rows.index(row)) for (task, row), chance in p.items() if chance <= limit}
+    assert significant == {star for star in stars if star[0] in TASKS}
+    assert "after Holm's correction for 9 contrasts" in caption_text(figure)
+    assert "Unfinished (repo (gaussian@3): 1)" in caption_text(figure)
 
 
 def test_difference_maps_are_welch_against_their_reference(figures):
     figure, table = figures["difference"]
-    largest = {task: own.delta.abs().max() for task, own in table.groupby("task")}
+    largest = {task: rows.delta.abs().max() for task, rows in table.groupby("task")}
     comparisons = {
         "dmc/cartpole_swingup: repo minus none": [
             ("repo", "clean", "none", "clean"),
@@ -135,8 +136,8 @@ def test_difference_maps_are_welch_against_their_reference(figures):
                 (delta, low, high), p = welch(x, y)
                 assert shade[i, j] == pytest.approx(0.5 + delta / largest[TASKS[0]] / 2)
                 assert ((j, i) in dots) == (low > 0 or high < 0)
-                own = table[(table.panel == title) & (table.series == trained) & (table.eval_noise == noise)].iloc[0]
-                assert own[["delta", "ci_low", "ci_high", "p"]].tolist() == pytest.approx([delta, low, high, p])
+                mark = table[(table.panel == title) & (table.series == trained) & (table.eval_noise == noise)].iloc[0]
+                assert mark[["delta", "ci_low", "ci_high", "p"]].tolist() == pytest.approx([delta, low, high, p])
     assert len(figure.axes) == 2 * (2 + 3)
     (single,) = [ax for ax in figure.axes if ax.get_title() == "dmc/walker_walk: short minus none"]
     assert len([patch for patch in single.patches if patch.get_hatch()]) == len(NOISES)
@@ -161,14 +162,14 @@ def test_severity_panels_hold_means_and_student_intervals(figures):
     for trained in ("clean", "gaussian@3"):
         tested = ["clean", *(f"gaussian@{level}" for level in range(1, 6))]
         seeds = [models(TASKS[1], "repo", trained, noise) for noise in tested]
-        found = points(ax, trained)
-        assert [y for _, y in found] == pytest.approx([own.mean() for own in seeds])
-        assert [round(x) for x, _ in found] == list(range(6))
+        coordinates = points(ax, trained)
+        assert [y for _, y in coordinates] == pytest.approx([means.mean() for means in seeds])
+        assert [round(x) for x, _ in coordinates] == list(range(6))
         (bars,) = [bars for bars in ax.collections if bars.get_label() == f"_interval {trained}"]
         ends = [path[:, 1].tolist() for path in bars.get_segments()]
-        for own, end in zip(seeds, ends, strict=True):
-            half = stats.t(len(own) - 1).ppf(0.975) * own.std(ddof=1) / np.sqrt(len(own))
-            assert end == pytest.approx([own.mean() - half, own.mean() + half])
+        for means, end in zip(seeds, ends, strict=True):
+            half = stats.t(len(means) - 1).ppf(0.975) * means.std(ddof=1) / np.sqrt(len(means))
+            assert end == pytest.approx([means.mean() - half, means.mean() + half])
     (alone,) = [ax for ax in figure.axes if ax._left_title.get_text() == "dmc/walker_walk: short\ngaussian"]
     (bars,) = [bars for bars in alone.collections if bars.get_label() == "_interval gaussian@3"]
     assert not bars.get_segments()  # one model: no interval about the method
@@ -179,9 +180,9 @@ def test_variance_by_hand(figures):
     figure, _ = figures["variance"]
     (ax,) = [ax for ax in figure.axes if ax.get_title() == "dreamer on dmc_proprio"]
     for y, task in enumerate(TASKS):
-        own = models(task, "none", "clean", "clean")
+        means = models(task, "none", "clean", "clean")
         within = 400.0  # of m - 20, m, m + 20 with ddof 1
-        between = own.var(ddof=1) - within / 3
+        between = means.var(ddof=1) - within / 3
         (bars,) = [bars for bars in ax.containers if bars.get_label() == "_runs"]
         bar = bars.patches[y]
         assert bar.get_width() == pytest.approx(max(between, 0) / (max(between, 0) + within))
@@ -220,5 +221,5 @@ def test_colours_go_with_the_name_and_not_with_the_company():
 
 @pytest.mark.parametrize("sight", SIGHTS)
 def test_colours_stay_apart_for_every_sight(sight):
-    seen = [lab(colour, sight) for colour in style.COLOURS]
-    assert min(np.linalg.norm(a - b) for a, b in itertools.combinations(seen, 2)) > 16
+    lab_colours = [lab(colour, sight) for colour in style.COLOURS]
+    assert min(np.linalg.norm(a - b) for a, b in itertools.combinations(lab_colours, 2)) > 16

@@ -80,36 +80,36 @@ def study(tmp_path):
         paths.append(write_run(root, scores, seed=seed, agent=dreamer, train_noise=NOISE))
         paths.append(write_run(root, {"clean": [1.0, 1.5], NOISE: [1.0, 1.5]}, seed=seed, agent={"kind": "random"}))
         for path in paths:
-            made = provenance | {"versions": {"torch": f"2.{9 + seed}"}}
-            (path / "provenance.json").write_text(json.dumps(made))
+            changed_provenance = provenance | {"versions": {"torch": f"2.{9 + seed}"}}
+            (path / "provenance.json").write_text(json.dumps(changed_provenance))
     return root
 
 
 def test_the_words_say_the_tables_numbers(tmp_path, study):
-    seen = page(tmp_path, study)
+    document = page(tmp_path, study)
     half = stats.t.ppf(0.975, 1) * math.sqrt(8) / math.sqrt(2)
     clean, noisy = (f"{mean:.2f} [{mean - half:.2f}, {mean + half:.2f}]" for mean in (13, 8))
-    words = seen.text("summary")
+    words = document.text("summary")
     assert f"dmc/cartpole_swingup · dreamer · none, trained with clean: {clean} without noise; {noisy} under {NOISE}" in words
     assert "6 training runs, 2 per task and method, and 2 runs of random play. 8 of 8 runs are done" in words
     long = tables.build("ablations", [study]).long
     score = long[(long.metric == "score") & (long.p_holm < 0.05)]
     assert len(score) == 1 and f"p (Holm) {score.p_holm.iloc[0]:.3f}" in words
-    clear, known = (long.p_holm < 0.05).sum(), long.p_holm.notna().sum()
-    assert f"Ablations against the base (none): {clear} of {known} contrasts differ from 0 after Holm's correction" in words
+    clear, tested = (long.p_holm < 0.05).sum(), long.p_holm.notna().sum()
+    assert f"Ablations against the base (none): {clear} of {tested} contrasts differ from 0 after Holm's correction" in words
     assert "repo on dmc/cartpole_swingup, trained with clean, score: 97.50 [" in words
     assert "2 training runs per setting: only large differences" in words
 
 
 def test_every_table_is_there_and_its_data(tmp_path, study):
-    seen = page(tmp_path, study)
+    document = page(tmp_path, study)
     for name in ("robustness", "measures", "ablations", "scores", "variance", "curves", "runs"):
         table = tables.build(name, [study], reps=200)
         for sheet in table.sheets:
-            assert all(row in seen.rows for row in [sheet.head, *sheet.rows]), f"{name}: {sheet.title}"
-        (link,) = [a["href"] for _, a in seen.tags if a.get("download") == f"table-{name}.csv"]
+            assert all(row in document.rows for row in [sheet.head, *sheet.rows]), f"{name}: {sheet.title}"
+        (link,) = [a["href"] for _, a in document.tags if a.get("download") == f"table-{name}.csv"]
         assert base64.b64decode(link.partition(",")[2]).decode() == table.render("csv")
-    assert "repo: None of these runs has metrics of RePo" in seen.text("table-runs")
+    assert "repo: None of these runs has metrics of RePo" in document.text("table-runs")
 
 
 def test_what_was_run_and_what_each_arm_changes(tmp_path, study):
@@ -124,25 +124,25 @@ def test_what_was_run_and_what_each_arm_changes(tmp_path, study):
 
 
 def test_where_runs_differ_is_marked(tmp_path, study):
-    seen = page(tmp_path, study)
-    assert ["command", "dreamproof run s", "8"] in seen.rows and ["git.dirty", "d1", "8"] in seen.rows
-    torch = next(i for i, row in enumerate(seen.rows) if row[0] == "versions.torch differs")
-    assert seen.rows[torch][1] == "2.10" and seen.rows[torch + 1][0] == "2.9"
-    assert sum(attributes.get("class") == "differs" for _, attributes in seen.tags) == 2
+    document = page(tmp_path, study)
+    assert ["command", "dreamproof run s", "8"] in document.rows and ["git.dirty", "d1", "8"] in document.rows
+    torch = next(i for i, row in enumerate(document.rows) if row[0] == "versions.torch differs")
+    assert document.rows[torch][1] == "2.10" and document.rows[torch + 1][0] == "2.9"
+    assert sum(attributes.get("class") == "differs" for _, attributes in document.tags) == 2
 
 
 def test_warnings_are_those_of_check(tmp_path, study):
-    seen, found = page(tmp_path, study), check.check([study])
-    assert found and all(each.what in seen.text("warnings") for each in found)
-    assert f"Warnings ({len(found)})" in seen.text("")
+    document, findings = page(tmp_path, study), check.check([study])
+    assert findings and all(finding.what in document.text("warnings") for finding in findings)
+    assert f"Warnings ({len(findings)})" in document.text("")
 
 
 def test_nothing_comes_from_elsewhere_and_every_anchor_leads_somewhere(tmp_path, study):
-    seen = page(tmp_path, study)
-    links = seen.all("href") + seen.all("src")
+    document = page(tmp_path, study)
+    links = document.all("href") + document.all("src")
     assert links and all(link.startswith(("#", "data:")) for link in links)
-    assert {"script", "link", "iframe", "object", "base"}.isdisjoint(tag for tag, _ in seen.tags)
-    ids = seen.all("id")
+    assert {"script", "link", "iframe", "object", "base"}.isdisjoint(tag for tag, _ in document.tags)
+    ids = document.all("id")
     assert len(ids) == len(set(ids)) and {link[1:] for link in links if link.startswith("#")} <= set(ids)
     style = (report.Path(report.__file__).parent / "page.css").read_text()
     assert "url(" not in style and "@import" not in style
@@ -154,9 +154,9 @@ def test_what_files_say_is_text(tmp_path):
     other = {"train_noise": "a<img src=x onerror=b>", "agent": {"kind": evil}}
     write_run(tmp_path / "runs", {"clean": []}, done=False, name="y", **other)
     (path / "provenance.json").write_text(json.dumps({"command": [evil], "environment": {evil: evil}}))
-    seen = page(tmp_path, tmp_path / "runs")
-    assert "script" not in {tag for tag, _ in seen.tags} and all("data:" in source for source in seen.all("src"))
-    assert evil in seen.text("provenance") and "a<b" in seen.text("summary") and not seen.all("onerror")
+    document = page(tmp_path, tmp_path / "runs")
+    assert "script" not in {tag for tag, _ in document.tags} and all("data:" in source for source in document.all("src"))
+    assert evil in document.text("provenance") and "a<b" in document.text("summary") and not document.all("onerror")
 
 
 def test_the_same_data_give_the_same_bytes(tmp_path, study):
@@ -184,9 +184,9 @@ def test_scores_of_others(tmp_path):
 
 def test_what_imported_runs_do_not_say_is_not_called_nothing(tmp_path, study):
     exporters.export("stored", [study], tmp_path / "s.csv.gz")
-    seen = page(tmp_path, tmp_path / "s.csv.gz")
-    assert next(row for row in seen.rows if row[0].startswith("dreamer · repo"))[1:] == ["no recorded change"]
-    assert "8 runs are imported. Settings that their files do not hold are unknown." in seen.text("design")
+    document = page(tmp_path, tmp_path / "s.csv.gz")
+    assert next(row for row in document.rows if row[0].startswith("dreamer · repo"))[1:] == ["no recorded change"]
+    assert "8 runs are imported. Settings that their files do not hold are unknown." in document.text("design")
 
 
 def test_runs_without_any_score(tmp_path):

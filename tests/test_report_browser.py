@@ -43,11 +43,11 @@ addEventListener("load", () => {
 
 def browser():
     """Chromium: there in CI, and elsewhere a reason to skip."""
-    found = next(filter(None, map(shutil.which, PROGRAMS)), None)
-    if found is None:
+    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
+    if program is None:
         assert not os.environ.get("CI"), "Chromium is needed in CI (.ci/run installs it)"
         pytest.skip("needs Debian's chromium")
-    return found
+    return program
 
 
 def chromium(folder, page, *arguments, width):
@@ -58,15 +58,15 @@ def chromium(folder, page, *arguments, width):
     return done.stdout
 
 
-def seen(folder, text, width):
+def measured_page(folder, text, width):
     """What the browser finds of a page's text: see BEFORE."""
     framed = html.escape(text.replace("<head>", "<head>" + BEFORE, 1))
     page = folder / "page.html"
     page.write_text(f'<iframe srcdoc="{framed}" style="width: {width}px; height: 2000px; border: 0"></iframe>')
-    shown = chromium(folder, page, "--dump-dom", width=1400)
-    found = re.search(r"<pre>FOUND(.*?)FOUND</pre>", shown, re.DOTALL)
-    assert found, shown[:500]
-    return json.loads(html.unescape(found[1]))
+    dom = chromium(folder, page, "--dump-dom", width=1400)
+    measurements = re.search(r"<pre>FOUND(.*?)FOUND</pre>", dom, re.DOTALL)
+    assert measurements, dom[:500]
+    return json.loads(html.unescape(measurements[1]))
 
 
 @pytest.fixture(scope="module")
@@ -76,11 +76,11 @@ def text():
 
 @pytest.mark.parametrize("width", [1280, 400])
 def test_a_report_shows_all_of_itself_and_asks_for_nothing(tmp_path, text, width):
-    found = seen(tmp_path, text, width)
-    assert found["width"] == width
-    assert len(found["images"]) == text.count("<img ") > 5 and all(found["images"])
-    assert found["wrong"] == [] and found["asked"] == []
-    assert found["wide"] <= 0, found["first"]
+    measurements = measured_page(tmp_path, text, width)
+    assert measurements["width"] == width
+    assert len(measurements["images"]) == text.count("<img ") > 5 and all(measurements["images"])
+    assert measurements["wrong"] == [] and measurements["asked"] == []
+    assert measurements["wide"] <= 0, measurements["first"]
 
 
 def test_a_screenshot_is_not_blank(tmp_path, text):
@@ -94,6 +94,11 @@ def test_a_screenshot_is_not_blank(tmp_path, text):
 def test_the_browser_sees_planted_faults(tmp_path):
     faults = '<div style="width: 900px">x</div><img src="data:image/png;base64,AAAA"><img src="http://example.org/x.png">'
     planted = f"<!doctype html><head></head><body>{faults}<script>console.error('planted'); nothing()</script></body>"
-    found = seen(tmp_path, planted, 400)
-    assert found["wide"] >= 400 and found["images"] == [0, 0] and found["asked"] == ["http://example.org/x.png"]
-    assert {"planted", "http://example.org/x.png"} <= set(found["wrong"]) and any("nothing" in each for each in found["wrong"])
+    measurements = measured_page(tmp_path, planted, 400)
+    assert (
+        measurements["wide"] >= 400
+        and measurements["images"] == [0, 0]
+        and measurements["asked"] == ["http://example.org/x.png"]
+    )
+    assert {"planted", "http://example.org/x.png"} <= set(measurements["wrong"])
+    assert any("nothing" in fault for fault in measurements["wrong"])

@@ -134,9 +134,9 @@ def test_command_line_and_what_is_not_there(study, tmp_path):
 def test_the_list_of_the_dreamerv3_paper(tmp_path):
     published("procgen-dreamerv3.json.gz")
     entries = reproduce.parse(strict_yaml.read(ROOT / "figures" / "dreamerv3.yaml"), "dreamerv3.yaml")
-    some = [entry for entry in entries if "procgen" in entry.out and entry.verb == "table"]
-    lines = list(reproduce.rebuild(some, PUBLISHED, tmp_path))
-    assert len(lines) == len(some) > 0 and all("written, data" in line for line in lines)
+    table_entries = [entry for entry in entries if "procgen" in entry.out and entry.verb == "table"]
+    lines = list(reproduce.rebuild(table_entries, PUBLISHED, tmp_path))
+    assert len(lines) == len(table_entries) > 0 and all("written, data" in line for line in lines)
     assert "ppo_fixhp" in (tmp_path / "procgen-curves.md").read_text()
 
 

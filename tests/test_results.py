@@ -63,15 +63,15 @@ def cells(root, reps=500, seed=0, **options):
 
 
 def cell(table, noise="clean", **axes):
-    found = table[table.eval_noise == noise]
+    noise_cell = table[table.eval_noise == noise]
     for axis, value in axes.items():
-        found = found[found[axis] == value]
-    assert len(found) == 1
-    return found.iloc[0]
+        noise_cell = noise_cell[noise_cell[axis] == value]
+    assert len(noise_cell) == 1
+    return noise_cell.iloc[0]
 
 
-def flags(found):
-    return set(filter(None, found["flags"].split(";")))
+def flags(noise_cell):
+    return set(filter(None, noise_cell["flags"].split(";")))
 
 
 # Intervals
@@ -91,13 +91,13 @@ def test_one_value_has_no_interval():
 
 
 def test_founding_table_comes_back():
-    for found in published("truth.json")["asterix_noise_table"]["cells"]:
-        scores = found["example_sample_consistent"]
+    for noise_cell in published("truth.json")["asterix_noise_table"]["cells"]:
+        scores = noise_cell["example_sample_consistent"]
         mean, _, high = intervals.mean_interval(scores, quantile="normal")
-        assert mean == pytest.approx(found["mean_used"], abs=0.005)
-        assert high - mean == pytest.approx(found["half_width_reported"], abs=0.011)
+        assert mean == pytest.approx(noise_cell["mean_used"], abs=0.005)
+        assert high - mean == pytest.approx(noise_cell["half_width_reported"], abs=0.011)
         t_high = intervals.mean_interval(scores)[2]
-        assert t_high - mean == pytest.approx(found["half_width_t11"], abs=0.06)
+        assert t_high - mean == pytest.approx(noise_cell["half_width_t11"], abs=0.06)
         assert (t_high - mean) / (high - mean) == pytest.approx(1.123, abs=0.001)
 
 
@@ -135,7 +135,7 @@ def test_seed_interval_covers_the_method_and_episodes_of_one_model_do_not():
     over_seeds = [intervals.mean_interval(e.mean(axis=1)) for e in episodes]
     one_model = [intervals.mean_interval(e[0]) for e in episodes]
     pooled = [intervals.mean_interval(e.ravel()) for e in episodes]
-    covers = [np.mean([low <= 0 <= high for _, low, high in some]) for some in (over_seeds, one_model, pooled)]
+    covers = [np.mean([low <= 0 <= high for _, low, high in kind]) for kind in (over_seeds, one_model, pooled)]
     assert 0.92 <= covers[0] <= 0.98
     assert covers[1] < 0.55 and covers[2] < 0.75
 
@@ -148,16 +148,16 @@ def test_a_cell_by_hand(tmp_path):
     write_run(tmp_path, {"clean": [30, 40, 50], "g:sigma=1": [20, 20, 35]}, seed=1)
     write_run(tmp_path, {"clean": [4, 8], "g:sigma=1": [5, 7]}, seed=0, agent={"kind": "random"})
     write_run(tmp_path, {"clean": [0, 4], "g:sigma=1": [1, 1]}, seed=1, agent={"kind": "random"})
-    found = cell(cells(tmp_path), "g:sigma=1", agent="dreamer")
+    noise_cell = cell(cells(tmp_path), "g:sigma=1", agent="dreamer")
     # Seeds 10 and 25 noisy, 15 and 40 clean; random: seeds 6 and 2.
-    assert (found.seeds, found.episodes, found.interval) == (2, 5, "t-seeds")
-    assert found["mean"] == 17.5
+    assert (noise_cell.seeds, noise_cell.episodes, noise_cell.interval) == (2, 5, "t-seeds")
+    assert noise_cell["mean"] == 17.5
     half = stats.t(1).ppf(0.975) * np.std([10, 25], ddof=1) / np.sqrt(2)
-    assert (found.ci_low, found.ci_high) == pytest.approx((17.5 - half, 17.5 + half))
-    assert found.random == 4 and found.random_source == "runs"
+    assert (noise_cell.ci_low, noise_cell.ci_high) == pytest.approx((17.5 - half, 17.5 + half))
+    assert noise_cell.random == 4 and noise_cell.random_source == "runs"
     # The clean interval over two such seeds reaches below random: no retention.
-    assert np.isnan(found.retention)
-    assert flags(found) == {"unequal_episodes", "clean_touches_random"}
+    assert np.isnan(noise_cell.retention)
+    assert flags(noise_cell) == {"unequal_episodes", "clean_touches_random"}
 
 
 def test_retention_by_hand_and_paired_within_the_model(tmp_path):
@@ -167,11 +167,11 @@ def test_retention_by_hand_and_paired_within_the_model(tmp_path):
         write_run(tmp_path, {"clean": list(clean), "g:sigma=1": list(0.5 * clean + 5)}, seed=seed)
     write_run(tmp_path, {"clean": [10.0] * 5}, agent={"kind": "random"})
     table = cells(tmp_path, reps=2000)
-    found = cell(table, "g:sigma=1")
+    noise_cell = cell(table, "g:sigma=1")
     # noisy - random = clean / 2 - 5 = (clean - random) / 2 in every episode: paired, the ratio has no spread at all.
-    assert found.retention == pytest.approx(0.5)
-    assert (found.retention_low, found.retention_high) == pytest.approx((0.5, 0.5))
-    assert found.boot_high - found.boot_low > 5
+    assert noise_cell.retention == pytest.approx(0.5)
+    assert (noise_cell.retention_low, noise_cell.retention_high) == pytest.approx((0.5, 0.5))
+    assert noise_cell.boot_high - noise_cell.boot_low > 5
     assert cell(table, agent="dreamer").retention == 1
 
 
@@ -182,21 +182,21 @@ def test_no_retention_where_the_uncertain_random_score_may_be_as_good_as_clean(t
         write_run(tmp_path, {"clean": [random, random]}, seed=seed, agent={"kind": "random"})
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = cell(cells(tmp_path, reps=2000), "g:sigma=1")
+        noise_cell = cell(cells(tmp_path, reps=2000), "g:sigma=1")
     # The clean interval, 97.1 to 103.4, lies above the random mean of 95, but a quarter of its replicates are 190.
-    assert np.isnan([found.retention, found.retention_low, found.retention_high]).all()
-    assert "clean_touches_random" in flags(found)
+    assert np.isnan([noise_cell.retention, noise_cell.retention_low, noise_cell.retention_high]).all()
+    assert "clean_touches_random" in flags(noise_cell)
 
 
 def test_more_than_ten_seeds_use_the_two_level_bootstrap(tmp_path):
     for seed in range(12):
         write_run(tmp_path, {"clean": [seed, seed + 2.0]}, seed=seed)
-    found = cell(cells(tmp_path))
-    assert found.interval == "bootstrap-two-level"
-    assert (found.ci_low, found.ci_high) == (found.boot_low, found.boot_high)
+    noise_cell = cell(cells(tmp_path))
+    assert noise_cell.interval == "bootstrap-two-level"
+    assert (noise_cell.ci_low, noise_cell.ci_high) == (noise_cell.boot_low, noise_cell.boot_high)
     # sd of the bootstrap: sqrt((V + mean(s_i^2 / n_i)) / k), V = 143/12 (0 to 11), s_i^2 = 1, n_i = 2
     sd = np.sqrt((143 / 12 + 0.5) / 12)
-    assert found.ci_high - found.ci_low == pytest.approx(2 * 1.96 * sd, rel=0.12)
+    assert noise_cell.ci_high - noise_cell.ci_low == pytest.approx(2 * 1.96 * sd, rel=0.12)
 
 
 def test_rows_runs_and_company_change_no_digit(tmp_path):
@@ -234,8 +234,8 @@ def test_unfinished_runs_are_counted_and_left_out(tmp_path):
 def test_only_the_last_checkpoint_counts(tmp_path):
     early = [row(500, "clean", i, 1.0) for i in range(3)] + [row(100, "clean", 0, 5.0, split="train")]
     write_run(tmp_path, {"clean": [10, 30]}, extra=early)
-    found = cell(cells(tmp_path))
-    assert found["mean"] == 20 and found.episodes == 2 and found.final == "last checkpoint"
+    noise_cell = cell(cells(tmp_path))
+    assert noise_cell["mean"] == 20 and noise_cell.episodes == 2 and noise_cell.final == "last checkpoint"
     write_run(tmp_path, {"clean": [10, 30]}, seed=1, final=800)
     assert "early_checkpoint" in flags(cell(cells(tmp_path)))
 
@@ -243,10 +243,10 @@ def test_only_the_last_checkpoint_counts(tmp_path):
 def test_one_model_is_called_one_model(tmp_path):
     scores = [950, 1000, 1000, 1050, 1050, 1050, 1100, 1150, 1150, 1150, 1200, 1250]
     write_run(tmp_path, {"clean": scores}, task="atari100k/asterix")
-    found = cell(cells(tmp_path))
-    assert found.interval == "t-episodes-one-model"
-    assert found.ci_high - found["mean"] == pytest.approx(57.2, abs=0.01)
-    assert flags(found) == {"one_seed", "stored_random"}
+    noise_cell = cell(cells(tmp_path))
+    assert noise_cell.interval == "t-episodes-one-model"
+    assert noise_cell.ci_high - noise_cell["mean"] == pytest.approx(57.2, abs=0.01)
+    assert flags(noise_cell) == {"one_seed", "stored_random"}
     normal = cell(cells(tmp_path, quantile="normal"))
     assert normal.interval == "normal-episodes-one-model"
     assert normal.ci_high - normal["mean"] == pytest.approx(50.94, abs=0.005)
@@ -258,31 +258,31 @@ def test_stored_random_score(tmp_path):
     assert references.reference_score("dmc/asterix") is None
     for seed in range(3):
         write_run(tmp_path, {"clean": [1000 + seed, 1020], "g:sigma=1": [600, 620]}, seed=seed, task="atari100k/asterix")
-    found = cell(cells(tmp_path), "g:sigma=1")
-    assert found.retention == pytest.approx((610 - 210) / (1010.5 - 210))
-    assert "stored_random" in flags(found) and found.random_source == "atari_gamer_v1"
+    noise_cell = cell(cells(tmp_path), "g:sigma=1")
+    assert noise_cell.retention == pytest.approx((610 - 210) / (1010.5 - 210))
+    assert "stored_random" in flags(noise_cell) and noise_cell.random_source == "atari_gamer_v1"
 
 
 def test_no_random_score_means_no_retention(tmp_path):
     write_run(tmp_path, {"clean": [100, 101], "g:sigma=1": [50, 51]})
-    found = cell(cells(tmp_path), "g:sigma=1")
-    assert np.isnan(found.retention) and np.isnan(found.random)
-    assert {"no_random", "one_seed"} <= flags(found)
+    noise_cell = cell(cells(tmp_path), "g:sigma=1")
+    assert np.isnan(noise_cell.retention) and np.isnan(noise_cell.random)
+    assert {"no_random", "one_seed"} <= flags(noise_cell)
 
 
 def test_no_clean_evaluation_means_no_retention(tmp_path):
     write_run(tmp_path, {"g:sigma=1": [50, 51]}, task="atari100k/asterix")
-    found = cell(cells(tmp_path), "g:sigma=1")
-    assert np.isnan(found.retention) and "no_clean" in flags(found)
+    noise_cell = cell(cells(tmp_path), "g:sigma=1")
+    assert np.isnan(noise_cell.retention) and "no_clean" in flags(noise_cell)
 
 
 def test_a_seed_counts_once(tmp_path):
     write_run(tmp_path, {"clean": [10, 20]}, name="a")
     write_run(tmp_path, {"clean": [70, 80]}, name="b")
     write_run(tmp_path, {"clean": [90, 90]}, name="0", done=False)
-    found = cell(cells(tmp_path))
-    assert found["mean"] == 15 and found.seeds == 1
-    assert {"duplicate_seed", "one_seed"} <= flags(found) and "unfinished:1" not in flags(found)
+    noise_cell = cell(cells(tmp_path))
+    assert noise_cell["mean"] == 15 and noise_cell.seeds == 1
+    assert {"duplicate_seed", "one_seed"} <= flags(noise_cell) and "unfinished:1" not in flags(noise_cell)
 
 
 @pytest.mark.parametrize(
@@ -326,9 +326,9 @@ def test_retention_over_common_seeds_and_episodes_that_do_not_match(tmp_path):
     write_run(tmp_path, {"clean": [1000, 1002], "g:sigma=1": [600, 602]}, seed=0, task="atari100k/asterix")
     write_run(tmp_path, {"clean": [1010, 1012], "g:sigma=1": [620]}, seed=1, task="atari100k/asterix")
     write_run(tmp_path, {"clean": [1005, 1007], "g:sigma=1": []}, seed=2, task="atari100k/asterix")
-    found = cell(cells(tmp_path), "g:sigma=1")
-    assert found.retention == pytest.approx((610.5 - 210) / (1006 - 210))
-    assert {"unpaired", "fewer_common_seeds", "missing_cells:1", "unequal_seeds"} <= flags(found)
+    noise_cell = cell(cells(tmp_path), "g:sigma=1")
+    assert noise_cell.retention == pytest.approx((610.5 - 210) / (1006 - 210))
+    assert {"unpaired", "fewer_common_seeds", "missing_cells:1", "unequal_seeds"} <= flags(noise_cell)
 
 
 # Files
@@ -352,18 +352,18 @@ def test_runs_and_their_scores(tmp_path):
     write_run(tmp_path, {"clean": [10, 20], "g:sigma=1": [1, 1]}, seed=0, extra=training)
     write_run(tmp_path, {"clean": [10, 20]}, seed=1, extra=training, done=False)
     write_run(tmp_path, {"clean": []}, seed=2, done=False)
-    found = load.with_final_scores(load.load([tmp_path])).set_index("train_seed")
-    assert found.final_score[0] == 15 and found.final_rule[0] == "last checkpoint"
-    assert found.final_score[1] == 14.5 and found.final_rule[1] == "last 10 training episodes"
-    assert np.isnan(found.final_score[2]) and found.final_rule[2] == ""
-    assert found.wall_seconds[0] == 3661 and found.host[0] == "h1" and found.state[1] == "running"
+    noise_cell = load.with_final_scores(load.load([tmp_path])).set_index("train_seed")
+    assert noise_cell.final_score[0] == 15 and noise_cell.final_rule[0] == "last checkpoint"
+    assert noise_cell.final_score[1] == 14.5 and noise_cell.final_rule[1] == "last 10 training episodes"
+    assert np.isnan(noise_cell.final_score[2]) and noise_cell.final_rule[2] == ""
+    assert noise_cell.wall_seconds[0] == 3661 and noise_cell.host[0] == "h1" and noise_cell.state[1] == "running"
 
 
 def test_order_of_noises():
-    wanted = ["clean", "blackout:length=6,chance=0.05", "gaussian@2", "gaussian@3", "gaussian:sigma=9"]
-    wanted += ["gaussian:sigma=10", "blackout:length=6,chance=0.05+gaussian:sigma=1"]
-    shuffled = np.random.default_rng(0).permutation(wanted)
-    assert sorted(map(str, shuffled), key=noise_order) == wanted
+    ordered = ["clean", "blackout:length=6,chance=0.05", "gaussian@2", "gaussian@3", "gaussian:sigma=9"]
+    ordered += ["gaussian:sigma=10", "blackout:length=6,chance=0.05+gaussian:sigma=1"]
+    shuffled = np.random.default_rng(0).permutation(ordered)
+    assert sorted(map(str, shuffled), key=noise_order) == ordered
 
 
 def test_strengths_are_numbers_only_where_they_mean_it():

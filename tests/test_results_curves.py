@@ -26,8 +26,8 @@ def study(tmp_path):
 
 
 def number(long, measure):
-    (found,) = [row for row in long.to_dict("records") if row["measure"] == measure]
-    return found
+    (row,) = [row for row in long.to_dict("records") if row["measure"] == measure]
+    return row
 
 
 def test_tenths_by_hand(study):
@@ -43,8 +43,8 @@ def test_tenths_by_hand(study):
 def test_reference_at_the_same_frames(study):
     path = reference(study, xs=[320, 350, 400, 401], ys=[1, None, 7, 1000])
     table = tables.build("curves", [study], reference=[path])
-    found = number(table.long, "reference")
-    assert (found["mean"], found["seeds"], found["episodes"]) == (7, 3, 3)
+    row = number(table.long, "reference")
+    assert (row["mean"], row["seeds"], row["episodes"]) == (7, 3, 3)
     assert "dreamerv3 (dmc_proprio protocol)" in table.render("md")
 
 

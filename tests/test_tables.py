@@ -37,9 +37,9 @@ CONTRACT += ["retention", "retention_low", "retention_high", "flags"]
 def asterix(tmp_path_factory):
     """The founding study: one model per training noise, twelve episodes per evaluation noise."""
     root, noise = tmp_path_factory.mktemp("asterix"), ["clean", "gaussian:sigma=10", "gaussian:sigma=20"]
-    found = published("truth.json")["asterix_noise_table"]["cells"]
+    published_cells = published("truth.json")["asterix_noise_table"]["cells"]
     for trained in (0, 10, 20):
-        tested = [cell for cell in found if cell["train"] == trained]
+        tested = [cell for cell in published_cells if cell["train"] == trained]
         scores = {noise[cell["test"] // 10]: cell["example_sample_consistent"] for cell in tested}
         write_run(root, scores, task="atari100k/asterix", train_noise=noise[trained // 10])
     return root
@@ -106,8 +106,8 @@ def test_nothing_measured_yet_is_said(tmp_path):
 
 def test_latex_is_escaped_and_uses_booktabs(study):
     text = tables.build("robustness", [study], reps=200).render("tex")
-    for wanted in (r"\toprule", r"\midrule", r"\bottomrule", r"no\_symlog", r"g:x\_y=1", r"95 \%", r"$\pm$"):
-        assert wanted in text
+    for columns in (r"\toprule", r"\midrule", r"\bottomrule", r"no\_symlog", r"g:x\_y=1", r"95 \%", r"$\pm$"):
+        assert columns in text
     assert text.isascii() and "{lrr}" in text
     body = text.split("\n", 1)[1]
     assert not any(body[i - 1] != "\\" for i, character in enumerate(body) if character in "%_")
@@ -138,8 +138,8 @@ def test_html_is_well_formed(study):
 def test_runs_table(study):
     table = tables.build("runs", [study])
     assert len(table.long) == 8
-    wanted = ["run", "task", "agent", "ablation", "train_noise", "seed", "size", "precision", "steps", "state", "step"]
-    assert set(wanted) | {"final_score", "final_rule", "wall_seconds", "host"} <= set(table.long.columns)
+    columns = ["run", "task", "agent", "ablation", "train_noise", "seed", "size", "precision", "steps", "state", "step"]
+    assert set(columns) | {"final_score", "final_rule", "wall_seconds", "host"} <= set(table.long.columns)
     text = table.render("md")
     assert "7 of 8 runs are done." in text and "1:01:01" in text and "running" in text
     for form in ("csv", "tex", "html", "json"):

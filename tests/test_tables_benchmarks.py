@@ -81,9 +81,9 @@ def test_improvement_is_that_of_truth_in_both_directions(name):
     for pair, expected in truth()["probability_of_improvement"][name].items():
         x, y = pair.split(">")
         assert long.probability[x, y] == exactly(expected["poi"]) == exactly(1 - long.probability[y, x])
-        found = long.loc[(x, y)]
-        assert (found.ci_low, found.ci_high) == near(expected["ci95"], [*expected["ci95_mcse"], 2e-4])
-        assert (1 - long.ci_high[y, x], 1 - long.ci_low[y, x]) == exactly((found.ci_low, found.ci_high))
+        row = long.loc[(x, y)]
+        assert (row.ci_low, row.ci_high) == near(expected["ci95"], [*expected["ci95_mcse"], 2e-4])
+        assert (1 - long.ci_high[y, x], 1 - long.ci_low[y, x]) == exactly((row.ci_low, row.ci_high))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -103,12 +103,12 @@ def test_sensitivity_moves_by_what_the_rules_differ(name):
     long = table("sensitivity", name, 300).long
     rules = {"last point": "last_point_of_each_run", "best of 30 bins": "best_bin_per_run_of_30"}
     for method, expected in truth()["sensitivity"][name].items():
-        own = long[(long.method == method) & (long.metric == "mean")].set_index("final")
+        rows = long[(long.method == method) & (long.metric == "mean")].set_index("final")
         default = truth()["aggregate"][name][method]["mean"]
-        assert own.default["window"] and own.change["window"] == 0
+        assert rows.default["window"] and rows.change["window"] == 0
         for rule, key in rules.items():
-            assert own.value[rule] == exactly(expected[key]["mean"])
-            assert own.change[rule] == pytest.approx(expected[key]["mean"] - default, rel=1e-9, abs=1e-12)
+            assert rows.value[rule] == exactly(expected[key]["mean"])
+            assert rows.change[rule] == pytest.approx(expected[key]["mean"] - default, rel=1e-9, abs=1e-12)
 
 
 def shuffled(results, seed=3):
@@ -162,9 +162,9 @@ def study(tmp_path_factory):
 
 @pytest.mark.parametrize("name", COLUMNS)
 def test_columns_of_the_contract_come_first(study, name):
-    wanted = COLUMNS[name].split()
+    expected = COLUMNS[name].split()
     for results in (load.load([study]), benchmark("atari100k")):
-        assert list(tables.build(name, results, reps=200).long.columns[: len(wanted)]) == wanted
+        assert list(tables.build(name, results, reps=200).long.columns[: len(expected)]) == expected
     assert set(tables.build("aggregates", study and [study], reps=200).long.metric) >= {
         "mean",
         "median",
@@ -175,22 +175,22 @@ def test_columns_of_the_contract_come_first(study, name):
 
 @pytest.mark.parametrize("name", EVERYWHERE)
 def test_every_format_and_what_every_caption_says(study, name, tmp_path):
-    made = tables.build(name, [study], reps=200)
-    assert len(made.sheets) and all(sheet.rows for sheet in made.sheets)
-    for sheet in made.sheets:
+    table = tables.build(name, [study], reps=200)
+    assert len(table.sheets) and all(sheet.rows for sheet in table.sheets)
+    for sheet in table.sheets:
         notes = " ".join(sheet.notes)
         assert "Unit: " in notes and "Final-score rule: " in notes and re.search(r"\bn\b.*training runs", notes)
         used = set(re.findall(r"\(([a-z](?:,[a-z])*)\)", " ".join(cell for cells in sheet.rows for cell in cells)))
         letters = {letter for group in used for letter in group.split(",")}
         assert letters == {note[1] for note in sheet.notes if re.match(r"\([a-z]\) ", note)}
         assert all(len(cells) == len(sheet.head) for cells in sheet.rows)
-    rows = list(csv.DictReader(io.StringIO(made.render("csv"))))
-    assert len(rows) == len(json.loads(made.render("json"))) == len(made.long)
-    assert [line for line in made.render("md").splitlines() if line.startswith("| ---")]
+    rows = list(csv.DictReader(io.StringIO(table.render("csv"))))
+    assert len(rows) == len(json.loads(table.render("json"))) == len(table.long)
+    assert [line for line in table.render("md").splitlines() if line.startswith("| ---")]
     parser = Tags()
-    parser.feed(made.render("html"))
+    parser.feed(table.render("html"))
     assert not parser.opened
-    compiles(made.render("tex"), tmp_path)
+    compiles(table.render("tex"), tmp_path)
 
 
 def test_a_long_table_in_latex_goes_on_in_another_and_loses_no_row(tmp_path):
@@ -244,16 +244,16 @@ def test_half_finished_runs_are_named_and_their_episodes_are_in_no_score(study):
 
 
 def test_the_command_line_builds_them_from_score_files(tmp_path):
-    wanted = [str(file) for file in files() if file.name.startswith("procgen")]
+    expected = [str(file) for file in files() if file.name.startswith("procgen")]
     command = [sys.executable, "-m", "harness", "table"]
     environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
     options = ["--reps", "200", "--format", "csv", "--out", str(tmp_path / "a.csv")]
-    done = subprocess.run([*command, "aggregates", *wanted, *options], env=environment, capture_output=True, text=True)
+    done = subprocess.run([*command, "aggregates", *expected, *options], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    found = pd.read_csv(tmp_path / "a.csv", keep_default_na=False, na_values=[""]).set_index(["method", "metric"])
+    row = pd.read_csv(tmp_path / "a.csv", keep_default_na=False, na_values=[""]).set_index(["method", "metric"])
     for method, expected in truth()["aggregate"]["procgen"].items():
-        assert found.value[method, "iqm"] == exactly(expected["iqm"])
-    bad = subprocess.run([*command, "scores", *wanted, "--margin", "0.1"], env=environment, capture_output=True, text=True)
+        assert row.value[method, "iqm"] == exactly(expected["iqm"])
+    bad = subprocess.run([*command, "scores", *expected, "--margin", "0.1"], env=environment, capture_output=True, text=True)
     assert bad.returncode == 2 and "takes no option 'margin'" in bad.stderr
 
 
@@ -276,8 +276,8 @@ def test_one_seed_is_never_best(tmp_path):
             name = f"{task}-{ablation}"
             write_run(tmp_path, {"clean": [level, level + 1]}, task=f"atari100k/{task}", ablation=ablation, name=name)
     for name in ("scores", "aggregates"):
-        made = tables.build(name, [tmp_path], reps=200)
-        assert not made.long.best.any() and not any(sheet.best for sheet in made.sheets)
+        table = tables.build(name, [tmp_path], reps=200)
+        assert not table.long.best.any() and not any(sheet.best for sheet in table.sheets)
 
 
 def difference(x, y, of, rng, reps):
@@ -292,14 +292,14 @@ def test_equal_methods_are_not_marked_more_often_than_said(runs, tasks):
     rng, marked, tables_made = np.random.default_rng(runs), 0, 300
     for _ in range(tables_made):
         x, y = (Strata.of({str(t): t + rng.normal(size=runs) for t in range(tasks)}) for _ in range(2))
-        estimate, drawn = difference(x, y, aggregates.mean, rng, 500)
-        marked += exceeds(x, y, estimate, drawn, 0.025) or exceeds(y, x, -estimate, -drawn, 0.025)
+        estimate, replicates = difference(x, y, aggregates.mean, rng, 500)
+        marked += exceeds(x, y, estimate, replicates, 0.025) or exceeds(y, x, -estimate, -replicates, 0.025)
     assert marked <= 0.05 * tables_made + 3 * np.sqrt(0.05 * 0.95 * tables_made)
 
 
 def test_a_method_that_is_clearly_better_is_marked():
     rng = np.random.default_rng(0)
     x, y = (Strata.of({str(t): level + rng.normal(size=3) for t in range(6)}) for level in (3, 0))
-    estimate, drawn = difference(x, y, aggregates.iqm, rng, 2000)
-    assert exceeds(x, y, estimate, drawn, 0.025)
-    assert not exceeds(y, x, -estimate, -drawn, 0.025)
+    estimate, replicates = difference(x, y, aggregates.iqm, rng, 2000)
+    assert exceeds(x, y, estimate, replicates, 0.025)
+    assert not exceeds(y, x, -estimate, -replicates, 0.025)
