@@ -95,7 +95,7 @@ def test_another_content_under_the_same_name_is_refused(tmp_path):
     assert content(out) == before
 
 
-@pytest.mark.parametrize("kept", [True, False])
+@pytest.mark.parametrize("first_run", [True, False])
 def test_nothing_is_half_imported(tmp_path, first_run):
     out = tmp_path / "in"
     if first_run:
