@@ -9,6 +9,7 @@ from agents.protocol import Agent, Spec
 from harness import envs, plugins
 from harness.async_vector import AsyncVector
 from harness.config import RunConfig
+from harness.door import Door
 from harness.env import Env
 from harness.errors import BadInput
 from harness.evaluate import EpisodeLists, Evaluator
@@ -22,8 +23,8 @@ from harness.vector import FLAGS, EnvSlot, Episode, SyncVector, VectorEnv
 
 
 def environment(config: RunConfig) -> Env:
-    """One environment of the run's task, without noise."""
-    return envs.make(config.task, **config.env.options)
+    """One environment of the run's task, behind its door, without noise."""
+    return _checked_environment(config.task, config.env.options)
 
 
 def agent(config: RunConfig, spec: Spec, *, device: str, threads: int, compile: bool | None = None) -> Agent:
@@ -82,7 +83,11 @@ def training_vector(config: RunConfig, spec: Spec, *, num_uniforms: int, process
 
 
 def _training_slot(task: str, options: Mapping[str, object], noise: Noise, episode_at: Callable[[int], Episode]) -> EnvSlot:
-    return EnvSlot(envs.make(task, **options), noise, episode_at)
+    return EnvSlot(_checked_environment(task, options), noise, episode_at)
+
+
+def _checked_environment(task: str, options: Mapping[str, object]) -> Env:
+    return Door(envs.make(task, **options), task)
 
 
 def evaluator(config: RunConfig, agent: Agent) -> Evaluator:
@@ -107,9 +112,15 @@ def recorder(config: RunConfig, run: RunDir) -> Recorder:
         run.log("episodes"),
         run.log("metrics"),
         labels={"task": config.task, "noise": str(config.train_noise), "policy": "sample"},
-        repeat=config.env.options.get("repeat", envs.suite(config.task).repeat),
+        repeat=_frames_per_step(config),
         every=config.train.log_every,
     )
+
+
+def _frames_per_step(config: RunConfig) -> int:
+    """Simulator frames per policy step: the option of that name (dmc: repeat, gym: action_repeat), else the suite's."""
+    options = config.env.options
+    return options.get("repeat", options.get("action_repeat", envs.suite(config.task).repeat))
 
 
 def replay(config: RunConfig, spec: Spec, agent: Agent) -> Replay:

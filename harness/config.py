@@ -176,8 +176,12 @@ def _set_path(config: RunConfig, tree: Tree, path: str, value: object, where: st
     *parents, last = path.split(".")
     for depth, name in enumerate([*parents, last]):
         parent = node
-        if isinstance(node, Mapping):
-            break  # free-form options: checked by the suite that takes them
+        if isinstance(node, Mapping):  # free-form options: checked by the suite that takes them
+            for inner in parents[depth:]:
+                tree = tree.setdefault(inner, {})
+                if not isinstance(tree, dict):
+                    raise BadInput(f"{where}: no '{path}': '{inner}' is {tree!r}, which has no parts.")
+            break
         if name not in _field_names(node):
             raise _unknown_path(path, node, name, where)
         node = getattr(node, name)

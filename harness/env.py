@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from agents.protocol import Arrays, JointSpace, Space, Spec
+
+
+class Mismatch(Exception):
+    """A value of a simulator that is not what its space declares. The door (`harness/door.py`) adds where it came from."""
+
+    def __init__(self, key: str, got: str, declared: str, *, finite: bool = True):
+        super().__init__(f"'{key}' is {got}, declared is {declared}")
+        self.key, self.got, self.declared, self.finite = key, got, declared, finite
 
 
 @dataclass(frozen=True)
@@ -63,7 +71,8 @@ class Suite:
 
     `steps`: default budget in policy steps; `repeat`: environment frames per policy step; `envs`: parallel environments;
     `ratio`: replayed time steps per policy step; `pixels`, `vectors`: what its observations hold, None where only the made
-    environment knows; `source` of the protocol; `options`: keyword options of `make` with their defaults.
+    environment knows; `source` of the protocol; `options`: keyword options of `make` with their defaults, which stand in
+    every run's configuration; `extras`: further options, which stand there only where they differ from their default.
     """
 
     steps: int
@@ -74,4 +83,5 @@ class Suite:
     vectors: bool | None
     source: str
     options: dict[str, object]
+    extras: Mapping[str, object] = field(default_factory=dict)
     modules: tuple[str, ...] = ()  # distributions whose versions are part of a result: ("ale-py",)

@@ -34,8 +34,11 @@ def collect(
     """The content of provenance.json. Of the environment variables it holds MUJOCO_GL only.
 
     `command`: default `sys.argv`; `modules`: distributions of the suite (`Suite.modules`); `env`: an environment that is
-    stepped a few times for its fingerprint (not the one that trains), or None; `task`: "suite/name".
+    stepped a few times for its fingerprint (not the one that trains), twice, to see whether its seed fixes what happens, or
+    None; `task`: "suite/name".
     """
+    frames = fingerprint(env) if env is not None else None
+    seeded = frames == fingerprint(env) if env is not None else None
     return {
         "command": list(sys.argv if command is None else command),
         "git": git_state(ROOT),
@@ -48,7 +51,8 @@ def collect(
         "environment": {
             "simulators": versions(modules),
             "rom": rom_hash(task) if task else None,
-            "frames": fingerprint(env) if env is not None else None,
+            "frames": frames if seeded else None,  # an environment that ignores its seed has no fingerprint
+            "seeded": seeded,
         },
     }
 

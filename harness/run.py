@@ -16,6 +16,7 @@ from harness.claim import ClaimLost, RunBusy
 from harness.config import EvaluateConfig
 from harness.errors import BadInput, RunFailed
 from harness.evaluate import Evaluator, missing_episodes
+from harness.look import UNSEEDED
 from harness.recorder import Recorder
 from harness.rundir import RunDir, write_json
 from harness.schedule import Every
@@ -205,6 +206,9 @@ class Attempt:
         task, command = self._config.task, shlex.split(self._machine.command)
         now = provenance.collect(modules=envs.suite(task).modules, task=task, env=self._probe, command=command)
         self._probe.close()
+        if not now["environment"]["seeded"]:
+            print(UNSEEDED, file=sys.stderr, flush=True)
+            self._run.set_state(seeded=False)
         now |= {"device": self._agent.device, "threads": self._machine.threads, "env_workers": self._workers}
         now |= {"precision": self._config.precision, "compile": self._compile}
         try:

@@ -210,7 +210,7 @@ def single(
     widths = {path: value for path, value in module.SIZES[size].items() if path in config.flatten(base)}
     base = config.apply_changes(base, widths, f"{where}, size")
     base = config.apply_changes(base, changes or {}, f"{where}, set")
-    run = ablate.apply(base, ablate.parse(ablation), where)
+    run = _without_default_extras(ablate.apply(base, ablate.parse(ablation), where))
     check_run(run, where)
     return run
 
@@ -223,19 +223,28 @@ def resources(study: Study, run: RunConfig, where: str = "study") -> Resources:
     return config.validate(Resources, tree, f"{where}: resources")
 
 
+def _without_default_extras(run: RunConfig) -> RunConfig:
+    """The run without options that say what holds anyway, so that saying it gives no other run."""
+    extras = envs.suite(run.task).extras
+    options = {name: value for name, value in run.env.options.items() if name not in extras or value != extras[name]}
+    if options == run.env.options:
+        return run
+    return run.model_copy(update={"env": run.env.model_copy(update={"options": options})})
+
+
 def check_run(run: RunConfig, where: str) -> None:
     """BadInput where the run's noises or options do not fit its task."""
-    pixels, vectors = envs.modalities(run.task)
+    try:
+        envs.check_options(run.task, run.env.options)
+        pixels, vectors = envs.modalities(run.task, run.env.options)
+    except BadInput as error:
+        raise BadInput(f"{where}: {error}") from None
     for task_noise in (run.train_noise, *run.evaluate.noise):
         try:
             noise.check_modality(task_noise, pixels, vectors, run.task)
             task_noise.bind_task(run.task)
         except BadInput as error:
             raise BadInput(f"{where}: {error}") from None
-    allowed = envs.suite(run.task).options
-    for name in run.env.options:
-        if name not in allowed:
-            raise unknown("option", name, allowed or ["(none)"], f"env.options of {run.task}")
 
 
 # ---- Axes

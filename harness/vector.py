@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -159,16 +160,35 @@ class EnvSlot:
         }
 
     def load(self, state: Arrays) -> None:
-        """Play the open episode again up to where it was. RunFailed where the simulator does not reproduce it."""
-        self._next_episode = int(state["count"]) - 1
-        self._start_episode()
-        for action in state["actions"]:
-            self.advance(action)
-        if self._digest() != state["digest"].tobytes():
+        """Play the open episode again up to where it was. RunFailed where the simulator does not reproduce it.
+
+        A simulator that does not even reproduce itself, because it ignores its seed, begins the next episode instead.
+        """
+        digest = self._replay(state)
+        if digest == state["digest"].tobytes():
+            return
+        if digest == self._replay(state):
             raise RunFailed(
                 "The simulator does not reproduce the episode that was open at the checkpoint. Was it, or a library below "
                 "it, upgraded in between? The run cannot continue exactly; delete its directory to start it again."
             )
+        print(
+            "warning: the environment ignores its seed. The episode that was open at the checkpoint cannot be played again, "
+            "and the next one begins: this run is not exactly the one that never stopped.",
+            file=sys.stderr,
+            flush=True,
+        )
+        self._start_episode()
+
+    def _replay(self, state: Arrays) -> bytes:
+        """The digest of where the open episode of a checkpoint leads now."""
+        self._next_episode = int(state["count"]) - 1
+        self._start_episode()
+        for action in state["actions"]:
+            if self.is_last:
+                break  # it ended early this time: not the same episode
+            self.advance(action)
+        return self._digest()
 
     def close(self) -> None:
         self._env.close()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import ModuleType
 
-from harness import plugins
+from harness import look, plugins
 from harness.env import Env, Suite
 from harness.errors import BadInput, unknown
 
@@ -13,10 +14,7 @@ def make(task: str, **options: object) -> Env:
     """The environment of `suite/task`. BadInput for an unknown suite, task or option."""
     module, name = _split(task)
     check(task)
-    allowed = module.SUITE.options
-    for option in options:
-        if option not in allowed:
-            raise unknown("option", option, allowed, where=f"suite '{task.split('/')[0]}'")
+    check_options(task, options)
     return module.make(name, **options)
 
 
@@ -35,18 +33,33 @@ def check(task: str) -> None:
         raise unknown("task", task, [f"{prefix}/{other}" for other in module.TASKS])
 
 
+def check_options(task: str, options: Mapping[str, object]) -> None:
+    """BadInput for an option that the suite of `suite/task` does not have, or a value that it does not take."""
+    module, name = _split(task)
+    allowed = [*module.SUITE.options, *module.SUITE.extras]
+    for option in options:
+        if option not in allowed:
+            raise unknown("option", option, allowed or ["(none)"], f"env.options of {task}")
+    if hasattr(module, "check_options"):
+        module.check_options(name, options)
+
+
 def tasks() -> list[str]:
     """Every task that a suite lists, as `suite/task`. `gym` takes any registered id and lists none."""
     names = plugins.names(__name__)
     return [f"{name}/{task}" for name in names for task in plugins.load(__name__, name).TASKS]
 
 
-def modalities(task: str) -> tuple[bool, bool]:
-    """(pixels, vectors): what the observations of a task hold. Cheap, except in `gym`, which makes the environment."""
+def modalities(task: str, options: Mapping[str, object] | None = None) -> tuple[bool, bool]:
+    """(pixels, vectors): what the observations of a task hold. Cheap, except where only the environment itself says it."""
     module, name = _split(task)
+    facts = module.SUITE
     if hasattr(module, "modalities"):
         return module.modalities(name)
-    return bool(module.SUITE.pixels), bool(module.SUITE.vectors)
+    if facts.pixels is None or facts.vectors is None:
+        view = look.at(task, options or {})
+        return view.pixels, view.vectors
+    return facts.pixels, facts.vectors
 
 
 def _split(task: str) -> tuple[ModuleType, str]:

@@ -1,22 +1,40 @@
 """Any Gymnasium environment: `gym/<id>`, for example `gym/CartPole-v1` or `gym/module:Name-v0` (imports the module first).
 
-Observations: a uint8 (H, W, C) box becomes `image`, any other box a flat float32 `vector`, a discrete observation a one-hot
-`vector`, and a Dict space its entries by key (nested ones joined by "."). Actions: Discrete, or a box with bounds; other
-spaces are BadInput. Gymnasium's own TimeLimit truncates. The budget is only a default: Gymnasium sets none.
+Observations: an image (`harness/envs/_views.py` says what is one) becomes uint8 (H, W, C), any other box a flat float32
+`vector`, a discrete observation a one-hot `vector`, and a Dict space its entries by key (nested ones joined by "."). Actions:
+Discrete, or a box with bounds; other spaces are BadInput. Gymnasium's own TimeLimit truncates. The budget is only a default:
+Gymnasium sets none. `dreamproof doctor --task gym/<id>` shows what the agent will see.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from importlib import metadata
 from typing import Any
 
 import numpy as np
+from pydantic import Field
 
 from agents.protocol import Arrays, Space, Spec
-from harness.env import Step, Suite
+from harness import config
+from harness.env import Mismatch, Step, Suite
+from harness.envs import _views
 from harness.errors import BadInput, unknown
 
-TASKS = ()  # any registered id: see `check`
+
+class GymOptions(_views.ViewOptions):
+    """The options of the suite. Each is part of a run's identity where it is not the default."""
+
+    kwargs: dict[str, Any] = Field(default_factory=dict, description="arguments of the environment")
+    max_episode_steps: int | None = Field(None, ge=1, description="simulator steps after which an episode is truncated")
+    render: bool = Field(False, description="observe what the environment renders (rgb_array) instead of its observations")
+    action_repeat: int = Field(1, ge=1, le=1000, description="simulator steps per action; their rewards are summed")
+    sticky: float = Field(0.0, ge=0, lt=1, description="probability that a simulator step repeats the action before")
+
+
+TASKS = ()  # any registered id: see `make`
 SUITE = Suite(
     steps=1_000_000,
     repeat=1,
@@ -26,53 +44,57 @@ SUITE = Suite(
     vectors=None,
     source="Gymnasium (arXiv:2407.17032)",
     options={},
+    extras=GymOptions().model_dump(mode="json"),
     modules=("gymnasium",),
 )
+PLAIN_TYPES = {"int": int, "float": (int, float), "str": str, "bool": bool}
 
 
 def check(task: str) -> None:
-    """BadInput, with the nearest match, unless the id is registered."""
-    import gymnasium
-
-    if ":" in task:
-        return  # its module registers it when the environment is made
-    registry = gymnasium.registry
-    if task not in registry and not any(task == spec.name for spec in registry.values()):
-        raise unknown("task", f"gym/{task}", [f"gym/{name}" for name in registry])
+    """BadInput where there cannot be such an id. Whether there is one, only Gymnasium and the id's module know."""
+    if not task.strip() or task.strip() != task:
+        raise BadInput(f"A task of suite gym is written gym/ID or gym/MODULE:ID, not 'gym/{task}'.")
 
 
-def modalities(task: str) -> tuple[bool, bool]:
-    """(pixels, vectors). Makes the environment, because only its observation space says this."""
-    env = make(task)
-    env.close()
-    spaces = env.spec.obs.values()
-    return any(s.image for s in spaces), any(s.dtype == "float32" for s in spaces)
+def check_options(task: str, options: Mapping[str, object]) -> None:
+    """BadInput for an option or a value that the suite does not take."""
+    config.validate(GymOptions, dict(options), f"env.options of gym/{task}")
 
 
-def make(task: str) -> Gym:
-    import gymnasium
-
-    try:
-        return Gym(task, gymnasium.make(task))
-    except (gymnasium.error.Error, ImportError) as error:
-        raise BadInput(f"Cannot make gym/{task}: {error}") from error
+def make(task: str, **options: Any) -> Gym:
+    """The environment, with its own error as one paragraph where it cannot be made."""
+    parsed = config.validate(GymOptions, options, f"env.options of gym/{task}")
+    return Gym(task, _make_simulator(task, parsed), parsed)
 
 
 class Gym:
     """A Gymnasium environment behind our protocol."""
 
-    def __init__(self, task: str, env: Any):
+    def __init__(self, task: str, env: Any, options: GymOptions):
         self.native: Callable[[np.ndarray], np.ndarray] | None = None
-        self._task, self._env = task, env
-        self._spaces = _flatten_spaces(task, env.observation_space)
-        self.spec = Spec({name: _obs_space(s) for name, s in self._spaces.items()}, _action_space(task, env.action_space))
+        self._task, self._env, self._options = task, env, options
+        spaces = self._rendered_space() if options.render else env.observation_space
+        self.entries = _flatten_spaces(task, spaces, options)
+        self._views = _views.make_views(f"gym/{task}", self.entries, options)
+        self.notes = [note for view in self._views.values() for note in view.notes]
+        self.spec = Spec({key: view.space for key, view in self._views.items()}, _action_space(task, env.action_space))
+        self._rng, self._last_action = np.random.Generator(np.random.Philox(0)), None
 
     def reset(self, seed: int) -> Arrays:
-        return self._observe(self._env.reset(seed=int(seed))[0])
+        if self._options.sticky:
+            self._rng, self._last_action = np.random.Generator(np.random.Philox(seed)), None
+        return self._observe(_reset(self._task, self._env, seed))
 
     def step(self, action: np.ndarray) -> Step:
-        obs, reward, terminated, truncated, _ = self._env.step(self._simulator_action(action))
-        return Step(self._observe(obs), float(reward), bool(terminated), bool(truncated) and not terminated)
+        simulator_action = self._simulator_action(action)
+        obs, reward, terminated, truncated, _ = self._env.step(self._sticky_action(simulator_action))
+        total = _number(reward)
+        for _ in range(self._options.action_repeat - 1):
+            if terminated or truncated:
+                break
+            obs, reward, terminated, truncated, _ = self._env.step(self._sticky_action(simulator_action))
+            total += _number(reward)
+        return Step(self._observe(obs), total, bool(terminated), bool(truncated) and not terminated)
 
     def close(self) -> None:
         self._env.close()
@@ -85,41 +107,174 @@ class Gym:
         unit = np.clip(np.asarray(action, np.float64), -1, 1)
         return np.clip((low + high) / 2 + unit * (high - low) / 2, low, high).astype(space.dtype)
 
+    def _sticky_action(self, action: Any) -> Any:
+        """The action of one simulator step: with the probability `sticky` the one before."""
+        if self._options.sticky:
+            if self._last_action is not None and self._rng.random() < self._options.sticky:
+                return self._last_action
+            self._last_action = action
+        return action
+
     def _observe(self, obs: Any) -> Arrays:
-        return {name: self._observe_entry(name, space, obs) for name, space in self._spaces.items()}
+        if self._options.render:
+            obs = self._env.render()
+        return {key: view(_look_up(key, obs), self.native) for key, view in self._views.items()}
 
-    def _observe_entry(self, name: str, space: Any, obs: Any) -> np.ndarray:
-        value = obs
-        for key in name.split(".") if isinstance(obs, dict) else ():
-            value = value[key]
-        if _is_image(space):
-            frame = np.array(value)
-            return self.native(frame) if self.native else frame
-        if hasattr(space, "n"):
-            return np.eye(int(space.n), dtype=np.float32)[int(value) - int(space.start)]
-        return np.array(value, np.float32).reshape(-1)
+    def _rendered_space(self) -> Any:
+        """The space of rendered frames: only a frame says how large they are."""
+        from gymnasium import spaces
+
+        _reset(self._task, self._env, 0)
+        frame = self._env.render()
+        if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.ndim != 3:
+            raise BadInput(f"gym/{self._task} renders no uint8 image (H, W, C) in render mode rgb_array, but {type(frame)}.")
+        return spaces.Box(0, 255, frame.shape, np.uint8)
 
 
-def _flatten_spaces(task: str, space: Any, name: str = "") -> dict[str, Any]:
+# ---- Making the simulator
+
+
+def _make_simulator(task: str, options: GymOptions) -> Any:
+    import gymnasium
+
+    settings = dict(options.kwargs)
+    settings |= {"render_mode": "rgb_array"} if options.render else {}
+    settings |= {"max_episode_steps": options.max_episode_steps} if options.max_episode_steps else {}
+    try:
+        _check_id(task)
+        _check_arguments(task, options.kwargs)
+        return gymnasium.make(task, **settings)
+    except BadInput:
+        raise
+    except ModuleNotFoundError as error:
+        raise BadInput(f"Cannot make gym/{task}: {error}. {_missing_module_remedy(task, error)}") from error
+    except gymnasium.error.DependencyNotInstalled as error:
+        raise BadInput(f"Cannot make gym/{task}: {_last_line(error)}") from error
+    except gymnasium.error.Error as error:
+        raise BadInput(f"Cannot make gym/{task}: {error}") from error
+    except Exception as error:
+        raise BadInput(f"Cannot make gym/{task}: {_last_line(error)}") from error
+
+
+def _check_id(task: str) -> None:
+    """BadInput, with the nearest match, unless the id is registered."""
+    import gymnasium
+
+    if ":" in task:
+        return  # its module registers it when the environment is made
+    registry = gymnasium.registry
+    if task not in registry and not any(task == spec.name for spec in registry.values()):
+        raise unknown("task", f"gym/{task}", [f"gym/{name}" for name in registry])
+
+
+def _check_arguments(task: str, kwargs: Mapping[str, object]) -> None:
+    """BadInput where the environment's signature has no such argument, needs another, or names another plain type."""
+    import gymnasium
+    from gymnasium.envs.registration import find_highest_version, load_env_creator, parse_env_id
+
+    module, _, name = task.rpartition(":")
+    if module:
+        __import__(module)
+    if name not in gymnasium.registry:
+        namespace, plain, version = parse_env_id(name)
+        highest = find_highest_version(namespace, plain) if version is None else None
+        name = f"{name}-v{highest}" if highest is not None else name
+    if name not in gymnasium.registry:
+        return  # gymnasium.make says what is near
+    spec = gymnasium.registry[name]
+    creator = load_env_creator(spec.entry_point) if isinstance(spec.entry_point, str) else spec.entry_point
+    if creator is None:
+        return
+    try:
+        parameters = inspect.signature(creator).parameters
+    except (TypeError, ValueError):
+        return  # a signature that cannot be read says nothing
+    settable = {n: p for n, p in parameters.items() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
+    if not any(p.kind == p.VAR_KEYWORD for p in parameters.values()):
+        for argument in kwargs:
+            if argument not in settable:
+                raise unknown("argument", argument, settable or ["(none)"], f"env.options.kwargs of gym/{task}")
+    given = {*kwargs, *spec.kwargs}
+    lacking = [n for n, p in settable.items() if p.default is p.empty and n not in given]
+    if lacking:
+        names = ", ".join(lacking)
+        raise BadInput(f"gym/{task} needs the argument {names}: add --set env.options.kwargs.{lacking[0]}=VALUE.")
+    for argument, value in kwargs.items():
+        _check_type(task, argument, value, settable.get(argument))
+
+
+def _check_type(task: str, argument: str, value: object, parameter: inspect.Parameter | None) -> None:
+    annotation = getattr(parameter, "annotation", None)
+    wanted = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
+    plain = PLAIN_TYPES.get(wanted)
+    is_flag = isinstance(value, bool) and wanted != "bool"
+    if plain is not None and (is_flag or not isinstance(value, plain)):
+        raise BadInput(f"env.options.kwargs.{argument} of gym/{task} is {value!r}; the environment declares {wanted}.")
+
+
+def _missing_module_remedy(task: str, error: ModuleNotFoundError) -> str:
+    """What to install, or where to put one's own module."""
+    name = (error.name or "").split(".")[0]
+    if task.startswith(f"{name}:") or task.startswith(f"{name}."):
+        return "Is the folder of your module on PYTHONPATH?"
+    requirements = metadata.requires("gymnasium") or []
+    extras = [re.search(r"extra == ['\"]([\w-]+)", line) for line in requirements if re.match(rf"{re.escape(name)}\b", line)]
+    names = [match.group(1) for match in extras if match and match.group(1) not in ("all", "testing")]
+    return f"Install it: pip install 'gymnasium[{names[0]}]'." if names else f"Install the package that holds {name}."
+
+
+def _reset(task: str, env: Any, seed: int) -> Any:
+    obs, _ = env.reset(seed=int(seed))
+    return obs
+
+
+def _last_line(error: BaseException) -> str:
+    """The last line of the error's own traceback."""
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[-1]}" if text else type(error).__name__
+
+
+# ---- Values and spaces
+
+
+def _number(reward: Any) -> float:
+    """A reward as a number: also an array of one entry."""
+    if isinstance(reward, float | int):
+        return float(reward)
+    try:
+        array = np.asarray(reward, np.float64)
+    except (TypeError, ValueError):
+        raise Mismatch("reward", repr(reward)[:80], "a number") from None
+    if array.size != 1:
+        raise Mismatch("reward", f"an array of shape {array.shape}", "a number")
+    return float(array.reshape(()))
+
+
+def _look_up(key: str, obs: Any) -> Any:
+    if not isinstance(obs, Mapping):
+        return obs
+    for name in key.split("."):
+        if not isinstance(obs, Mapping) or name not in obs:
+            raise Mismatch(key, "missing", "an entry of the observation")
+        obs = obs[name]
+    return obs
+
+
+def _flatten_spaces(task: str, space: Any, options: GymOptions, name: str = "") -> dict[str, Any]:
     """Observation key -> the Gymnasium space of that entry."""
     from gymnasium import spaces
 
     if isinstance(space, spaces.Dict):
-        nested = [_flatten_spaces(task, inner, f"{name}.{key}" if name else key) for key, inner in space.items()]
+        nested = [_flatten_spaces(task, inner, options, f"{name}.{key}" if name else key) for key, inner in space.items()]
         return {key: inner for entries in nested for key, inner in entries.items()}
     if not isinstance(space, spaces.Box | spaces.Discrete):
         raise BadInput(f"gym/{task} observes {space}; only Box, Discrete and Dict of these can be used.")
-    return {name or ("image" if _is_image(space) else "vector"): space}
+    return {name or _unnamed(task, space, options): space}
 
 
-def _is_image(space: Any) -> bool:
-    return len(space.shape) == 3 and space.dtype == np.uint8
-
-
-def _obs_space(space: Any) -> Space:
-    if _is_image(space):
-        return Space(space.shape, "uint8")
-    return Space((int(getattr(space, "n", 0) or np.prod(space.shape)),), "float32")
+def _unnamed(task: str, space: Any, options: GymOptions) -> str:
+    """The key of an observation without one."""
+    return "vector" if hasattr(space, "n") or _views.image_layout(f"gym/{task}", "", space, options) is None else "image"
 
 
 def _action_space(task: str, space: Any) -> Space:
