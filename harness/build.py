@@ -120,7 +120,8 @@ def recorder(config: RunConfig, run: RunDir) -> Recorder:
 def _frames_per_step(config: RunConfig) -> int:
     """Simulator frames per policy step: the option of that name (dmc: repeat, gym: action_repeat), else the suite's."""
     options = config.env.options
-    return options.get("repeat", options.get("action_repeat", envs.suite(config.task).repeat))
+    repeat: int = options.get("repeat") or options.get("action_repeat") or envs.suite(config.task).repeat
+    return repeat
 
 
 def replay(config: RunConfig, spec: Spec, agent: Agent) -> Replay:

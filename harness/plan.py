@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from harness import config, plugins, study
+from harness import config, envs, plugins, study
 from harness.config import RunConfig
 from harness.errors import BadInput
 from harness.rundir import RunDir
@@ -74,7 +74,8 @@ class ArraySummary:
 
 @dataclass(frozen=True)
 class StudyPlan:
-    """bases: task -> what its cells are compared with, in words. held_back: tasks beyond the cluster's submit limit.
+    """bases: task -> what its cells are compared with, in words. views: task -> what the agent sees of it, where that had to be
+    looked up. held_back: tasks beyond the cluster's submit limit.
 
     warning: why the scheduler could not be asked.
     """
@@ -83,6 +84,7 @@ class StudyPlan:
     description: str
     design: str
     bases: dict[str, str]
+    views: dict[str, list[str]]
     cells: tuple[PlanCell, ...]
     seeds: tuple[int, ...]
     estimates: tuple[Estimate, ...]
@@ -135,6 +137,7 @@ def plan_study(source: str | Path, scale: str | None, root: Path, profile: Path 
         description=loaded.description,
         design=loaded.design,
         bases={task: f"{b.preset}, {b.size}, {b.steps} steps, clean" for task, b in bases.items()},
+        views={task: lines for task, base in bases.items() if (lines := envs.view_lines(task, base.env.options))},
         cells=tuple(_cells(runs, bases)),
         seeds=tuple(dict.fromkeys(progress.run.seed for progress in runs)),
         estimates=tuple(estimates[key] for key in sorted({progress.estimate_key for progress in remaining})),
@@ -153,6 +156,7 @@ def plan_to_json(plan: StudyPlan) -> dict[str, Any]:
         "description": plan.description,
         "design": plan.design,
         "bases": plan.bases,
+        "views": plan.views,
         "cells": [asdict(cell) for cell in plan.cells],
         "seeds": plan.seeds,
         "estimates": [asdict(estimate) for estimate in plan.estimates],

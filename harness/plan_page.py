@@ -21,7 +21,8 @@ def plan_to_text(plan: StudyPlan) -> str:
     width = max(len(cell.train_noise) for cell in plan.cells)
     printed_changes: dict[tuple[str, str], list[str]] = {}
     for task, task_cells in groupby(plan.cells, key=lambda cell: cell.task):
-        lines += ["", f"{task} (base: {plan.bases[task]})", *_arms(task_cells, width, printed_changes)]
+        lines += ["", f"{task} (base: {plan.bases[task]})", *(f"  {line}" for line in plan.views.get(task, ()))]
+        lines += _arms(task_cells, width, printed_changes)
     return "\n".join([*lines, "", *_cost_lines(plan)])
 
 

@@ -16,7 +16,7 @@ from harness.claim import ClaimLost, RunBusy
 from harness.config import EvaluateConfig
 from harness.errors import BadInput, RunFailed
 from harness.evaluate import Evaluator, missing_episodes
-from harness.look import UNSEEDED
+from harness.preview import UNSEEDED
 from harness.recorder import Recorder
 from harness.rundir import RunDir, write_json
 from harness.schedule import Every

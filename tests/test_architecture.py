@@ -45,6 +45,7 @@ LOADS = {
     ("harness/catalogue.py", "*.*"): "captions of a package's plugs; its callers name the package",
     ("harness/config.py", "agents.*.config"): "an agent is a plug: its name finds its configuration",
     ("harness/ablate.py", "ablations.*"): "an ablation is a plug: its name finds its changes",
+    ("harness/envs/gym.py", "*"): "a user's module registers its environments when it is imported",
     ("harness/verify.py", "agents.*.probe"): "what an agent measures of itself for `verify`",
     ("harness/build.py", "agents.device"): "only the agents' side can ask torch for devices and compilers",
     ("harness/doctor.py", "agents.device"): "only the agents' side can ask torch for devices and compilers",

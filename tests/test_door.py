@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness import envs, look, rundir
+from harness import envs, preview, rundir
 from harness.door import Door
 from harness.errors import BadInput, RunFailed
 
@@ -212,5 +212,5 @@ def test_a_run_trains_on_what_it_recognised_and_marks_an_ignored_seed(tmp_path):
 
 def test_a_look_finds_an_ignored_seed(monkeypatch):
     monkeypatch.syspath_prepend(str(HERE))
-    assert not look.look_here("gym/own_envs:Unseeded-v0", {}).seeded
-    assert look.look_here("gym/own_envs:Plain-v0", {}).seeded
+    assert not preview.preview_here("gym/own_envs:Unseeded-v0", {}).seeded
+    assert preview.preview_here("gym/own_envs:Plain-v0", {}).seeded

@@ -36,7 +36,7 @@ class PoolOptions:
 
 def run_cells(cells: Sequence[RunConfig], root: Path, options: PoolOptions, *, retry: bool = False) -> None:
     """Run every cell in its directory below `root`; RunFailed where some did not finish. `retry`: run failed ones again."""
-    from harness import build, pool, rundir
+    from harness import build, envs, pool, rundir
     from harness.stop import Stop
 
     build.check_device(options.device, compile=any(cell.compile is True for cell in cells))
@@ -46,6 +46,8 @@ def run_cells(cells: Sequence[RunConfig], root: Path, options: PoolOptions, *, r
     remaining = [folder for folder in folders if folder not in done and folder not in diverged]
     if done:
         click.echo(f"{len(done)} of {len(folders)} runs are done already.", err=True)
+    for task, view in {cell.task: envs.view_lines(cell.task, cell.env.options) for cell in cells}.items():
+        click.echo("".join(f"{task}: {line}\n" for line in view), err=True, nl=False)
     parallel, threads = options.for_runs(len(remaining))
     arguments = ["--device", options.device, "--threads", str(threads), "--checkpoint-every", str(options.checkpoint_every)]
     arguments += [] if options.env_workers is None else ["--env-workers", str(options.env_workers)]

@@ -126,7 +126,7 @@ def evaluate(paths: Sequence[Path], noise_texts: Sequence[str], episodes: int, d
     for run in runs:
         task = run.config["task"]
         for eval_noise in noises:
-            noise.check_modality(eval_noise, *envs.modalities(task))
+            noise.check_modality(eval_noise, *envs.modalities(task, run.config["env"]["options"]))
             eval_noise.bind_task(task)
     parallel, threads = _pool.PoolOptions(**options).for_runs(len(runs))
     arguments = ["--device", device, "--threads", str(threads), "--episodes", str(episodes)]

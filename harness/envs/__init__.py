@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import ModuleType
 
-from harness import look, plugins
+from harness import plugins, preview
 from harness.env import Env, Suite
 from harness.errors import BadInput, unknown
 
@@ -57,9 +57,15 @@ def modalities(task: str, options: Mapping[str, object] | None = None) -> tuple[
     if hasattr(module, "modalities"):
         return module.modalities(name)
     if facts.pixels is None or facts.vectors is None:
-        view = look.at(task, options or {})
+        view = preview.of(task, options or {})
         return view.pixels, view.vectors
     return facts.pixels, facts.vectors
+
+
+def view_lines(task: str, options: Mapping[str, object]) -> list[str]:
+    """What the agent sees of a task, in words, where its suite does not say it: a line each."""
+    facts = suite(task)
+    return preview.of(task, options).lines if facts.pixels is None and not hasattr(_split(task)[0], "modalities") else []
 
 
 def _split(task: str) -> tuple[ModuleType, str]:

@@ -8,6 +8,7 @@ Gymnasium sets none. `dreamproof doctor --task gym/<id>` shows what the agent wi
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import re
 from collections.abc import Callable, Mapping
@@ -18,7 +19,7 @@ import numpy as np
 from pydantic import Field
 
 from agents.protocol import Arrays, Space, Spec
-from harness import config
+from harness.config import validate
 from harness.env import Mismatch, Step, Suite
 from harness.envs import _views
 from harness.errors import BadInput, unknown
@@ -47,7 +48,7 @@ SUITE = Suite(
     extras=GymOptions().model_dump(mode="json"),
     modules=("gymnasium",),
 )
-PLAIN_TYPES = {"int": int, "float": (int, float), "str": str, "bool": bool}
+PLAIN_TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "str": (str,), "bool": (bool,)}
 
 
 def check(task: str) -> None:
@@ -58,12 +59,12 @@ def check(task: str) -> None:
 
 def check_options(task: str, options: Mapping[str, object]) -> None:
     """BadInput for an option or a value that the suite does not take."""
-    config.validate(GymOptions, dict(options), f"env.options of gym/{task}")
+    validate(GymOptions, dict(options), f"env.options of gym/{task}")
 
 
 def make(task: str, **options: Any) -> Gym:
     """The environment, with its own error as one paragraph where it cannot be made."""
-    parsed = config.validate(GymOptions, options, f"env.options of gym/{task}")
+    parsed = validate(GymOptions, options, f"env.options of gym/{task}")
     return Gym(task, _make_simulator(task, parsed), parsed)
 
 
@@ -174,7 +175,7 @@ def _check_arguments(task: str, kwargs: Mapping[str, object]) -> None:
 
     module, _, name = task.rpartition(":")
     if module:
-        __import__(module)
+        importlib.import_module(module)
     if name not in gymnasium.registry:
         namespace, plain, version = parse_env_id(name)
         highest = find_highest_version(namespace, plain) if version is None else None

@@ -1,7 +1,7 @@
 """A look at an environment without a run: its spaces, what the agent will see, whether its seed fixes its episodes.
 
 Where only the environment itself knows this (`gym`), a verb that must stay light asks a child process, once: the answer is
-kept by task, options, versions and the files of the environment. `python -m harness.look` is that child.
+kept by task, options, versions and the files of the environment. `python -m harness.preview` is that child.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from harness import plugins
 from harness.errors import BadInput, RunFailed
 
 ROOT = Path(__file__).resolve().parents[1]
-FORMAT = 1  # of a stored look
+FORMAT = 1  # of a stored preview
 TIMEOUT = 300  # seconds for a child to make an environment and reset it
 SIMULATORS = ("gymnasium",)  # where one of them is imported already, no child is needed
 
 
 @dataclass(frozen=True)
-class Look:
+class Preview:
     """obs: what the agent gets, by key. action: what it does. declared: the environment's own spaces. notes: what was
     recognised or changed, in words. seeded: whether two resets with one seed gave the same observation."""
 
@@ -56,25 +56,25 @@ UNSEEDED = (
 )
 
 
-def at(task: str, options: Mapping[str, object]) -> Look:
-    """The look at `suite/task`. BadInput where it cannot be made or reset, or the agent cannot take its spaces."""
-    return _at(task, json.dumps(options, sort_keys=True))
+def of(task: str, options: Mapping[str, object]) -> Preview:
+    """The preview of `suite/task`. BadInput where it cannot be made or reset, or the agent cannot take its spaces."""
+    return _of(task, json.dumps(options, sort_keys=True))
 
 
 @lru_cache(maxsize=256)
-def _at(task: str, options: str) -> Look:
+def _of(task: str, options: str) -> Preview:
     if any(name in sys.modules for name in SIMULATORS):
-        return look_here(task, json.loads(options))
+        return preview_here(task, json.loads(options))
     file = _cache_file(task, options)
     stored = _read(file)
     if stored is None:
         stored = _ask_child(task, options)
         _write(file, stored)
-    return Look(**{**stored["look"], "notes": tuple(stored["look"]["notes"])})
+    return Preview(**{**stored["preview"], "notes": tuple(stored["preview"]["notes"])})
 
 
-def look_here(task: str, options: Mapping[str, object]) -> Look:
-    """As `at`, in this process."""
+def preview_here(task: str, options: Mapping[str, object]) -> Preview:
+    """As `of`, in this process."""
     from harness import envs
     from harness.door import Door
 
@@ -83,7 +83,7 @@ def look_here(task: str, options: Mapping[str, object]) -> Look:
         first, second = env.reset(0), env.reset(0)
         seeded = all(first[key].tobytes() == second[key].tobytes() for key in first)
         spaces = env.spec.obs.values()
-        return Look(
+        return Preview(
             obs={key: _describe(space) for key, space in env.spec.obs.items()},
             action=_describe_action(env.spec.action),
             declared={key: str(space) for key, space in getattr(env, "entries", {}).items()},
@@ -118,7 +118,7 @@ def _describe_action(space: Any) -> str:
 def _ask_child(task: str, options: str) -> dict[str, Any]:
     """What the child answers. BadInput where it could not look."""
     path = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), str(ROOT))))
-    command = [sys.executable, "-P", "-m", "harness.look"]
+    command = [sys.executable, "-P", "-m", "harness.preview"]
     request = json.dumps({"task": task, "options": json.loads(options), "path": sys.path})
     try:
         child = subprocess.run(
@@ -145,8 +145,8 @@ def _serve() -> None:
     request = json.load(sys.stdin)
     sys.path += [folder for folder in request["path"] if folder not in sys.path]
     try:
-        seen = look_here(request["task"], request["options"])
-        answer: dict[str, Any] = {"look": asdict(seen), "files": _own_files()}
+        here = preview_here(request["task"], request["options"])
+        answer: dict[str, Any] = {"preview": asdict(here), "files": _own_files()}
     except Exception as error:
         problem = str(error) if isinstance(error, BadInput | RunFailed) else f"{type(error).__name__}: {error}"
         answer = {"problem": problem, "traceback": traceback.format_exc()}
@@ -156,9 +156,11 @@ def _serve() -> None:
 
 def _own_files() -> dict[str, list[int]]:
     """Modules that are neither of Python, nor installed, nor ours -> [time of change, size]. The environment rests on them."""
-    elsewhere = {*sysconfig.get_paths().values(), str(ROOT)}
+    ours = tuple(str(ROOT / package) + os.sep for package in ("agents", "harness"))
+    library = (sysconfig.get_path("stdlib") + os.sep, *ours)
     files = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
-    own = [file for file in files if file and not any(file.startswith(folder + os.sep) for folder in elsewhere)]
+    installed = ("site-packages", "dist-packages")
+    own = [file for file in files if file and not file.startswith(library) and not {*Path(file).parts} & {*installed}]
     return {file: _stamp(file) for file in own if os.path.isfile(file)}
 
 
@@ -195,7 +197,7 @@ def _read(file: Path) -> dict[str, Any] | None:
     try:
         answer = json.loads(file.read_text())
         current = all(_stamp(path) == stamp for path, stamp in answer["files"].items())
-        Look(**answer["look"])
+        Preview(**answer["preview"])
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
     return answer if current else None
