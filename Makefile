@@ -1,19 +1,30 @@
 # Two commands on a fresh machine: `make quickstart` and `make test`. Running a target twice does not reinstall.
 PYTHON ?= python3
 BIN := .venv/bin
+ifeq ($(shell uname -s),Linux)
 export MUJOCO_GL ?= egl
+endif
 
 .PHONY: setup quickstart test test-avx2 lint bench oracle peers evidence reproduce devcluster-up devcluster-down clean
 
 setup: .venv/.installed
 
 # requirements.lock holds the exact versions; pyproject.toml only ranges, so that CUDA users can install their own torch.
+# dm_control goes in without its dependencies, which the lock file lists: it asks for labmaze, which has no wheel from Python
+# 3.13 on, and of which its suite makes no use.
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 .venv/.installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "dreamproof needs Python >= 3.11 ($$($(PYTHON) --version 2>&1) found): install it and give make PYTHON=python3.11"; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { rm -rf .venv; echo "Python has no venv here: apt-get install python3-venv"; exit 1; }
-	@$(BIN)/python -c 'import ctypes.util, sys; sys.exit(not ctypes.util.find_library("EGL"))' || echo "No EGL library: dmc_vision needs it for rendering (apt-get install libegl1 libgl1-mesa-dri); everything else works without."
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { rm -rf .venv; $(PYTHON) -c 'import sys; print("Python has no venv here: apt-get install python%d.%d-venv" % sys.version_info[:2])'; exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null 2>&1 || { echo "The environment .venv has no pip: uv pip install --python $(BIN)/python pip, or remove .venv"; exit 1; }
+	@test "$$(uname -s)" != Linux || $(BIN)/python -c 'import ctypes.util, sys; sys.exit(not ctypes.util.find_library("EGL"))' || echo "No EGL library: dmc_vision needs it for rendering (apt-get install libegl1 libgl1-mesa-dri); everything else works without."
+	@kept=$$($(BIN)/python -c 'from importlib.metadata import version; print(version("torch"))' 2>/dev/null); \
+	  case "$$kept" in ""|*+cpu) kept=;; *) echo "torch $$kept is kept: it is not the CPU build of requirements.lock.";; esac; \
+	  grep -v '^dm_control==' requirements.lock | grep -v "^$${kept:+torch==}$${kept:-#}" >.venv/requirements.txt
+	$(INSTALL) -r .venv/requirements.txt
+	@grep '^dm_control==' requirements.lock >.venv/requirements.txt
+	$(INSTALL) --no-deps -r .venv/requirements.txt
+	PYTHONWARNINGS=ignore $(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 quickstart: setup

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from agents.protocol import Arrays, Space, Spec
+from harness.child import python_command
 from harness.errors import BadInput, RunFailed
 from harness.stop import SIGNALS
 from harness.vector import FLAGS, EnvSlot, EpisodeRow, SyncVector
@@ -114,7 +115,7 @@ class _EnvProcess:
     def __init__(self, first: int, slot_makers: Sequence[Callable[[], EnvSlot]], file: int, layout: Layout):
         self._name = f"the process of environments {first} to {first + len(slot_makers) - 1}"
         self._pipe, child_pipe = Pipe()
-        command = [sys.executable, "-m", "harness.async_vector", str(child_pipe.fileno())]
+        command = python_command("-m", "harness.async_vector", str(child_pipe.fileno()))
         former_mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # the process inherits the blocked signals
         try:
             files = (child_pipe.fileno(), file)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from harness import plugins, provenance
+from harness.child import gl_environment, python_command
 
 # missing: not installed, and not needed everywhere. broken: needed and not installed, or installed and not working.
 State = Literal["works", "missing", "broken"]
@@ -114,8 +115,8 @@ def _suite(name: str) -> Diagnosis:
 
 
 def _rendering() -> Diagnosis:
-    backend = os.environ.get("MUJOCO_GL") or "egl"
-    problem = _run_child(RENDER_CHECK, MUJOCO_GL=backend)[1]
+    backend = gl_environment().get("MUJOCO_GL", "")
+    problem = _run_child(RENDER_CHECK)[1]
     if problem is None:
         return Diagnosis("rendering", "works", f"MUJOCO_GL={backend} draws")
     others = [other for other in ("egl", "osmesa") if other != backend]
@@ -139,8 +140,8 @@ def _cluster(profile: Path | None) -> list[Diagnosis]:
 
 def _run_child(code: str, **environment: str) -> tuple[str, str | None]:
     """(output, problem) of Python code in a process of its own. problem: the last line of its error, or None."""
-    variables = {"MUJOCO_GL": "egl", **os.environ, **environment}
-    command = [sys.executable, "-c", code]
+    variables = {**os.environ, **gl_environment(), **environment}
+    command = python_command("-c", code)
     root = Path(__file__).parents[1]
     try:
         child = subprocess.run(command, capture_output=True, text=True, timeout=CHILD_TIMEOUT, env=variables, cwd=root)

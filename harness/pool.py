@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from harness import failures
+from harness.child import gl_environment, python_command
 from harness.rundir import RunDir
 from harness.stop import Stop
 
@@ -80,9 +81,9 @@ def _needs_retry(run: RunDir, state: str) -> bool:
 
 def _start_worker(run: RunDir, arguments: Sequence[str]) -> Worker:
     with open(run.path / "log.txt", "ab") as log:
-        command = [sys.executable, "-m", "harness", "work", str(run.path), "--parent", str(os.getpid())]
+        command = python_command("-m", "harness", "work", str(run.path), "--parent", str(os.getpid()))
         command += ["--command", shlex.join(sys.argv), *arguments]
-        environment = {"MUJOCO_GL": "egl", **os.environ, "DREAMPROOF_DEBUG": "1"}  # the log is where tracebacks belong
+        environment = {**os.environ, **gl_environment(), "DREAMPROOF_DEBUG": "1"}  # the log is where tracebacks belong
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -12,6 +11,7 @@ from typing import Any
 
 from harness import bench, plugins, provenance
 from harness.bench import Row
+from harness.child import python_command
 from harness.errors import BadInput, RunFailed
 
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
@@ -25,7 +25,7 @@ def measure_cases(subject: str) -> Iterator[Row]:
 
 def _measure_alone(subject: str, case: Mapping[str, Any]) -> list[Row]:
     """Measure in a new process, so that its peak memory and the time since its start belong to this case."""
-    command = [sys.executable, "-m", "harness", "bench", subject, *case_to_flags(case), "--json"]
+    command = python_command("-m", "harness", "bench", subject, *case_to_flags(case), "--json")
     process = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     if process.returncode:
         raise RunFailed(f"bench {' '.join([subject, *case_to_flags(case)])} ended with status {process.returncode}.")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from agents.protocol import Arrays, Space, Spec
+from harness.child import gl_environment
 from harness.env import Step, Suite
 from harness.errors import BadInput
 
@@ -106,7 +107,7 @@ class Control:
 def _load_task(domain: str, task: str, seed: int) -> control.Environment:
     # dm_control chooses its renderer once, when it is imported, and raises where that renderer fails (PyOpenGL without
     # libEGL: AttributeError). State vectors need no renderer.
-    os.environ.setdefault("MUJOCO_GL", "egl")
+    os.environ.update(gl_environment())
     try:
         from dm_control import suite
     except (ImportError, AttributeError):

@@ -1,6 +1,6 @@
 """DeepMind Control suite from 64x64 RGB images: camera 0 (quadruped 2), everything else as in `dmc`.
 
-Rendering needs a GL backend: `MUJOCO_GL` (default egl; Mesa's software renderer does). Settings: DreamerV3
+Rendering needs a GL backend: `MUJOCO_GL` (on Linux by default egl; Mesa's software renderer does). Settings: DreamerV3
 (Hafner et al., arXiv:2301.04104, Nature 2025).
 """
 
@@ -51,7 +51,9 @@ class PixelControl(dmc.Control):
             self._camera = self._camera or self._new_camera()
             frame = np.array(self._camera.render())
         except RuntimeError as error:
-            raise RunFailed(f"Cannot render {'_'.join(self._name)}: {error}. Is MUJOCO_GL=egl usable here?") from error
+            raise RunFailed(
+                f"Cannot render {'_'.join(self._name)}: {error}. `dreamproof doctor` says which value of MUJOCO_GL works here."
+            ) from error
         return {"image": self.native(frame) if self.native else frame}
 
     def _new_camera(self) -> engine.Camera:
