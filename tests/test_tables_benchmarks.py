@@ -244,16 +244,16 @@ def test_half_finished_runs_are_named_and_their_episodes_are_in_no_score(study):
 
 
 def test_the_command_line_builds_them_from_score_files(tmp_path):
-    expected = [str(file) for file in files() if file.name.startswith("procgen")]
+    score_files = [str(file) for file in files() if file.name.startswith("procgen")]
     command = [sys.executable, "-m", "harness", "table"]
     environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
     options = ["--reps", "200", "--format", "csv", "--out", str(tmp_path / "a.csv")]
-    done = subprocess.run([*command, "aggregates", *expected, *options], env=environment, capture_output=True, text=True)
+    done = subprocess.run([*command, "aggregates", *score_files, *options], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    row = pd.read_csv(tmp_path / "a.csv", keep_default_na=False, na_values=[""]).set_index(["method", "metric"])
+    long = pd.read_csv(tmp_path / "a.csv", keep_default_na=False, na_values=[""]).set_index(["method", "metric"])
     for method, expected in truth()["aggregate"]["procgen"].items():
-        assert row.value[method, "iqm"] == exactly(expected["iqm"])
-    bad = subprocess.run([*command, "scores", *expected, "--margin", "0.1"], env=environment, capture_output=True, text=True)
+        assert long.value[method, "iqm"] == exactly(expected["iqm"])
+    bad = subprocess.run([*command, "scores", *score_files, "--margin", "0.1"], env=environment, capture_output=True, text=True)
     assert bad.returncode == 2 and "takes no option 'margin'" in bad.stderr
 
 
