@@ -64,7 +64,7 @@ class JointSpace(Space):
         """(..., n) -> {name: (..., *shape)}, each of its part's own type."""
         lead = joint.shape[:-1]
         pieces = ((name, joint[..., columns], self.parts[name]) for name, columns in self.columns.items())
-        return {name: x.reshape(*lead, *space.shape).astype(space.dtype) for name, x, space in pieces}
+        return {name: x.reshape((*lead, *space.shape)).astype(space.dtype) for name, x, space in pieces}
 
     def join(self, parts: Mapping[str, np.ndarray]) -> np.ndarray:
         """Inverse of `split`."""

@@ -163,7 +163,6 @@ def test_naming_tasks_imports_no_simulator():
         ("atari10k/asterix", ["No suite 'atari10k'", "atari100k"]),
         ("cartpole_swingup", ["suite/task", "dmc/cartpole_swingup"]),
         ("gym/CartPool-v1", ["Did you mean 'gym/CartPole-v1'"]),
-        ("gym/Blackjack-v1", ["Tuple"]),
         ("gym/no_such_module:Env-v0", ["no_such_module"]),
         (3, ["A task is text"]),
     ],

@@ -6,6 +6,7 @@ An image becomes uint8 (H, W, C) with sides that are multiples of 16, everything
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import prod
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -132,26 +133,38 @@ class VectorView:
 
 
 class OneHotView:
-    """A Discrete value as a one-hot vector."""
+    """A choice of classes: Discrete as a one-hot vector, MultiDiscrete as several side by side, MultiBinary as it is."""
 
-    def __init__(self, key: str, discrete: Any):
-        self._key, self._discrete = key, discrete
-        self._start, self._classes = int(discrete.start), int(discrete.n)
-        self.space = Space((self._classes,), "float32")
+    def __init__(self, key: str, space: Any):
+        from gymnasium import spaces
+
+        self._key, self._declared = key, space
+        self._is_binary = isinstance(space, spaces.MultiBinary)
+        if self._is_binary:
+            self._sizes = np.full(prod(space.shape), 2)
+        else:
+            self._sizes = np.atleast_1d(space.nvec if isinstance(space, spaces.MultiDiscrete) else space.n).reshape(-1)
+        self._start = np.asarray(getattr(space, "start", 0), np.int64).reshape(-1)
+        self._offsets = np.cumsum(self._sizes) - self._sizes
+        self.space = Space((len(self._sizes) if self._is_binary else int(self._sizes.sum()),), "float32")
         self.notes: tuple[str, ...] = ()
 
     def __call__(self, value: Any, native: Native) -> np.ndarray:
-        hot = np.zeros(self._classes, np.float32)
-        hot[self._index(value)] = 1
-        return hot
+        index = self._index(value)
+        if self._is_binary:
+            return index.astype(np.float32)
+        vector = np.zeros(self.space.shape, np.float32)
+        vector[self._offsets + index] = 1
+        return vector
 
-    def _index(self, value: Any) -> int:
+    def _index(self, value: Any) -> np.ndarray:
+        """The class of each choice, counted from 0."""
         array = np.asarray(value)
-        if array.size != 1 or array.dtype.kind not in "iub":
-            raise Mismatch(self._key, repr(value)[:80], str(self._discrete))
-        index = int(array.reshape(())) - self._start
-        if not 0 <= index < self._classes:
-            raise Mismatch(self._key, repr(value)[:80], str(self._discrete))
+        if array.size != len(self._sizes) or array.dtype.kind not in "iub":
+            raise Mismatch(self._key, repr(value)[:80], str(self._declared))
+        index = array.reshape(-1).astype(np.int64) - self._start
+        if not ((index >= 0) & (index < self._sizes)).all():
+            raise Mismatch(self._key, repr(value)[:80], str(self._declared))
         return index
 
 

@@ -1,8 +1,9 @@
 """Any Gymnasium environment: `gym/<id>`, for example `gym/CartPole-v1` or `gym/module:Name-v0` (imports the module first).
 
-Observations: an image (`harness/envs/_views.py` says what is one) becomes uint8 (H, W, C), any other box a flat float32
-`vector`, a discrete observation a one-hot `vector`, and a Dict space its entries by key (nested ones joined by "."). Actions:
-Discrete, or a box with bounds; other spaces are BadInput. Gymnasium's own TimeLimit truncates. The budget is only a default:
+Observations: an image (`_views.py` says what is one) becomes uint8 (H, W, C), any other box a flat float32 `vector`, a choice
+of classes (Discrete, MultiDiscrete, MultiBinary) a one-hot `vector`, and a Dict or Tuple its entries by key (nested ones
+joined by "."). Actions: a box with bounds, Discrete, MultiDiscrete, MultiBinary, or a Dict or Tuple of these, with one head
+for each (`_spaces.py`). Other spaces are BadInput. Gymnasium's own TimeLimit truncates. The budget is only a default:
 Gymnasium sets none. `dreamproof doctor --task gym/<id>` shows what the agent will see.
 """
 
@@ -18,10 +19,10 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from agents.protocol import Arrays, Space, Spec
+from agents.protocol import Arrays, Spec
 from harness.config import validate
 from harness.env import Mismatch, Step, Suite
-from harness.envs import _views
+from harness.envs import _spaces, _views
 from harness.errors import BadInput, unknown
 
 
@@ -75,10 +76,12 @@ class Gym:
         self.native: Callable[[np.ndarray], np.ndarray] | None = None
         self._task, self._env, self._options = task, env, options
         spaces = self._rendered_space() if options.render else env.observation_space
-        self.entries = _flatten_spaces(task, spaces, options)
+        self._leaves = _spaces.observed_leaves(f"gym/{task}", spaces, lambda space: _unnamed(task, space, options))
+        self.entries = {key: leaf.space for key, leaf in self._leaves.items()}
         self._views = _views.make_views(f"gym/{task}", self.entries, options)
         self.notes = [note for view in self._views.values() for note in view.notes]
-        self.spec = Spec({key: view.space for key, view in self._views.items()}, _action_space(task, env.action_space))
+        self._actions = _spaces.SimulatorActions(f"gym/{task}", env.action_space)
+        self.spec = Spec({key: view.space for key, view in self._views.items()}, self._actions.space)
         self._rng, self._last_action = np.random.Generator(np.random.Philox(0)), None
 
     def reset(self, seed: int) -> Arrays:
@@ -87,7 +90,7 @@ class Gym:
         return self._observe(_reset(self._task, self._env, seed))
 
     def step(self, action: np.ndarray) -> Step:
-        simulator_action = self._simulator_action(action)
+        simulator_action = self._actions(action)
         obs, reward, terminated, truncated, _ = self._env.step(self._sticky_action(simulator_action))
         total = _number(reward)
         for _ in range(self._options.action_repeat - 1):
@@ -100,14 +103,6 @@ class Gym:
     def close(self) -> None:
         self._env.close()
 
-    def _simulator_action(self, action: np.ndarray) -> Any:
-        space = self._env.action_space
-        if self.spec.action.discrete:
-            return space.start + int(action)
-        low, high = space.low.astype(np.float64), space.high.astype(np.float64)
-        unit = np.clip(np.asarray(action, np.float64), -1, 1)
-        return np.clip((low + high) / 2 + unit * (high - low) / 2, low, high).astype(space.dtype)
-
     def _sticky_action(self, action: Any) -> Any:
         """The action of one simulator step: with the probability `sticky` the one before."""
         if self._options.sticky:
@@ -119,7 +114,7 @@ class Gym:
     def _observe(self, obs: Any) -> Arrays:
         if self._options.render:
             obs = self._env.render()
-        return {key: view(_look_up(key, obs), self.native) for key, view in self._views.items()}
+        return {key: view(self._leaves[key].look_up(obs), self.native) for key, view in self._views.items()}
 
     def _rendered_space(self) -> Any:
         """The space of rendered frames: only a frame says how large they are."""
@@ -251,38 +246,9 @@ def _number(reward: Any) -> float:
     return float(array.reshape(()))
 
 
-def _look_up(key: str, obs: Any) -> Any:
-    if not isinstance(obs, Mapping):
-        return obs
-    for name in key.split("."):
-        if not isinstance(obs, Mapping) or name not in obs:
-            raise Mismatch(key, "missing", "an entry of the observation")
-        obs = obs[name]
-    return obs
-
-
-def _flatten_spaces(task: str, space: Any, options: GymOptions, name: str = "") -> dict[str, Any]:
-    """Observation key -> the Gymnasium space of that entry."""
-    from gymnasium import spaces
-
-    if isinstance(space, spaces.Dict):
-        nested = [_flatten_spaces(task, inner, options, f"{name}.{key}" if name else key) for key, inner in space.items()]
-        return {key: inner for entries in nested for key, inner in entries.items()}
-    if not isinstance(space, spaces.Box | spaces.Discrete):
-        raise BadInput(f"gym/{task} observes {space}; only Box, Discrete and Dict of these can be used.")
-    return {name or _unnamed(task, space, options): space}
-
-
 def _unnamed(task: str, space: Any, options: GymOptions) -> str:
     """The key of an observation without one."""
-    return "vector" if hasattr(space, "n") or _views.image_layout(f"gym/{task}", "", space, options) is None else "image"
-
-
-def _action_space(task: str, space: Any) -> Space:
     from gymnasium import spaces
 
-    if isinstance(space, spaces.Discrete):
-        return Space((), "int32", classes=int(space.n))
-    if isinstance(space, spaces.Box) and np.isfinite(space.low).all() and np.isfinite(space.high).all():
-        return Space(space.shape, "float32")
-    raise BadInput(f"gym/{task} takes {space}; only Discrete actions and a Box with finite bounds can be used.")
+    is_box = isinstance(space, spaces.Box)
+    return "image" if is_box and _views.image_layout(f"gym/{task}", "", space, options) is not None else "vector"
