@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+import numpy as np
+
 from agents.protocol import Agent
 from harness.env import Env
 from harness.loop import Policy, interact
@@ -34,15 +36,26 @@ class Evaluator:
         self._envs: list[Env] = []
 
     def play(
-        self, noise: Noise, episodes: Sequence[int], policy: Policy, should_stop: Callable[[], bool]
+        self,
+        noise: Noise,
+        episodes: Sequence[int],
+        policy: Policy,
+        should_stop: Callable[[], bool],
+        notice_length: Callable[[int], None] = lambda length: None,
     ) -> Iterator[EpisodeRow]:
-        """Play these episodes and yield their rows in the order of their numbers. Ends early where `should_stop()` is true."""
+        """Play these episodes and yield their rows in the order of their numbers. Ends early where `should_stop()` is true.
+
+        `notice_length` hears at every step how long the longest open episode is.
+        """
         pending = sorted(episodes)
         episode_lists = [[number for number in pending if number % EVAL_ENVS == index] for index in range(EVAL_ENVS)]
         while len(self._envs) < EVAL_ENVS:
             self._envs.append(self._make_env())
         finished: dict[int, EpisodeRow] = {}
+        lengths = np.zeros(EVAL_ENVS, int)
         for tick in interact(self._make_vector(self._envs, noise, episode_lists), self._agent, policy):
+            lengths = np.where(tick.step["is_first"], 0, lengths + 1)
+            notice_length(int(lengths.max()))
             finished |= {row["episode"]: row for row in tick.finished_episodes}
             while pending and pending[0] in finished:
                 yield finished.pop(pending.pop(0))

@@ -38,6 +38,7 @@ def run_all(
     queue, stopping = list(runs), False
     workers: dict[RunDir, Worker] = {}
     states: dict[RunDir, str] = {}
+    printed: dict[RunDir, str] = {}  # notices
     with _progress(len(runs)) as progress:
         while workers or (queue and not stop.reason):
             while queue and len(workers) < parallel and not stop.reason:
@@ -51,6 +52,10 @@ def run_all(
                     worker.send_signal(signal.SIGTERM)
             for run, worker in list(workers.items()):
                 status = worker.poll()
+                notice = run.state.get("notice", "")
+                if notice != printed.get(run, ""):
+                    printed[run] = notice
+                    progress.print(f"notice: {run.name}: {notice}")
                 if status is None:
                     progress.update(run)
                     continue

@@ -24,6 +24,9 @@ from harness.stop import Stop
 
 HEARTBEAT = 2.0  # seconds between updates of state.json
 CHECKPOINT_SHARE = 20  # the time between two checkpoints is at least this many times what the last one took
+FAR_LONGER = 3  # times the longest training episode, and LONG_EPISODE steps: an evaluation episode beyond both is noticed
+LONG_EPISODE = 300
+UNKNOWN_LENGTH = 1500  # steps beyond which one is noticed where no training episode has ended
 CHECK_EVERY = 100  # updates between two checks for divergence: not by the clock, so that it is repeatable
 
 
@@ -99,14 +102,19 @@ class Evaluation:
 
     def __init__(self, run: RunDir, grid: EvaluateConfig, evaluator: Evaluator, recorder: Recorder, stop: Stop):
         self._run, self._grid, self._evaluator, self._recorder, self._stop = run, grid, evaluator, recorder, stop
+        self._longest, self._noticed = 0, False  # steps of the longest training episode; whether a longer one was noticed
 
     def complete(self, step: int, updates: int) -> bool:
         """Play every missing (noise, episode) with the model of `step`. False where a request to stop came in between."""
         grid = self._grid
-        missing = missing_episodes(self._run.rows("episodes"), grid.noise, grid.episodes, grid.policy, step)
+        rows = self._run.rows("episodes")
+        self._longest = max((row["length"] for row in rows if row["split"] == "train"), default=0)
+        missing = missing_episodes(rows, grid.noise, grid.episodes, grid.policy, step)
         total, played, last_heartbeat = sum(map(len, missing.values())), 0, 0.0
         for noise, numbers in missing.items():
-            for row in self._evaluator.play(noise, numbers, grid.policy, lambda: self._stop.reason is not None):
+            for row in self._evaluator.play(
+                noise, numbers, grid.policy, lambda: self._stop.reason is not None, self._notice_length
+            ):
                 labels = {"noise": str(noise), "policy": grid.policy}
                 self._recorder.add_episode(row, step=step, updates=updates, split="eval", **labels)
                 played += 1
@@ -120,6 +128,18 @@ class Evaluation:
 
     def close(self) -> None:
         self._evaluator.close()
+
+    def _notice_length(self, length: int) -> None:
+        """Say once that an evaluation episode is far longer than any in training: it may never end."""
+        limit = max(LONG_EPISODE, FAR_LONGER * self._longest) if self._longest else UNKNOWN_LENGTH
+        if self._noticed or length <= limit:
+            return
+        self._noticed = True
+        training = f"the longest in training had {self._longest}" if self._longest else "none ended in training"
+        self._run.set_state(
+            notice=f"an evaluation episode has gone on for {length} steps; {training}. If it never ends: stop, and bound "
+            "episodes with --set env.options.max_episode_steps=N (suite gym)."
+        )
 
 
 class Attempt:

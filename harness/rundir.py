@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import socket
 import time
@@ -47,8 +48,24 @@ def write_file(path: Path, content: bytes, sync: bool = True) -> None:
 def _to_json(value: Any) -> str:
     """JSON with one line per entry of the outermost object: readable, and ten times as fast to write as full indentation."""
     if not isinstance(value, dict) or not value:
-        return json.dumps(value) + "\n"
-    return "{\n" + ",\n".join(f" {json.dumps(str(key))}: {json.dumps(entry)}" for key, entry in value.items()) + "\n}\n"
+        return _strict_json(value) + "\n"
+    return "{\n" + ",\n".join(f" {json.dumps(str(key))}: {_strict_json(entry)}" for key, entry in value.items()) + "\n}\n"
+
+
+def _strict_json(value: Any) -> str:
+    """JSON, which has no NaN and no infinity: such a number is null."""
+    try:
+        return json.dumps(value, allow_nan=False)
+    except ValueError:
+        return json.dumps(_without_nonfinite(value), allow_nan=False)
+
+
+def _without_nonfinite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nonfinite(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nonfinite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class Log:
@@ -65,7 +82,7 @@ class Log:
 
     def add(self, row: dict[str, Any]) -> None:
         """Append one row. When this returns, the row is in the file, though not necessarily on the disk."""
-        self._file.write(json.dumps(row).encode() + b"\n")
+        self._file.write(_strict_json(row).encode() + b"\n")
         self._file.flush()
 
     def cut(self, offset: int) -> None:

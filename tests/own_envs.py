@@ -85,6 +85,17 @@ class Endless(Base):
         return (*super().step(action)[:3], False, {})
 
 
+class EndlessLater(Base):
+    """Its episodes have 20 steps until 56 steps were taken in this process; evaluation then goes on for 1000."""
+
+    taken = 0
+
+    def step(self, action):
+        EndlessLater.taken += 1
+        limit = 20 if EndlessLater.taken < 57 else 1000
+        return (*super().step(action)[:3], self.time >= limit, {})
+
+
 class Level(Base):
     space = spaces.Box(-np.inf, np.inf, (1,), np.float32)
 
@@ -169,7 +180,8 @@ class Unseeded(Base):
         return np.random.default_rng().random(3).astype(np.float32)
 
 
-for kind in (Counting, ChannelFirst, Endless, Level, NanReward, InfObservation, BeyondRange, Wraps, OtherShape, OtherType):
-    register(kind)
-for kind in (Vanishes, TwoRewards, ArrayReward, Explodes, InitRaises, ResetRaises, Unseeded):
+for kind in (
+    *(Counting, ChannelFirst, Endless, EndlessLater, Level, NanReward, InfObservation, BeyondRange, Wraps, OtherShape),
+    *(OtherType, Vanishes, TwoRewards, ArrayReward, Explodes, InitRaises, ResetRaises, Unseeded),
+):
     register(kind)

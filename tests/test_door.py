@@ -208,6 +208,39 @@ def test_a_run_trains_on_what_it_recognised_and_marks_an_ignored_seed(tmp_path):
     assert "ignores its seed" in result.stderr
     (run,) = rundir.find_runs([tmp_path / "runs"])
     assert run.provenance["environment"]["seeded"] is False and run.state["seeded"] is False
+    table = dreamproof("table", "robustness", "runs", "--reps", "200", "--format", "csv", cwd=tmp_path)
+    assert "unseeded" in table.stdout, table.stderr
+    assert "ignores its seed" in dreamproof("check", "runs", cwd=tmp_path).stdout
+
+
+def test_an_evaluation_that_does_not_end_is_noticed(tmp_path):
+    run = ["run", "--task", "gym/own_envs:EndlessLater-v0", *SMALL]
+    result = dreamproof(*run, cwd=tmp_path)
+    assert "an evaluation episode has gone on for 301 steps" in result.stderr and "max_episode_steps" in result.stderr, (
+        result.stderr
+    )
+    assert result.stderr.count("notice:") == 1
+
+
+def test_no_json_holds_nan(tmp_path):
+    log = rundir.Log(tmp_path / "rows.jsonl")
+    log.add({"return": float("inf"), "inner": [float("nan"), 1.0]})
+    rundir.write_json(tmp_path / "state.json", {"last_return": float("nan")})
+    assert json.loads((tmp_path / "rows.jsonl").read_text()) == {"return": None, "inner": [None, 1.0]}
+    assert json.loads((tmp_path / "state.json").read_text()) == {"last_return": None}
+
+
+def test_atari_departs_from_its_protocol_only_where_asked():
+    from harness import study
+
+    game = envs.make("atari100k/breakout", life_loss=True)
+    game.reset(0)
+    assert any(game.step(np.int32(n % 4)).terminated for n in range(400)) and game._ale.lives() == 4
+    assert envs.make("atari100k/breakout", actions="full").spec.action.classes == 18
+    plain = study.single("atari100k/breakout", size="nano")
+    assert study.single("atari100k/breakout", size="nano", changes={"env.options.sticky": 0.0}).digest == plain.digest
+    with pytest.raises(BadInput, match=r"sticky=1.5.*\[0, 1\)"):
+        study.single("atari100k/breakout", size="nano", changes={"env.options.sticky": 1.5})
 
 
 def test_a_look_finds_an_ignored_seed(monkeypatch):

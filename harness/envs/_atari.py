@@ -16,9 +16,9 @@ values in between: the result is exact, and a test compares it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -183,14 +183,34 @@ class Protocol:
     grey: bool
     sticky: float
     actions: str  # "minimal" of the game, or "full": all 18
+    life_loss: bool = False  # whether a life lost ends the episode
     noops: int = 30  # before the first observation: uniform in 0 to this
     limit: int = 108_000
 
 
-def make(game: str, protocol: Protocol, truncation: str) -> Atari:
-    if truncation not in ("truncated", "terminal"):
-        raise BadInput(f"Option truncation={truncation!r} of Atari must be 'truncated' or 'terminal'.")
-    return Atari(game, protocol=protocol, terminal_limit=truncation == "terminal")
+def extras(protocol: Protocol) -> dict[str, object]:
+    """The options that depart from a protocol, at its own values."""
+    return {"sticky": protocol.sticky, "actions": protocol.actions, "life_loss": protocol.life_loss}
+
+
+def check_options(options: Mapping[str, object]) -> None:
+    """BadInput for a value that no game takes."""
+    allowed: dict[str, tuple[Callable[[Any], bool], str]] = {
+        "truncation": (lambda x: x in ("truncated", "terminal"), "'truncated' or 'terminal'"),
+        "actions": (lambda x: x in ("minimal", "full"), "'minimal' or 'full'"),
+        "life_loss": (lambda x: isinstance(x, bool), "true or false"),
+        "sticky": (lambda x: isinstance(x, int | float) and not isinstance(x, bool) and 0 <= x < 1, "a number in [0, 1)"),
+    }
+    for name, value in options.items():
+        takes, words = allowed[name]
+        if not takes(value):
+            raise BadInput(f"Option {name}={value!r} of Atari must be {words}.")
+
+
+def make(game: str, protocol: Protocol, truncation: str, **departures: Any) -> Atari:
+    """One game. `departures`: fields of the protocol that have another value."""
+    check_options({"truncation": truncation, **departures})
+    return Atari(game, protocol=replace(protocol, **departures), terminal_limit=truncation == "terminal")
 
 
 class Atari:
@@ -218,6 +238,7 @@ class Atari:
             self._ale.act(0)
             if self._ale.game_over():
                 self._ale.reset_game()
+        self._lives = self._ale.lives()
         self._frames = self._last_action = 0
         self._read_screen()
         self._screens[:] = self._screens[self._newest]
@@ -232,10 +253,16 @@ class Atari:
             if repeat >= REPEAT - 2:
                 self._read_screen()
             game_over, time_up = self._ale.game_over(), self._frames >= self._protocol.limit
+            game_over = game_over or (self._protocol.life_loss and self._has_lost_life())
             if game_over or time_up:
                 break
         terminated = game_over or (time_up and self._terminal_limit)
         return Step(self._obs(), reward, terminated, time_up and not terminated)
+
+    def _has_lost_life(self) -> bool:
+        """Whether there are fewer lives than when this was asked last."""
+        before, self._lives = self._lives, self._ale.lives()
+        return self._lives < before
 
     def step_bare(self, action: np.ndarray) -> bool:
         """The emulator's part of a step and nothing else -> whether the game is over."""

@@ -1,10 +1,14 @@
 """Atari 100k: 26 games, 100,000 policy steps (400,000 frames), 64x64 RGB, minimal action sets, no sticky actions.
 
 Option `truncation="terminal"` lets the time limit terminate, as the official code does; by default it truncates.
+Options `sticky` (probability per raw frame), `actions` ("minimal", "full") and `life_loss` (a life lost ends the episode)
+depart from the protocol.
 Settings: DreamerV3 (Hafner et al., arXiv:2301.04104, Nature 2025); games: Kaiser et al., arXiv:1903.00374.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from harness.env import Suite
 from harness.envs import _atari
@@ -24,9 +28,15 @@ SUITE = Suite(
     vectors=False,
     source="DreamerV3 (arXiv:2301.04104, Nature 2025), Atari100k; ALE (arXiv:1207.4708)",
     options={"truncation": "truncated"},
+    extras=_atari.extras(PROTOCOL),
     modules=("ale-py", "pillow"),
 )
 
 
-def make(task: str, truncation: str = "truncated") -> _atari.Atari:
-    return _atari.make(task, PROTOCOL, truncation)
+def check_options(task: str, options: Mapping[str, object]) -> None:
+    """BadInput for a value that no game takes."""
+    _atari.check_options(options)
+
+
+def make(task: str, truncation: str = "truncated", **departures: object) -> _atari.Atari:
+    return _atari.make(task, PROTOCOL, truncation, **departures)

@@ -13,6 +13,7 @@ REPORTED = {
     "missing_cells": (PROBLEM, "Columns of the table then compare different models.", "dreamproof evaluate fills them."),
     "early_checkpoint": (PROBLEM, "The score is that of less training than the run says.", "Evaluate the last checkpoint."),
     "unequal_episodes": (NOTE, "Some models were measured less precisely; each weighs the same.", "Evaluate as many of each."),
+    "unseeded": (NOTE, "Pairing by episode then removes no variance, and a resumed run is not exact.", "Seed the environment."),
     "nonfinite": (PROBLEM, "A return that is not finite means a broken run. Leaving it out hides that.", "Look at that run."),
 }
 

@@ -103,7 +103,7 @@ def _run_row(run: rundir.RunDir, caches: list[Cache]) -> dict[str, Any]:
             cache.put_facts(name, stats[0], facts, stats[1])
     state = "done" if done else facts["state"]
     benchmark = benchmarks.name_of_task(facts["task"], facts["benchmark"])
-    return facts | {"benchmark": benchmark, "state": state, "run": run.name, "path": path, "done": done}
+    return {"seeded": True} | facts | {"benchmark": benchmark, "state": state, "run": run.name, "path": path, "done": done}
 
 
 def _stats(path: str) -> tuple[rows.Key, float] | None:
@@ -135,6 +135,7 @@ def _read_facts(run: rundir.RunDir) -> dict[str, Any]:
         **{key: state.get(key, 0) for key in ("step", "updates", "attempt")},
         **{key: state.get(key) or "" for key in ("host", "message")},
         "wall_seconds": updated - started if started and updated else state.get("wall_seconds", np.nan),
+        "seeded": state.get("seeded", True),  # False: its environment ignores the seed
         "settings": _settings_text(config | _machine_settings(config, state)),
     }
 

@@ -31,6 +31,7 @@ FLAGS = {
     "repeated_episodes": "an evaluation episode is recorded more than once; one record is used",
     "nonfinite": "episodes whose return is not a finite number, left out",
     "early_checkpoint": "the last evaluated checkpoint lies before the run's final step",
+    "unseeded": "the environment ignores its seed: episodes are not the same for every model and noise, nothing is paired",
     "no_spread": "all values are equal, so the interval has no width",
     "no_random": "no random agent for this task among the runs and no stored reference: retention is undefined",
     "stored_random": "the random score is a stored one from the literature, not measured with these settings",
@@ -107,6 +108,7 @@ def select_cells(results: load.Results) -> list[ScoreCell]:
     _flag_absent(cells, runs)
     _flag_duplicates(cells, repeats)
     _flag_unequal(cells)
+    _flag_unseeded(cells, runs)
     return [cells[key] for key in sorted(cells)]
 
 
@@ -211,6 +213,13 @@ def _flag_duplicates(cells: Cells, repeats: pd.DataFrame) -> None:
     for cell in cells.values():
         if cell.group[:-1] in repeated_settings:
             cell.flag("duplicate_seed")
+
+
+def _flag_unseeded(cells: Cells, runs: pd.DataFrame) -> None:
+    settings = set(runs.loc[~runs.seeded.astype(bool), load.AXES].itertuples(index=False, name=None))
+    for cell in cells.values():
+        if cell.group[:-1] in settings:
+            cell.flag("unseeded")
 
 
 def _flag_unequal(cells: Cells) -> None:
