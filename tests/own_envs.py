@@ -180,8 +180,15 @@ class Unseeded(Base):
         return np.random.default_rng().random(3).astype(np.float32)
 
 
+class DriftsLater(Base):
+    """Its seed fixes the first observation alone."""
+
+    def observe(self):
+        return super().observe() if self.time == 0 else np.random.default_rng().random(3).astype(np.float32)
+
+
 for kind in (
     *(Counting, ChannelFirst, Endless, EndlessLater, Level, NanReward, InfObservation, BeyondRange, Wraps, OtherShape),
-    *(OtherType, Vanishes, TwoRewards, ArrayReward, Explodes, InitRaises, ResetRaises, Unseeded),
+    *(OtherType, Vanishes, TwoRewards, ArrayReward, Explodes, InitRaises, ResetRaises, Unseeded, DriftsLater),
 ):
     register(kind)

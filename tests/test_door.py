@@ -247,3 +247,29 @@ def test_a_look_finds_an_ignored_seed(monkeypatch):
     monkeypatch.syspath_prepend(str(HERE))
     assert not preview.preview_here("gym/own_envs:Unseeded-v0", {}).seeded
     assert preview.preview_here("gym/own_envs:Plain-v0", {}).seeded
+
+
+DOCTOR = {  # exit status, words
+    "Oblong": (0, ["image 96x64x3", "100x60 is resized to 96x64", "20 steps", "steps per second", "everything that is needed"]),
+    "Unseeded": (1, ["broken", "two resets with one seed differ", "self.np_random"]),
+    "DriftsLater": (1, ["broken", "lead elsewhere from step 1", "self.np_random"]),
+    "Endless": (1, ["broken", "had not ended after 2000 steps", "max_episode_steps"]),
+    "NanReward": (1, ["broken", "reward", "nan", "step 3"]),
+    "InitRaises": (1, ["broken", "no level file at /nowhere"]),
+}
+
+
+@pytest.mark.parametrize("name", DOCTOR)
+def test_the_doctor_says_what_is_wrong_and_how_to_cure_it(name, tmp_path):
+    status, words = DOCTOR[name]
+    result = dreamproof("doctor", "--task", f"gym/own_envs:{name}-v0", cwd=tmp_path)
+    assert result.returncode == status, result.stdout + result.stderr
+    assert all(word in result.stdout for word in words) and "Traceback" not in result.stderr, result.stdout
+
+
+def test_the_doctor_takes_options(tmp_path):
+    bounded = ("--set", "env.options.max_episode_steps=9")
+    result = dreamproof("doctor", "--task", "gym/own_envs:Endless-v0", *bounded, cwd=tmp_path)
+    assert result.returncode == 0 and "9 steps" in result.stdout, result.stdout + result.stderr
+    refused = dreamproof("doctor", "--task", "gym/own_envs:Endless-v0", "--set", "env.options.resiz=9", cwd=tmp_path)
+    assert refused.returncode == 2 and "Did you mean 'resize'" in refused.stderr

@@ -53,14 +53,21 @@ def schema() -> None:
 
 
 @click.command()
+@click.option("--task", help="Play a few episodes of this task instead: what the agent sees, seeding, lengths, rewards, speed.")
+@click.option("--set", "changes", multiple=True, metavar="PATH=VALUE", help="With --task: env.options.NAME=VALUE.")
 @_options.profile
 @_options.as_json
 @_options.runs
-def doctor(profile: Path | None, as_json: bool, runs: Path) -> int:
+def doctor(task: str | None, changes: Sequence[str], profile: Path | None, as_json: bool, runs: Path) -> int:
     """Python, torch, GPU, rendering, simulators, disk, SLURM, cluster profile: works, or how to repair it."""
-    from harness import doctor
+    from harness import doctor, env_doctor
 
-    diagnoses = doctor.examine(runs, profile)
+    if changes and task is None:
+        raise BadInput("--set goes with --task.")
+    if task is None:
+        diagnoses = doctor.examine(runs, profile)
+    else:
+        diagnoses = env_doctor.examine(task, env_doctor.options(task, _options.parse_changes(changes)))
     tree = doctor.diagnoses_to_json(diagnoses)
     click.echo(json.dumps(tree, indent=1) if as_json else doctor.diagnoses_to_text(diagnoses))
     return int(any(diagnosis.state == "broken" for diagnosis in diagnoses))
