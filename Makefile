@@ -101,7 +101,7 @@ devcluster-up devcluster-down: devcluster-%: setup
 
 # The docs' figures and tables from results/stored/, in seconds; fails where the stored rows are not those of figures/docs.yaml.
 reproduce: setup
-	$(BIN)/dreamproof reproduce figures/docs.yaml $(OFFICIAL:%=--reference %)
+	$(BIN)/dreamproof reproduce figures/docs.yaml --out docs $(OFFICIAL:%=--reference %)
 
 clean:
 	rm -rf .venv .venv-oracle .peers build *.egg-info

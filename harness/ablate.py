@@ -156,6 +156,7 @@ def apply(run: config.RunConfig, ablation: Ablation, where: str) -> config.RunCo
     """
     place = f"{where}, ablation {ablation}"
     ablated = config.apply_changes(run, {"ablation": str(ablation)}, place)
+    config.refuse_labels(ablation.changes, place)
     for _, level in groupby(sorted(ablation.changes.items(), key=_depth), key=_depth):  # a part before what is inside it
         ablated = config.apply_changes(ablated, dict(level), place)
     touched = config.diff(run, ablated)

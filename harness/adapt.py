@@ -35,7 +35,7 @@ def adapted_config(
     not finished training, is itself adapted, or its task cannot have the noise.
     """
     before = config.parse(source.config, str(source.path))
-    checkpoint.load_trained(source.path / "checkpoint", before.steps)
+    checkpoint.load_trained(source.path / "checkpoint", before.steps, before.digest)
     if before.source is not None:
         raise BadInput(f"{source.path} is an adapted run: adapt its source {before.source} instead.")
     eval_grid = [*before.evaluate.noise, *(noise.parse(text) for text in (train_noise, *eval_noises))]
@@ -47,6 +47,7 @@ def adapted_config(
         "evaluate.episodes": episodes or before.evaluate.episodes,
     }
     run = ablate.apply(config.apply_changes(before, overrides, where), ablate.parse(ABLATION), where)
+    config.refuse_labels(changes or {}, f"{where}, set")
     run = config.apply_changes(run, {**(changes or {})}, f"{where}, set")
     study.check_run(run, where)
     ablation = ABLATION if before.ablation == "none" else f"{before.ablation}+{ABLATION}"
@@ -56,7 +57,8 @@ def adapted_config(
 def load_source_weights(agent: Agent, source: Path) -> None:
     """Give a fresh agent the weights of the run in `source`. RunFailed where they are gone or do not fit."""
     try:
-        trained = checkpoint.load_trained(source / "checkpoint", RunDir(source).config["steps"])
+        before = config.parse(RunDir(source).config, str(source))
+        trained = checkpoint.load_trained(source / "checkpoint", before.steps, before.digest)
         agent.load_weights(trained.arrays["agent"])
     except (BadInput, ValueError) as error:
         raise RunFailed(f"Cannot start with the weights of {source}: {error}") from None

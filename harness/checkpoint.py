@@ -24,6 +24,7 @@ from agents.protocol import Arrays
 from harness import arrays as array_files
 from harness.arrays import Checksum
 from harness.errors import BadInput, RunFailed
+from harness.names import below
 from harness.replay import Replay
 
 FORMAT = 1
@@ -91,22 +92,24 @@ def save(folder: Path, *, step: int, meta: dict[str, Any], arrays: Mapping[str, 
     return path
 
 
-def load(folder: Path, *, replay: bool = True) -> Checkpoint | None:
+def load(folder: Path, *, replay: bool = True, run: str | None = None) -> Checkpoint | None:
     """The newest checkpoint whose files all match its manifest; None where there is no checkpoint.
 
     Without `replay` the replay's files are not verified. That is enough for evaluation, which needs the weights only.
-    Raises RunFailed where there are checkpoints but none can be used; BadInput for one of another format version.
+    `run`: the digest of the run that must have written it. Manifests of earlier versions of dreamproof do not say.
+    Raises RunFailed where there are checkpoints but none can be used; BadInput for one of another format version or run.
     """
     folder = Path(folder)
     problems: list[str] = []
     for path in _list_checkpoints(folder):
         problem, manifest = _verify(path, replay=replay)
         if problem is None:
+            _check_run(manifest, path, run)
             groups = {name: array_files.read(path / f"{name}.safetensors") for name in manifest["groups"]}
             _verified.update([path] if replay else [])
             return Checkpoint(path, manifest["step"], manifest["meta"], groups, _warning(problems, path))
         if not path.is_dir():  # a running process has removed it meanwhile, and has a newer one
-            return load(folder, replay=replay)
+            return load(folder, replay=replay, run=run)
         _verified.discard(path)
         problems.append(f"{path.name} ({problem})")
     if problems:
@@ -117,12 +120,31 @@ def load(folder: Path, *, replay: bool = True) -> Checkpoint | None:
     return None
 
 
-def load_trained(folder: Path, steps: int) -> Checkpoint:
-    """The checkpoint of a run that has trained all its `steps`, without its replay. BadInput where it has not."""
-    saved = load(folder, replay=False)
+def load_trained(folder: Path, steps: int, run: str | None = None) -> Checkpoint:
+    """The checkpoint of a run that has trained all its `steps`, without its replay. BadInput where it has not.
+
+    `run`: as in `load`. Where the newest checkpoint is damaged and only an earlier one can be used, BadInput names both and
+    says how to train the missing steps again.
+    """
+    saved = load(folder, replay=False, run=run)
+    if saved is not None and saved.step < steps and saved.warning:
+        raise BadInput(
+            f"{folder.parent}: {saved.warning.partition(';')[0]}. The last good one is of step {saved.step} of {steps}. "
+            f"Remove {folder.parent / 'done'} and run the same study or task again: it trains from there."
+        )
     if saved is None or saved.step < steps:
         raise BadInput(f"{folder.parent} has not finished training: run it first.")
     return saved
+
+
+def _check_run(manifest: dict[str, Any], path: Path, run: str | None) -> None:
+    """BadInput where the checkpoint is another run's: its weights would pass for those of this one."""
+    writer = manifest["meta"].get("run")
+    if None not in (run, writer) and run != writer:
+        raise BadInput(
+            f"The checkpoint {path} was written by another run (its identity is {writer}, that of this run is {run}). "
+            f"Put this run's own checkpoint back, or remove {path.parent} to train it again from step 0."
+        )
 
 
 # Writing
@@ -231,7 +253,10 @@ def _read_manifest(path: Path) -> dict[str, Any]:
 
     Raises OSError, ValueError where it is damaged; BadInput for another format version.
     """
-    manifest = json.loads((path / "manifest.json").read_text())
+    try:
+        manifest = json.loads((path / "manifest.json").read_text())
+    except RecursionError:
+        raise ValueError("not a manifest") from None
     if not isinstance(manifest, dict) or not {"format", "crc32"} <= manifest.keys():
         raise ValueError("not a manifest")
     version, crc = manifest.pop("format"), manifest.pop("crc32")
@@ -242,6 +267,11 @@ def _read_manifest(path: Path) -> dict[str, Any]:
             f"The checkpoint {path} has format version {version}, this program reads version {FORMAT}: use the program "
             "version that wrote it (provenance.json names it), or remove the checkpoints to start the run again."
         )
+    shapes = {"step": int, "meta": dict, "groups": list, "files": dict}
+    if any(type(manifest.get(name)) is not shape for name, shape in shapes.items()):
+        raise ValueError("not a manifest")
+    for name in manifest["files"]:
+        below(path.parent, os.path.normpath(f"{path.name}/{name}"), "a file of the checkpoint", str(path / "manifest.json"))
     return manifest
 
 

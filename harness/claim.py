@@ -33,6 +33,9 @@ class ClaimLost(RunFailed):
     """Another process took the claim over, because it took this process for dead."""
 
 
+OWNER_KEYS = {"host", "pid", "born", "machine", "job", "restarts", "token"}
+
+
 class Claim:
     """While entered, the claim is this process's. Raises RunBusy where another owner is alive."""
 
@@ -89,11 +92,14 @@ class Claim:
 def read_owner(path: Path) -> dict[str, Any] | None:
     """The content of a claim: host, pid, job, ...; None where there is no claim."""
     try:
-        return json.loads(path.read_text())
+        owner = json.loads(path.read_text())
     except FileNotFoundError:
         return None
-    except ValueError:
-        raise BadInput(f"{path} is not a claim: delete it.") from None
+    except (ValueError, RecursionError):
+        owner = None
+    if not isinstance(owner, dict) or not owner.keys() >= OWNER_KEYS or type(owner["restarts"]) is not int:
+        raise BadInput(f"{path} is not a claim: delete it.")
+    return owner
 
 
 def is_dead(owner: dict[str, Any], silence: float) -> bool:

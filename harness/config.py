@@ -29,6 +29,20 @@ class FrozenModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+# What names a run: where it is set. None of these is a setting that `set`, --set or an ablation may change.
+LABELS = {
+    "study": "`name` of the study's file",
+    "task": "--task, or `tasks` of the study",
+    "preset": "--preset, or `preset` of the study",
+    "size": "--size, or `size` of the study",
+    "ablation": "--ablation, or `ablations` of the study",
+    "seed": "--seed, or `seeds` of the study",
+    "version": "nothing: it is that of the program",
+    "source": "`dreamproof adapt`",
+}
+NAME = r"^[A-Za-z0-9_+][A-Za-z0-9_+.,=@:-]{0,199}$"  # of a study or a run: names of folders
+
+
 class EnvConfig(FrozenModel):
     envs: int = Field(1, ge=1, le=1024, description="environments that are stepped together")
     options: Tree = Field(default_factory=dict, description="keyword options of the suite's make()")
@@ -60,7 +74,7 @@ class RunConfig(FrozenModel):
     """Everything that changes a run's result, and its evaluation grid."""
 
     version: int = VERSION
-    study: str
+    study: str = Field(pattern=NAME)
     task: str
     preset: str = defaults.PRESET
     size: str
@@ -74,7 +88,9 @@ class RunConfig(FrozenModel):
         description="compile the model's inner steps: faster, and rounded differently; auto: on a CPU from size 1m on, where "
         "there is a C++ compiler. state.json records the choice",
     )
-    source: str | None = Field(None, description="run whose trained weights this one starts from: study/run_id")
+    source: str | None = Field(
+        None, pattern=f"{NAME[:-1]}/{NAME[1:]}", description="run whose trained weights this one starts from: study/run_id"
+    )
     agent: SerializeAsAny[AgentConfig]
     env: EnvConfig = EnvConfig()
     train: TrainConfig = TrainConfig()
@@ -131,6 +147,13 @@ def apply_changes(config: RunConfig, changes: Changes, where: str) -> RunConfig:
             path, value = path.removesuffix(".kind"), {"kind": value}
         _set_path(config, tree, path, value, where)
     return parse(tree, where)
+
+
+def refuse_labels(changes: Changes, where: str) -> None:
+    """BadInput for a path that names a run: a record that says one thing of a run that is another."""
+    for path in changes:
+        if (label := path.split(".")[0]) in LABELS:
+            raise BadInput(f"{where}: '{path}' names the run and cannot be set. Use {LABELS[label]}.")
 
 
 def flatten(config: RunConfig) -> Tree:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from harness import failures
 from harness.child import gl_environment, python_command
+from harness.errors import printable
 from harness.rundir import RunDir
 from harness.stop import Stop
 
@@ -101,8 +102,12 @@ def _final_state(run: RunDir, status: int) -> str:
         return run.state["state"]
     cause = f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
     message = f"the worker process ended without a message ({cause}) {failures.progress_phrase(run)}; see the end of log.txt"
+    last_line = failures.read_tail(run.path / "log.txt", 1)
+    if status in (1, 2) and last_line.startswith("dreamproof: "):
+        message = last_line.removeprefix("dreamproof: ")
     try:
-        run.set_state(state="failed", message=message)
+        # A run that is done stays so where only a further evaluation failed.
+        run.set_state(message=message, state="done" if run.done else "failed")
     except OSError as error:
         print(f"{run.path}: {message}; state not written: {error}", file=sys.stderr)
     return "failed"
@@ -134,7 +139,7 @@ def _status(state: dict[str, Any]) -> str:
     if state.get("last_return") is not None:
         parts.append(f"return {state['last_return']:.4g}")
     if state.get("phase") == "evaluate":
-        parts.append(state["message"])
+        parts.append(printable(state.get("message", "")))
     return ", ".join(parts)
 
 
@@ -158,7 +163,7 @@ class _ProgressLines:
         pass
 
     def print(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+        print(printable(text), file=sys.stderr, flush=True)
 
     def start(self, run: RunDir) -> None:
         self._last_line[run] = (time.monotonic(), run.state.get("step", 0))
@@ -187,12 +192,12 @@ class _ProgressBars:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=20),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
+            TextColumn("{task.fields[rate]}", markup=False),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[status]}"),
+            TextColumn("{task.fields[status]}", markup=False),
             console=Console(stderr=True),
             refresh_per_second=4,
         )
@@ -207,12 +212,12 @@ class _ProgressBars:
         self._progress.stop()
 
     def print(self, text: str) -> None:
-        self._progress.console.print(text)
+        self._progress.console.print(printable(text), markup=False)
 
     def start(self, run: RunDir) -> None:
         steps = run.config["steps"]
         self._bars[run] = self._progress.add_task(
-            run.name, total=steps, completed=run.state.get("step", 0), rate="", status="starting"
+            printable(run.name), total=steps, completed=run.state.get("step", 0), rate="", status="starting"
         )
 
     def update(self, run: RunDir) -> None:
@@ -225,4 +230,5 @@ class _ProgressBars:
     def finish(self, run: RunDir, state: str) -> None:
         self._progress.remove_task(self._bars.pop(run))
         self._progress.advance(self._total_bar, 1 if state == "done" else 0)
-        self._progress.console.print(f"{state} {run.name}{_reason(run, state)}", highlight=False)
+        line = printable(f"{state} {run.name}{_reason(run, state)}")
+        self._progress.console.print(line, markup=False, highlight=False)

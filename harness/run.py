@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 import time
@@ -86,7 +85,7 @@ def extend(run: RunDir, machine: Machine, stop: Stop, noises: Sequence[str], epi
     run_config = config.parse(run.config, str(run.path))
     grid = config.parse({**run.config, "evaluate": {**run.config["evaluate"], "noise": noises, "episodes": episodes}}).evaluate
     with run.claim():
-        trained = checkpoint.load_trained(run.path / "checkpoint", run_config.steps)
+        trained = checkpoint.load_trained(run.path / "checkpoint", run_config.steps, run_config.digest)
         env = build.environment(run_config)
         agent = build.agent(run_config, env.spec, device=machine.device, threads=machine.threads)
         env.close()
@@ -200,7 +199,7 @@ class Attempt:
     def _restore(self) -> None:
         """Continue from the last good checkpoint; without one start at step 0, with the weights of the source if any."""
         training, source = self._training, self._config.source
-        saved = checkpoint.load(self._run.path / "checkpoint")
+        saved = checkpoint.load(self._run.path / "checkpoint", run=self._config.digest)
         if saved is None:
             if source is not None:
                 adapt.load_source_weights(self._agent, self._run.path.parents[1] / source)
@@ -232,8 +231,10 @@ class Attempt:
         now |= {"device": self._agent.device, "threads": self._machine.threads, "env_workers": self._workers}
         now |= {"precision": self._config.precision, "compile": self._compile}
         try:
-            first = json.loads(path.read_text())
-        except (OSError, ValueError):
+            first = self._run.provenance
+        except BadInput:
+            first = {}
+        if not isinstance(first.get("resumed"), list):
             write_json(path, now | {"resumed": []})
             return
         changed = {key: value for key, value in now.items() if value != first.get(key) and key != "command"}
@@ -285,7 +286,12 @@ class Attempt:
         checkpoint.save(
             self._run.path / "checkpoint",
             step=training.step,
-            meta={"recorder": recorder_state, "ratio": training.ratio.state(), "updates": self._agent.updates},
+            meta={
+                "run": self._config.digest,
+                "recorder": recorder_state,
+                "ratio": training.ratio.state(),
+                "updates": self._agent.updates,
+            },
             arrays={
                 "agent": self._agent.state(),
                 "interaction": training.interaction.state(),

@@ -13,10 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from harness.claim import Claim, ClaimLost, current_job, restart_count
-from harness.errors import BadInput, RunFailed
+from harness.errors import BadInput, RunFailed, unknown
 
 VERSION = 1  # of the layout below; a directory of another version is refused
 STATES = ("queued", "running", "done", "failed", "diverged", "preempted", "timeout", "cancelled")
+
+# What fields hold where they are there; a missing one has a default. Read once, at the door.
+INT, REAL, TEXT = "a whole number", "a number or null", "text"
+STATE_FIELDS = {"step": INT, "updates": INT, "attempt": INT, "message": TEXT, "state": TEXT}
+STATE_FIELDS |= {"started": REAL, "updated": REAL, "wall_seconds": REAL, "seconds": REAL, "last_return": REAL, "steps": INT}
+ROW_FIELDS = {"split": TEXT, "noise": TEXT, "policy": TEXT, "task": TEXT}
+ROW_FIELDS |= dict.fromkeys(("step", "frames", "updates", "episode", "seed", "return", "length", "seconds"), REAL)
 
 QUEUED = {"state": "queued", "step": 0, "updates": 0, "attempt": 0}
 
@@ -151,8 +158,8 @@ class RunDir:
     @cached_property
     def config(self) -> dict[str, Any]:
         """The resolved configuration. BadInput where it is unreadable or written by another version."""
-        content = _read_json(self.path / "config.json")
-        version = content.get("version") if isinstance(content, dict) else None
+        content = _read_mapping(self.path / "config.json")
+        version = content.get("version")
         if version != VERSION:
             raise BadInput(
                 f"{self.path} is a run directory of version {version}; this dreamproof reads version {VERSION}. "
@@ -162,11 +169,8 @@ class RunDir:
 
     @property
     def state(self) -> dict[str, Any]:
-        """The content of state.json; that of a queued run where there is no readable file."""
-        try:
-            return json.loads((self.path / "state.json").read_text())
-        except (OSError, ValueError):
-            return dict(QUEUED)
+        """The content of state.json; that of a queued run where the file is missing or empty. BadInput where it is damaged."""
+        return read_state(self.path / "state.json")
 
     def set_state(self, sync: bool = True, **changes: Any) -> None:
         """Change fields of state.json; `updated` (Unix seconds) is the heartbeat."""
@@ -201,13 +205,17 @@ class RunDir:
         if not path.exists():
             return []
         lines = path.read_bytes().split(b"\n")
-        return [_parse_row(line, path, number) for number, line in enumerate(lines[:-1], 1) if line.strip()]
+        rows = [(number, _parse_row(line, path, number)) for number, line in enumerate(lines[:-1], 1) if line.strip()]
+        if name == "episodes":
+            for number, row in rows:
+                _check_fields(row, ROW_FIELDS, f"{path}, line {number}")
+        return [row for _, row in rows]
 
     @property
     def provenance(self) -> dict[str, Any]:
         """The content of provenance.json; empty before the run started."""
         path = self.path / "provenance.json"
-        return _read_json(path) if path.exists() else {}
+        return _read_mapping(path) if path.exists() else {}
 
     @property
     def seconds(self) -> float:
@@ -218,7 +226,8 @@ class RunDir:
         with open(path, "rb") as file:
             file.seek(max(0, path.stat().st_size - 4096))  # one row is a few hundred bytes
             *_, last, _ = [b"", *file.read().split(b"\n")]
-        return float(_parse_row(last, path, -1).get("seconds", 0)) if last else 0.0
+        seconds = _parse_row(last, path, -1).get("seconds", 0) if last else 0.0
+        return float(seconds) if is_number(seconds) else 0.0
 
     def claim(self) -> Claim:
         """The exclusive right to run this directory, as a context manager; see `harness.claim`."""
@@ -233,30 +242,102 @@ class RunDir:
             )
 
 
-def find_runs(roots: Iterable[Path | str]) -> list[RunDir]:
+def find_runs(roots: Iterable[Path | str], unread: list[str] | None = None) -> list[RunDir]:
     """Every run directory at or below the roots, sorted by path. BadInput where a root is missing or holds no run.
 
-    The search skips hidden folders and whatever lies inside a run, such as checkpoints.
+    The search follows links, and skips hidden folders and whatever lies inside a run, such as checkpoints. `unread` gets
+    what could not be read, as `path (reason)`.
     """
     runs: dict[str, RunDir] = {}
+    problems: list[str] = [] if unread is None else unread
     for root in map(Path, roots):
         if not root.exists():
             raise BadInput(f"No such run directory: {root}")
-        paths, real_root = list(_walk_runs(root)), os.path.realpath(root)
+        paths, real_root = list(_walk_runs(root, problems)), os.path.realpath(root)
         if not paths:
-            raise BadInput(f"No runs in {root}: a run directory holds config.json. Start some with `dreamproof run`.")
-        runs |= {os.path.join(real_root, path) if path else real_root: RunDir(root / path) for path in paths}
+            listing = f" Not readable: {', '.join(problems)}." if problems else ""
+            raise BadInput(f"No runs in {root}: a run directory holds config.json. Start some with `dreamproof run`.{listing}")
+        runs |= {_real_path(root, real_root, path): RunDir(root / path) for path in reversed(paths)}
     return [runs[path] for path in sorted(runs)]
 
 
-def _walk_runs(root: Path) -> Iterator[str]:
+def _walk_runs(root: Path, unread: list[str]) -> Iterator[str]:
     """Paths of run directories relative to the root, '' for the root itself."""
-    for folder, subfolders, files in os.walk(root):
+
+    def note(error: OSError) -> None:
+        unread.append(f"{error.filename} ({error.strerror})")
+
+    visited = {os.path.realpath(root)}
+    for folder, subfolders, files in os.walk(root, onerror=note, followlinks=True):
         if "config.json" in files:
             subfolders.clear()  # tells os.walk not to go deeper
             yield folder[len(str(root)) :].strip(os.sep)
+            continue
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        for name in [name for name in subfolders if os.path.islink(os.path.join(folder, name))]:
+            target = os.path.realpath(os.path.join(folder, name))
+            if target in visited or root.resolve().is_relative_to(target):
+                subfolders.remove(name)  # it leads back to where the search has been
+            visited.add(target)
+        broken = [os.path.join(folder, name) for name in files if os.path.islink(os.path.join(folder, name))]
+        unread += [f"{path} (a link to nothing)" for path in broken if not os.path.exists(path)]
+
+
+def _real_path(root: Path, real_root: str, path: str) -> str:
+    """The path of a run below a root without links. Only what lies behind a link is looked up."""
+    folder = root
+    for part in Path(path).parts:
+        folder = folder / part
+        if folder.is_symlink():
+            return os.path.realpath(root / path)
+    return os.path.join(real_root, path) if path else real_root
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """The content of a state.json; that of a queued run where there is none. BadInput where its shape is wrong."""
+    try:
+        if not path.read_bytes().strip(b"\0 \n"):  # a power cut
+            return dict(QUEUED)
+    except OSError:
+        return dict(QUEUED)
+    state = QUEUED | _read_mapping(path)
+    _check_fields(state, STATE_FIELDS, str(path))
+    if state["state"] not in STATES:
+        raise unknown("state", state["state"], STATES, str(path))
+    return state
+
+
+def is_number(value: object) -> bool:
+    """Whether a value of JSON is a number that fits in 64 bits: true is none, and 400 digits are none."""
+    return type(value) is float or (type(value) is int and -(2**63) <= value < 2**63)
+
+
+def _check_fields(content: dict[str, Any], fields: dict[str, str], where: str) -> None:
+    """BadInput where a field holds something else than it may."""
+    for name, value in content.items():
+        expected = fields.get(name)
+        if expected == TEXT:
+            fits = isinstance(value, str)
+        elif expected == INT:
+            fits = type(value) is int and is_number(value)
         else:
-            subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+            fits = expected is None or value is None or is_number(value)
+        if not fits:
+            raise BadInput(f"{where}: {name} = {_short(value)}; allowed is {expected}.")
+
+
+def _short(value: object) -> str:
+    try:
+        return json.dumps(value)[:40]
+    except ValueError:  # more digits than Python writes
+        return "a number of thousands of digits"
+
+
+def _read_mapping(path: Path) -> dict[str, Any]:
+    content = _read_json(path)
+    if not isinstance(content, dict):
+        raise BadInput(f"{path} holds {_short(content)}; it should hold a mapping {{...}}.")
+    return content
 
 
 def _read_json(path: Path) -> Any:
@@ -264,14 +345,14 @@ def _read_json(path: Path) -> Any:
         return json.loads(path.read_text())
     except OSError as error:
         raise BadInput(f"Cannot read {path}: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"{path} is not JSON: {error}") from None
 
 
 def _parse_row(line: bytes, path: Path, number: int) -> dict[str, Any]:
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         row = None
     if not isinstance(row, dict):
         raise BadInput(f"{path}, line {number}: not a JSON row: {line[:80].decode(errors='replace')!r}")

@@ -209,6 +209,7 @@ def single(
     # A size names widths; where a preset has another part without that width, there is nothing to set.
     widths = {path: value for path, value in module.SIZES[size].items() if path in config.flatten(base)}
     base = config.apply_changes(base, widths, f"{where}, size")
+    config.refuse_labels(changes or {}, f"{where}, set")
     base = config.apply_changes(base, changes or {}, f"{where}, set")
     run = _without_default_extras(ablate.apply(base, ablate.parse(ablation), where))
     check_run(run, where)
@@ -279,6 +280,8 @@ def _with_restorations(ablations: Sequence[Ablation], where: str) -> list[Ablati
 
 def _parse_noises(axis: str, texts: NoiseTexts | Mapping[str, NoiseTexts], task: str, where: str) -> list[Noise]:
     noises = [noise.parse(text) for text in _value_for(texts, task, f"{where}: {axis}")]
+    if not noises:
+        raise BadInput(f"{where}: {axis}: at least one noise is needed for {task}; `clean` is none.")
     _check_unique(axis, noises, where)
     return noises
 
@@ -322,7 +325,12 @@ def _changes_for(changes: Changes, task: str) -> Tree:
     """Dotted paths for a task: those for all, then its suite's, then its own."""
     merged = {key: value for key, value in changes.items() if not _names_tasks(key)}
     for key in (task.split("/")[0], task):
-        merged |= changes.get(key, {})
+        for_key = changes.get(key, {})
+        if not isinstance(for_key, Mapping):
+            raise BadInput(f"set: {key} = {str(for_key)[:40]!r}; a suite or task has a mapping of paths to values.")
+        merged |= for_key
+    if unnamed := [key for key in merged if not isinstance(key, str)]:
+        raise BadInput(f"set: the path {unnamed[0]!r} is no text.")
     return merged
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness import plugins, rundir
 from harness.errors import BadInput, RunFailed, unknown
+from harness.names import below
 
 if TYPE_CHECKING:
     from results.reading.load import Results
@@ -63,6 +64,9 @@ def rebuild(
     """
     from results.reading import load
 
+    for entry in entries:
+        for path in entry.outputs:
+            below(out, path, "out", entry.where)
     wrong: list[Entry] = []
     loaded_runs: list[Path] = []
     results: Results | None = None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
 COLUMN = 3.4  # inches: one column of a two-column page, the width of one panel
 FONT = 7.5  # points, at the printed size
@@ -63,6 +64,17 @@ def figure_style() -> Iterator[None]:
 
     with sns.axes_style("ticks", rc=LINES), sns.plotting_context("paper", rc=SIZES), mpl.rc_context(FILES):
         yield
+
+
+def show_literally(figure: Figure) -> None:
+    """Names are text: `$` and `\\` in them begin no mathematics. Only the tick labels of a logarithmic axis are mark-up."""
+    from matplotlib.text import Text
+
+    axes = [axis for ax in figure.axes for axis in (ax.xaxis, ax.yaxis) if axis.get_scale() == "log"]
+    ticks = {id(text) for axis in axes for text in axis.findobj(Text) if text is not axis.label}
+    for text in figure.findobj(Text):
+        if isinstance(text, Text) and id(text) not in ticks:
+            text.set_parse_math(False)
 
 
 def ablation_order(ablation: str) -> tuple[bool, str]:

@@ -12,7 +12,6 @@ Where the scheduler does not answer, rules 1, 2 and 4 still hold. The rest is as
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -22,7 +21,7 @@ from typing import Any
 
 from harness import claim, failures
 from harness.errors import BadInput
-from harness.rundir import QUEUED
+from harness.rundir import read_state
 from slurm import scheduler, submission
 from slurm.scheduler import Job
 
@@ -179,10 +178,7 @@ def _newest_jobs(records: Iterable[submission.ArrayRecord], jobs: Iterable[Job],
 
 def _read_state(path: Path) -> dict[str, Any]:
     """state.json. The file `done` counts more: a run may be killed after it wrote `done` and before it wrote its state."""
-    try:
-        state = json.loads((path / "state.json").read_bytes())
-    except (OSError, ValueError):
-        state = dict(QUEUED)
+    state = read_state(path / "state.json")
     if state["state"] != "done" and (path / "done").exists():
         state |= {"state": "done", "message": ""}
     return state

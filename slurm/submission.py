@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.errors import BadInput
 from harness.rundir import write_json
 
 JOBS = ".jobs"
@@ -83,8 +84,12 @@ def remove_folder(folder: Path) -> None:
 
 
 def read_record(folder: Path, number: int) -> ArrayRecord:
-    content = json.loads((folder / f"array-{number}.json").read_text())
-    return ArrayRecord(folder, **content | {"tasks": tuple(map(tuple, content["tasks"]))})
+    path = folder / f"array-{number}.json"
+    try:
+        content = json.loads(path.read_text())
+        return ArrayRecord(folder, **content | {"tasks": tuple(map(tuple, content["tasks"]))})
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise BadInput(f"{path} is not the record of an array of jobs: move its folder away.") from None
 
 
 def read_records(study: Path) -> list[ArrayRecord]:

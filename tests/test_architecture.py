@@ -15,7 +15,7 @@ OURS = {
     "agents": ("agents",),
     "harness": ("harness", "agents.protocol"),
     "ablations": ("agents",),
-    "results": ("results", "harness.rundir", "harness.plugins", "harness.errors"),
+    "results": ("results", "harness.rundir", "harness.plugins", "harness.errors", "harness.names"),
     # What a run directory is and how runs are driven, never what is in them.
     "slurm": (
         "slurm",

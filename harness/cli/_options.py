@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -93,20 +95,21 @@ def parse_changes(pairs: Sequence[str]) -> dict[str, Any]:
         path, equals, value = pair.partition("=")
         if not equals or not path:
             raise BadInput(f"--set {pair}: write PATH=VALUE, for instance --set agent.horizon=15.")
-        parsed[path.strip()] = _parse_value(value)
+        parsed[path.strip()] = _parse_value(value, f"--set {path.strip()}")
     return parsed
 
 
-def _parse_value(text: str) -> Any:
+def _parse_value(text: str, where: str) -> Any:
     """A number where it is one, else YAML, else text."""
-    for number in (int, float):
-        try:
-            return number(text)
-        except ValueError:
-            continue
-    import yaml
+    from harness import strict_yaml
 
+    if re.fullmatch(r"\s*[+-]?[0-9]{1,18}\s*", text):
+        return int(text)
+    if strict_yaml.NUMBER.fullmatch(text.strip()) and "_" not in text and math.isfinite(float(text)):
+        return float(text)
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        return text
+        return strict_yaml.parse(text, where)
+    except BadInput as error:
+        if "not YAML" in str(error):
+            return text
+        raise

@@ -221,6 +221,8 @@ def _parse_parameters(pairs: str, piece: str) -> dict[str, str]:
             raise BadInput(f"Cannot read '{pair}' in noise '{piece}': parameters are written key=value,key=value.")
         if name in values:
             raise BadInput(f"Noise '{piece}' sets {name} twice.")
+        if (re.search(r"\d_|_\d", value) and re.fullmatch(r"[\d_.eE+-]+", value)) or not value.isascii():
+            raise BadInput(f"Noise '{piece}': {name}={value} is not allowed. Write numbers in plain digits.")
         values[name] = value
     return values
 

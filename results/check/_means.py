@@ -15,6 +15,7 @@ import numpy as np
 from scipy import special
 
 from harness.errors import BadInput, unknown
+from results.importers._text import to_number
 
 NUMBERS = ("mean", "half_width", "n", "interval", "granularity", "models")
 INTERVALS = ("normal", "t", "se", "sd")
@@ -82,7 +83,7 @@ def _row(path: Path, line: int, row: dict[str, str]) -> PrintedMean:
 
 def _number(row: dict[str, str], name: str, where: str) -> float:
     text = (row.get(name) or "").strip()
-    try:
-        return float(text) if text else np.nan
-    except ValueError:
-        raise BadInput(f"{where}: {name} = {text!r}; allowed is a number.") from None
+    value = to_number(text) if text else np.nan
+    if value is None or not (abs(value) < 1e300 or value != value):
+        raise BadInput(f"{where}: {name} = {text[:40]!r}; allowed is a number.")
+    return value

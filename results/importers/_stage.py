@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -11,6 +13,7 @@ from types import TracebackType
 from typing import Any
 
 from harness.errors import BadInput
+from harness.names import below, check_label, check_name
 from results.importers._run import ImportedRun
 
 COMPARED = ("config.json", "state.json", "episodes.jsonl")  # provenance names the file, which may have moved
@@ -39,21 +42,33 @@ class Stage:
         self._digests: dict[str, str] = {}
 
     def __enter__(self) -> Stage:
+        parent = self._out.absolute().parent
+        self._new_parents = [folder for folder in (parent, *parent.parents) if not folder.exists()]
         try:
-            self._out.absolute().parent.mkdir(parents=True, exist_ok=True)
+            parent.mkdir(parents=True, exist_ok=True)
             prefix = f".{self._out.name}.importing-"
-            self._folder = Path(tempfile.mkdtemp(prefix=prefix, dir=self._out.absolute().parent))
+            self._folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
         except OSError as error:
             raise BadInput(f"Cannot write {self._out}: {error.strerror}") from None
-        self._folder.chmod(0o755)  # mkdtemp's own mode is private, and the folder may become `out`
+        mask = os.umask(0o077)  # the only way to read it is to set it
+        os.umask(mask)
+        self._folder.chmod(0o777 & ~mask)  # mkdtemp's own mode is private, and the folder may become `out`
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
+        for folder in self._new_parents if error else ():
+            with contextlib.suppress(OSError):  # somebody else has put something there meanwhile
+                folder.rmdir()
 
     def add(self, run: ImportedRun, format_name: str) -> tuple[str, bool]:
         """Write a run. Returns its directory below `out`, and whether it is new. BadInput if another run has the directory."""
-        place = Path(run.config["study"].replace("/", "-")) / run.directory
+        where = f"{run.file}, {run.where}"
+        place = Path(check_name(run.config["study"].replace("/", "-"), "the benchmark", where))
+        place /= check_name(run.directory, "the run", where)
+        for what, label in (("task", run.names.task), ("method", run.names.method), ("seed", run.names.seed)):
+            check_label(label, f"the {what}", where)
+        below(self._out, place, "the run", where)
         if first_source := self._sources.get(place):
             raise BadInput(
                 f"{run.file}, {run.where}: a second run of {run}; the first: {first_source}. "

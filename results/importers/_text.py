@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import json
+import re
 import zlib
 from collections import Counter
 from collections.abc import Iterator
@@ -11,6 +13,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from harness.errors import BadInput
+
+MAX_STEP = 2**53  # from here on floating-point numbers skip whole ones
+MAX_LINE = 1 << 22  # characters; a few kilobytes of a compressed file may stand for terabytes
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*(?:e[+-]?[0-9]+)?|\.[0-9]+(?:e[+-]?[0-9]+)?|nan|inf(?:inity)?)", re.IGNORECASE)
 
 
 def open_text(path: Path) -> IO[str]:
@@ -27,7 +33,10 @@ def lines(path: Path) -> Iterator[str]:
     """The lines of a text file with their line ends. BadInput if the file is cut off, no text, or unreadable."""
     with open_text(path) as file:
         try:
-            yield from file
+            while line := file.readline(MAX_LINE):
+                if len(line) == MAX_LINE:
+                    raise BadInput(f"{path}: a line of more than {MAX_LINE:,} characters.")
+                yield line
         except EOFError:
             raise BadInput(f"{path} ends before its compressed data do: it was cut off.") from None
         except (OSError, zlib.error, UnicodeDecodeError) as error:
@@ -41,7 +50,7 @@ def json_rows(path: Path, notes: Counter[str]) -> Iterator[tuple[str, dict[str, 
             continue
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             row = None
         if isinstance(row, dict):
             yield f"{path}, line {number}", row
@@ -53,6 +62,21 @@ def json_rows(path: Path, notes: Counter[str]) -> Iterator[tuple[str, dict[str, 
 
 def numeric(value: Any, name: str, where: str) -> float | None:
     """A number of a JSON row, or None for null; BadInput for anything else."""
-    if value is None or type(value) in (int, float):
+    if value is None or type(value) is float or (type(value) is int and abs(value) < MAX_STEP):
         return value
     raise BadInput(f"{where}: {name} = {json.dumps(value)[:40]}; allowed is a number.")
+
+
+def to_number(text: str) -> float | None:
+    """The number that a cell holds; None for other text. Python alone would also take `1_0` and digits of other scripts."""
+    return float(text) if _NUMBER.fullmatch(text.strip()) else None
+
+
+def csv_rows(text: Iterator[str], where: Path) -> Iterator[tuple[int, list[str]]]:
+    """`(line, cells)` of every row of a CSV, the head included. BadInput for what is no CSV."""
+    reader = csv.reader(text)
+    try:
+        for row in reader:
+            yield reader.line_num, row
+    except csv.Error as error:
+        raise BadInput(f"{where}, line {reader.line_num}: {error}.") from None

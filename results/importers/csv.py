@@ -13,7 +13,6 @@ be mixed. Gzipped files are read.
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import re
@@ -25,7 +24,7 @@ from typing import Any
 
 from harness.errors import BadInput, unknown
 from results.importers._run import UNKNOWN, ImportedRun, ImportOptions
-from results.importers._text import lines
+from results.importers._text import MAX_STEP, csv_rows, lines, to_number
 
 FILES = ("*.csv", "*.csv.gz", "*.parquet")
 SETTINGS = ("ablation", "train_noise", "preset", "size", "precision")
@@ -33,6 +32,7 @@ STATE = {"state": str, "run_step": int, "run_updates": int, "attempt": int, "hos
 OF_RUN = ("study", "task", "method", "seed", *SETTINGS, "steps", "variant", "run", "run_policy", "eval_noises", *STATE)
 NUMBERS = ("step", "frames", "updates", "episode", "env_seed", "return", "length", "seconds")
 ROWS_IN_MEMORY = 200_000  # beyond them, rows go to the disk, run by run
+NO_VARIANT = ("version", "study", "seed", "evaluate", "imported", "task", *SETTINGS, "steps")
 STATES = ("queued", "running", "done", "failed", "diverged", "preempted", "timeout", "cancelled")
 
 Cells = dict[str, str]  # column -> text
@@ -86,9 +86,9 @@ def _rows(path: Path) -> Iterator[NumberedRow]:
 
 
 def _csv(path: Path) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
-    reader = csv.reader(lines(path))
-    head = [name.strip() for name in next(reader, [])]
-    return head, ((reader.line_num, row) for row in reader if any(row))
+    numbered_rows = csv_rows(lines(path), path)
+    head = [name.strip() for name in next(numbered_rows, (1, []))[1]]
+    return head, ((number, row) for number, row in numbered_rows if any(row))
 
 
 def _parquet(path: Path) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
@@ -157,18 +157,17 @@ def _value(name: str, text: str, where: str) -> Any:
     """A number, true, false or text. None for an empty cell and for a number that is not finite."""
     if text == "":
         return None
-    if text.lower() in ("true", "false"):
+    if text.lower() in ("true", "false") and name not in NUMBERS:
         return text.lower() == "true"
-    try:
-        value = float(text)
-    except ValueError:
+    value = to_number(text)
+    if value is None:
         if name in NUMBERS:
-            raise BadInput(f"{where}: {name} = {text[:40]!r}; allowed is a number, or nothing.") from None
+            raise BadInput(f"{where}: {name} = {text[:40]!r}; allowed is a number, or nothing.")
         return text
     if not math.isfinite(value):
         return None
-    if name in ("step", "frames") and value < 0:
-        raise BadInput(f"{where}: {name} = {text}; allowed is a number, at least 0.")
+    if name in ("step", "frames") and not 0 <= value < MAX_STEP:
+        raise BadInput(f"{where}: {name} = {text[:40]}; allowed is a number, at least 0 and below 2^53.")
     if name in ("step", "episode", "env_seed") and value != int(value):
         raise BadInput(f"{where}: {name} = {text}; allowed is a whole number.")
     return int(value) if value == int(value) else value
@@ -201,16 +200,20 @@ def _put_variant(settings: dict[str, Any], text: str, where: str) -> None:
     position, decode = 0, json.JSONDecoder().raw_decode
     while match := re.compile(r"\s*([\w.]+)=").match(text, position):
         position, (*parents, last) = match.end(), match[1].split(".")
+        if (parents or [last])[0] in NO_VARIANT or match[1] == "agent.kind":
+            raise BadInput(f"{where}: variant sets {match[1]}, which has a column of its own.")
         if text.startswith("absent", position):
             position += len("absent")
             continue
         try:
             value, position = decode(text, position)
-        except ValueError:
+        except (ValueError, RecursionError):
             break
         node = settings
         for parent in parents:
             node = node.setdefault(parent, {})
+            if not isinstance(node, dict):
+                raise BadInput(f"{where}: variant sets {match[1]}, but {parent} is a value without parts.")
         node[last] = value
     if text[position:].strip():
         raise BadInput(f"{where}: variant = {text[:60]!r}; allowed is path=value path=value ..., each value as JSON.")
@@ -225,10 +228,13 @@ def _state(cells: Cells, where: str) -> dict[str, Any]:
 
 
 def _typed(kind: type, name: str, text: str, where: str) -> Any:
-    try:
-        return kind(float(text)) if kind is int else kind(text)
-    except (ValueError, OverflowError):
-        raise BadInput(f"{where}: {name} = {text[:40]!r}; allowed is a number.") from None
+    if kind is str:
+        return text
+    value = to_number(text)
+    if value is None or not abs(value) < MAX_STEP or (kind is int and (value != int(value) or value < 0)):
+        allowed = "a whole number, at least 0" if kind is int else "a finite number"
+        raise BadInput(f"{where}: {name} = {text[:40]!r}; allowed is {allowed}.")
+    return kind(value)
 
 
 def _check_directory_name(name: str, where: str) -> None:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from harness.errors import BadInput
 from results import benchmarks
 from results.importers._run import ImportedRun, ImportOptions, RunNames, finite_or_none, integers_where_whole, suite_task
-from results.importers._text import json_rows, numeric
+from results.importers._text import MAX_STEP, json_rows, numeric
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +34,7 @@ FILES = ("*.json.gz", "scores.jsonl")
 COLUMNS = ["task", "method", "seed", "x", "y"]
 FIELDS = ("task", "method", "seed", "xs", "ys")
 STEP, SCORE = "step", "episode/score"
+MAX_BYTES = 500_000_000  # of a score file, uncompressed: it is read as a whole
 _BLANK = re.compile(r"[ \t\r\n]*")
 
 
@@ -99,7 +100,7 @@ def _logged_run(path: Path, options: ImportOptions) -> ImportedRun:
             notes["other lines"] += 1
             continue
         frame, score = numeric(row.get(STEP), STEP, where), numeric(row[SCORE], SCORE, where)
-        if frame is None or frame < 0:
+        if frame is None or not 0 <= frame < MAX_STEP:
             raise BadInput(f"{where}: {STEP} = {json.dumps(frame)}; every score has a step, at least 0.")
         frames.append(frame)
         returns.append(score)
@@ -146,7 +147,7 @@ def _parsed(path: Path) -> Iterator[Any]:
             position = _skip_blank(text, position + 1) if text[position] == "," else position
         if trailing := text[_skip_blank(text, position + 1) :]:
             raise ValueError(f"something stands behind the array: {trailing[:20]!r}")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"{path} is not JSON, plain or gzipped (record {number + 1}): {error}") from None
 
 
@@ -158,8 +159,13 @@ def _skip_blank(text: str, position: int) -> int:
 
 def _decompressed_text(path: Path) -> str:
     try:
-        stored = path.read_bytes()
-        return (gzip.decompress(stored) if stored[:2] == b"\x1f\x8b" else stored).decode()
+        with open(path, "rb") as file:
+            gzipped = file.read(2) == b"\x1f\x8b"
+        with gzip.open(path) if gzipped else open(path, "rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise BadInput(f"{path} holds more than {MAX_BYTES:,} bytes uncompressed; a score file is not that large.")
+        return content.decode()
     except EOFError:
         raise BadInput(f"{path} ends before its compressed data do: it was cut off.") from None
     except (gzip.BadGzipFile, zlib.error, UnicodeDecodeError) as error:
@@ -174,14 +180,16 @@ def _check_record(record: Any, where: str) -> None:
         raise BadInput(f"{where}: {str(record)[:40]!r} is not a record {{{', '.join(FIELDS)}}}.")
     if lacking := [key for key in FIELDS if key not in record]:
         raise BadInput(f"{where}: lacks {', '.join(lacking)}; a record holds {', '.join(FIELDS)}.")
+    if wrong := [key for key in FIELDS[:3] if type(record[key]) not in (str, int)]:
+        raise BadInput(f"{where}: {wrong[0]} = {str(record[wrong[0]])[:40]!r}; allowed is text, or a whole number.")
     where += f" ({record['task']}, seed {record['seed']})"
     xs, ys = record["xs"], record["ys"]
     if not isinstance(xs, list) or not isinstance(ys, list) or len(xs) != len(ys) or not xs:
         raise BadInput(f"{where}: xs and ys are arrays of the same length, at least 1.")
     for name, values, allowed in (("xs", xs, {int, float}), ("ys", ys, {int, float, type(None)})):
         for i, value in enumerate(values):
-            if type(value) not in allowed or (value is not None and not math.isfinite(value)):
+            if type(value) not in allowed or (value is not None and not abs(value) < (MAX_STEP if name == "xs" else 1e300)):
                 nulls = " or null" if name == "ys" else ""
-                raise BadInput(f"{where}: {name}[{i}] = {json.dumps(value)}; allowed is a finite number{nulls}.")
+                raise BadInput(f"{where}: {name}[{i}] = {json.dumps(value)[:40]}; allowed is a finite number{nulls}.")
     if xs[0] < 0 or any(b <= a for a, b in itertools.pairwise(xs)):
         raise BadInput(f"{where}: xs are environment frames, at least 0 and strictly increasing.")

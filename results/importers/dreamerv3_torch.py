@@ -14,7 +14,7 @@ from typing import Any
 
 from harness.errors import BadInput
 from results.importers._run import ImportedRun, ImportOptions, finite_or_none, integers_where_whole, suite_task
-from results.importers._text import json_rows, numeric
+from results.importers._text import MAX_STEP, json_rows, numeric
 from results.importers._tfevents import scalars
 
 FILES = ("metrics.jsonl", "events.out.tfevents.*")
@@ -63,7 +63,7 @@ def _jsonl_points(files: list[Path], notes: Counter[str]) -> Iterator[Point]:
             for split in splits:
                 values = {key: numeric(x, key, where) for key, x in row.items() if key.startswith(split)}
                 step = numeric(row.get("step"), "step", where)
-                if step is None or step < 0:
+                if step is None or not 0 <= step < MAX_STEP:
                     raise BadInput(f"{where}: step = {step}; every return has a step, at least 0.")
                 yield split, step, values
 
@@ -76,6 +76,8 @@ def _event_points(files: list[Path], notes: Counter[str]) -> Iterator[Point]:
             name = tag.removeprefix("scalars/")
             split, _, quantity = name.partition("_")
             if split in SPLITS and quantity == "return":
+                if not 0 <= step < MAX_STEP:
+                    raise BadInput(f"{path}: step = {step} of {tag}; allowed is a whole number, at least 0.")
                 if last:
                     yield last
                 last = (split, step, {name: value})

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import zipfile
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
@@ -21,7 +23,7 @@ import numpy as np
 
 from harness.errors import BadInput
 from results.importers._run import ImportedRun, ImportOptions, finite_or_none
-from results.importers._text import lines
+from results.importers._text import MAX_STEP, csv_rows, lines, to_number
 
 FILES = ("*monitor.csv", "evaluations.npz")
 LAYOUT = "{method}/{task}_{seed}/*"
@@ -76,8 +78,11 @@ def _start_and_id(path: Path) -> tuple[float, str | None]:
     first = next(lines(path), "")
     try:
         head = json.loads(first.removeprefix("#"))
-        return float(head["t_start"]), head.get("env_id")
-    except (ValueError, KeyError, TypeError, AttributeError):
+        start, name = head["t_start"], head.get("env_id")
+        if type(start) not in (int, float) or not abs(start) < MAX_STEP or not isinstance(name, str | None):
+            raise ValueError
+        return float(start), name
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise BadInput(f'{path}, line 1: a monitor file opens with #{{"t_start": ..., "env_id": ...}}.') from None
 
 
@@ -85,7 +90,7 @@ def _monitor_rows(path: Path, notes: Counter[str]) -> Iterator[tuple[float, floa
     """`(seconds since the start, return, length)` per row. An unreadable last row without its end counts as cut off."""
     rows = lines(path)
     next(rows)
-    names = next(csv.reader([next(rows, "")]), [])
+    _, names = next(csv_rows(iter([next(rows, "")]), path), (2, []))
     if not {"r", "l", "t"} <= set(names):
         raise BadInput(f"{path}, line 2: columns are {', '.join(names) or 'missing'}; needed are r, l and t.")
     for number, line in enumerate(rows, 3):
@@ -93,11 +98,13 @@ def _monitor_rows(path: Path, notes: Counter[str]) -> Iterator[tuple[float, floa
             continue
         try:
             row = dict(zip(names, next(csv.reader([line])), strict=True))
-            length = int(row["l"])
-            if length < 1:
+            seconds, value, length = (to_number(row[name]) for name in ("t", "r", "l"))
+            if seconds is None or value is None or length is None or not math.isfinite(seconds):
                 raise ValueError
-            yield float(row["t"]), float(row["r"]), length
-        except ValueError:
+            if not 1 <= length < MAX_STEP or length != int(length):
+                raise ValueError
+            yield seconds, value, int(length)
+        except (ValueError, csv.Error):
             if line.endswith("\n"):
                 raise BadInput(
                     f"{path}, line {number}: {line.strip()[:80]!r} is no row of {','.join(names)} (r and t numbers, "
@@ -114,14 +121,17 @@ def _evaluation_episodes(path: Path) -> dict[str, list[Any]]:
             lengths = stored["ep_lengths"] if "ep_lengths" in stored else np.full(returns.shape, -1)
     except KeyError as error:
         raise BadInput(f"{path}: lacks the array {error}; evaluations.npz holds timesteps, results and ep_lengths.") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, MemoryError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         raise BadInput(f"{path} is not evaluations.npz: {error}") from None
     if steps.ndim != 1 or returns.ndim != 2 or len(steps) != len(returns) or lengths.shape != returns.shape:
         shapes = f"timesteps {steps.shape}, results {returns.shape}, ep_lengths {lengths.shape}"
         raise BadInput(f"{path}: {shapes}; results and ep_lengths have a row per time step and a column per episode.")
-    if not all(np.issubdtype(array.dtype, np.number) for array in (steps, returns, lengths)):
+    if not all(array.dtype.kind in "iuf" for array in (steps, returns, lengths)):
         raise BadInput(f"{path}: timesteps, results and ep_lengths are numbers.")
+    bad = [i for i, step in enumerate(steps.tolist()) if not 0 <= step < MAX_STEP or step % 1]
+    if bad:
+        raise BadInput(f"{path}: timesteps[{bad[0]}] = {steps[bad[0]]}; allowed is a whole number, at least 0.")
     evaluations, episodes = returns.shape
     rows: dict[str, list[Any]] = {"split": ["eval"] * returns.size, "step": np.repeat(steps, episodes).astype(int).tolist()}
     rows |= {"episode": list(range(episodes)) * evaluations, "return": returns.astype(float).ravel().tolist()}
-    return rows | {"length": [None if length < 0 else int(length) for length in lengths.ravel()]}
+    return rows | {"length": [int(length) if 0 <= length < MAX_STEP else None for length in lengths.ravel()]}

@@ -7,7 +7,6 @@ With --benchmark dmc_proprio, `walker-walk` becomes our `dmc/walker_walk`.
 
 from __future__ import annotations
 
-import csv
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -16,7 +15,7 @@ from pathlib import Path
 from harness.errors import BadInput
 from results import benchmarks
 from results.importers._run import ImportedRun, ImportOptions, integers_where_whole
-from results.importers._text import lines
+from results.importers._text import MAX_STEP, csv_rows, lines, to_number
 
 FILES = ("*.csv",)
 LAYOUT = "{method}/{task}.csv"
@@ -47,22 +46,20 @@ def _suite_task(task: str, benchmark: str) -> str:
 
 
 def _rows(path: Path) -> Iterator[tuple[float, float | None, str]]:
-    rows = csv.reader(lines(path))
-    head = [name.strip() for name in next(rows, [])]
+    rows = csv_rows(lines(path), path)
+    head = [name.strip() for name in next(rows, (1, []))[1]]
     if sorted(head) != sorted(NAMES):
         raise BadInput(f"{path}, line 1: columns are {', '.join(head) or 'missing'}; a file has {', '.join(NAMES)}.")
-    for row in rows:
+    for number, row in rows:
         if not any(row):
             continue
-        where = f"{path}, line {rows.line_num}"
+        where = f"{path}, line {number}"
         if len(row) != len(head):
             raise BadInput(f"{where}: {len(row)} fields, but the head has {len(head)}.")
         cells = {name: text.strip() for name, text in zip(head, row, strict=True)}
-        try:
-            step = float(cells["step"])
-            reward = float(cells["reward"]) if cells["reward"] else math.nan
-        except ValueError:
-            raise BadInput(f"{where}: {','.join(row)!r}; step and reward are numbers.") from None
-        if not (math.isfinite(step) and step >= 0) or not cells["seed"]:
-            raise BadInput(f"{where}: {','.join(row)!r}; a row has a step, at least 0, and a seed.")
+        step, reward = to_number(cells["step"]), to_number(cells["reward"]) if cells["reward"] else math.nan
+        if step is None or reward is None:
+            raise BadInput(f"{where}: {','.join(row)[:80]!r}; step and reward are numbers.")
+        if not 0 <= step < MAX_STEP or not cells["seed"]:
+            raise BadInput(f"{where}: {','.join(row)[:80]!r}; a row has a step, at least 0, and a seed.")
         yield step, reward if math.isfinite(reward) else None, cells["seed"]

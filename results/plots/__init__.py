@@ -44,6 +44,7 @@ def build(name: str, roots: Iterable[Path | str] | Results, **options: Any) -> t
 
     Options as in `results.tables.prepare`, and those of the figure's `compute`. Nothing if there is nothing to draw.
     """
+    from results import style
     from results.tables import accepted_options, prepare
 
     module = cast(PlotModule, plugins.load("results.plots", name))  # found by its name
@@ -51,7 +52,10 @@ def build(name: str, roots: Iterable[Path | str] | Results, **options: Any) -> t
     marks = module.compute(results, rng, **accepted_options(module.compute, options, f"figure '{name}'"))
     if marks.empty:
         raise Nothing(f"No run among these has anything for the figure '{name}'.")
-    return module.paint(marks), marks
+    figure = module.paint(marks)
+    with style.figure_style():
+        style.show_literally(figure)
+    return figure, marks
 
 
 def files(figure: Figure, marks: pd.DataFrame, form: str) -> tuple[bytes, bytes]:

@@ -74,6 +74,7 @@ def page(
                 ax.remove()
             else:
                 paint_panel(ax, panel)
+        style.show_literally(figure)  # before anything measures a text
         _panels.add_legend_and_caption(figure, figure.axes, textwrap.fill(caption, int(19 * width)))
         FigureCanvasAgg(figure)  # last: with a canvas, seaborn would draw the whole figure after every heat map
     return figure

@@ -8,7 +8,7 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from harness import rundir
-from harness.errors import BadInput
+from harness.errors import BadInput, printable
 from results import benchmarks, importers
 from results.reading import rows
 from results.reading.cache import Cache
@@ -40,6 +40,7 @@ class Results:
 
     runs: pd.DataFrame
     episodes: pd.DataFrame
+    unread: tuple[str, ...] = ()  # folders and links below the roots that could not be read, each with the reason
 
 
 def load(roots: Iterable[Path | str]) -> Results:
@@ -51,7 +52,9 @@ def load(roots: Iterable[Path | str]) -> Results:
     """
     paths = [Path(root) for root in roots]
     caches = [Cache(path.resolve()) for path in paths if path.is_dir() and not (path / "config.json").exists()]
-    return read_runs(rundir.find_runs(importers.directories(paths)), caches)
+    unread: list[str] = []
+    results = read_runs(rundir.find_runs(importers.directories(paths), unread), caches)
+    return replace(results, unread=tuple(unread))
 
 
 def read_runs(run_dirs: list[rundir.RunDir], caches: Iterable[Cache] = ()) -> Results:
@@ -63,6 +66,8 @@ def read_runs(run_dirs: list[rundir.RunDir], caches: Iterable[Cache] = ()) -> Re
     runs["eval_noises"] = [tuple(noises) for noises in runs.eval_noises]
     runs = runs.drop(columns="settings")
     columns = _read_columns(runs.path, caches)
+    for path, task, train_noise in zip(runs.path, runs.task, runs.train_noise, strict=True):
+        _check_owner(path, columns[path], task, train_noise)
     runs["final_step"] = [_final_step(columns[path]) for path in runs.path]
     runs = runs.sort_values([*AXES, "train_seed", "run", "path"], ignore_index=True)
     return Results(runs, _episodes(runs, columns))
@@ -103,7 +108,8 @@ def _run_row(run: rundir.RunDir, caches: list[Cache]) -> dict[str, Any]:
             cache.put_facts(name, stats[0], facts, stats[1])
     state = "done" if done else facts["state"]
     benchmark = benchmarks.name_of_task(facts["task"], facts["benchmark"])
-    return {"seeded": True} | facts | {"benchmark": benchmark, "state": state, "run": run.name, "path": path, "done": done}
+    names = {"benchmark": benchmark, "state": state, "run": printable(run.name)}
+    return {"seeded": True} | facts | names | {"path": path, "done": done}
 
 
 def _stats(path: str) -> tuple[rows.Key, float] | None:
@@ -127,17 +133,28 @@ def _read_facts(run: rundir.RunDir) -> dict[str, Any]:
             "policy": config["evaluate"]["policy"],
             "eval_noises": list(config["evaluate"]["noise"]),
         }
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise BadInput(f"{run.path / 'config.json'} lacks {error}, which every run's configuration has.") from None
+    for name, value in axes.items():
+        texts = value if name == "eval_noises" else [value]
+        fits = rundir.is_number(value) and type(value) is int if name in ("steps", "train_seed") else all(map(_is_text, texts))
+        if not fits:
+            raise BadInput(f"{run.path / 'config.json'}: {name} = {str(value)[:40]!r}: not what a run's configuration holds.")
+        if _is_text(value):
+            axes[name] = printable(value)
     started, updated = state.get("started"), state.get("updated")
     return axes | {
         "state": state.get("state", "queued"),
         **{key: state.get(key, 0) for key in ("step", "updates", "attempt")},
-        **{key: state.get(key) or "" for key in ("host", "message")},
+        **{key: printable(str(state.get(key) or "")) for key in ("host", "message")},
         "wall_seconds": updated - started if started and updated else state.get("wall_seconds", np.nan),
         "seeded": state.get("seeded", True),  # False: its environment ignores the seed
         "settings": _settings_text(config | _machine_settings(config, state)),
     }
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
 
 
 def _machine_settings(config: dict[str, Any], state: dict[str, Any]) -> dict[str, Any]:
@@ -182,6 +199,19 @@ def _read_columns(paths: Iterable[str], caches: list[Cache]) -> dict[str, rows.C
     for cache in caches:
         cache.save()
     return columns
+
+
+def _check_owner(path: str, columns: rows.Columns, task: str, train_noise: str) -> None:
+    """BadInput where the rows say that they are another run's. Looks at the first and last row; imported rows name no task."""
+    if not columns or "task" not in columns:
+        return
+    for index in (0, -1):
+        row_task, split, row_noise = (columns[name][index] for name in ("task", "split", "noise"))
+        if row_task and (row_task != task or (split == "train" and row_noise != train_noise)):
+            raise BadInput(
+                f"{path}/episodes.jsonl holds rows of {row_task} under {row_noise}, but the run is of {task}, trained under "
+                f"{train_noise}: it is the file of another run."
+            )
 
 
 def _final_step(columns: rows.Columns) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from harness import rundir
 from harness.errors import BadInput
 
 NEEDED = ["split", "step", "noise", "episode", "seed", "return", "length", "policy"]
@@ -51,12 +52,10 @@ def _parsed(text: bytes, path: Path) -> list[dict[str, Any]]:
     lines = [line for line in text.split(b"\n") if line.strip()]
     try:
         rows = json.loads(b"[" + b",".join(lines) + b"]")
-    except ValueError:
+    except (ValueError, RecursionError):
         rows = []
     if len(rows) != len(lines) or not all(type(row) is dict for row in rows):
-        from harness.rundir import RunDir
-
-        rows = RunDir(path.parent).rows("episodes")
+        rows = rundir.RunDir(path.parent).rows("episodes")
     return rows
 
 
@@ -71,11 +70,25 @@ def _columns(rows: Sequence[dict[str, Any]], path: Path) -> Columns:
                 raise BadInput(f"{path}, row {number}: lacks {', '.join(lacking)}.")
     elif lacking := [name for name in NEEDED if name not in names]:
         raise BadInput(f"{path}, row 1: lacks {', '.join(lacking)}.")
-    columns = {name: column([row.get(name) for row in rows]) for name in names}
+    values = {name: [row.get(name) for row in rows] for name in names}
+    if any(not _fits(name, column_values) for name, column_values in values.items() if name in rundir.ROW_FIELDS):
+        rundir.RunDir(path.parent).rows("episodes")  # names the line
+        raise BadInput(f"{path}: a row lacks a field, or holds something else than it may.")
+    columns = {name: column(column_values) for name, column_values in values.items()}
     columns["return"] = columns["return"].astype(float)
     keys = [_ranked(columns[name]) for name in reversed(WITHIN)]
     order = np.lexsort(keys)
     return {name: values[order] for name, values in columns.items()}
+
+
+def _fits(name: str, values: list[Any]) -> bool:
+    """Whether the values of a column are texts, or numbers of up to 64 bits and nulls, as its name asks."""
+    kinds = set(map(type, values))
+    if rundir.ROW_FIELDS[name] == rundir.TEXT:
+        return kinds <= ({str} if name in NEEDED else {str, type(None)})
+    if kinds == {float}:
+        return True
+    return kinds <= {int, float, type(None)} and all(map(rundir.is_number, (v for v in values if type(v) is int)))
 
 
 def column(values: list[Any]) -> np.ndarray:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 from harness import plugins
-from harness.errors import BadInput, unknown
+from harness.errors import BadInput, printable, unknown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -77,7 +77,15 @@ def build(name: str, roots: Iterable[Path | str] | Results, **options: Any) -> T
     module = cast(TableModule, plug)  # found by its name
     results, rng, options = prepare(roots, **options)
     long = module.make(results, rng, **accepted_options(module.make, options, f"table '{name}'"))
-    return Table(name, long, module.sheets(long) or [Sheet(plugins.caption(plug), ["nothing yet"], [], [NOTHING])])
+    sheets = module.sheets(long) or [Sheet(plugins.caption(plug), ["nothing yet"], [], [NOTHING])]
+    return Table(name, long, [replace(sheet, notes=[*sheet.notes, *unread_note(results)]) for sheet in sheets])
+
+
+def unread_note(results: Results) -> list[str]:
+    """One note that counts and names what could not be read below the roots; none where everything was."""
+    unread = [printable(path) for path in results.unread]
+    listing = ", ".join(unread[:5]) + (", ..." if len(unread) > 5 else "")
+    return [f"Not read, so runs may be missing here ({len(unread)}): {listing}."] if unread else []
 
 
 def accepted_options(function: Callable[..., Any], options: dict[str, Any], what: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html as escape
 import json as encode
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -65,7 +66,9 @@ def _markdown(sheet: Sheet) -> str:
 
 
 def _escape_markdown(text: str) -> str:
-    return text.replace("|", "\\|")
+    """Text that Markdown shows as it is: only what would begin mark-up is escaped, so that plain tables stay plain."""
+    text = re.sub(r"([`$|]|\\(?=[!-/:-@\[-`{-~])|<(?=[A-Za-z/!?]))", r"\\\1", " ".join(text.splitlines()))
+    return re.sub(r"(?<!\w)[*_](?=\w)|(?<=\w)[*_](?!\w)|\[(?=[^\]]*\]\()", lambda match: "\\" + match[0], text)
 
 
 def _is_numeric(rows: list[list[str]], column: int) -> bool:
