@@ -190,8 +190,8 @@ def _check_arguments(task: str, kwargs: Mapping[str, object]) -> None:
         for argument in kwargs:
             if argument not in settable:
                 raise unknown("argument", argument, settable or ["(none)"], f"env.options.kwargs of gym/{task}")
-    given = {*kwargs, *spec.kwargs}
-    lacking = [n for n, p in settable.items() if p.default is p.empty and n not in given]
+    provided = {*kwargs, *spec.kwargs}
+    lacking = [n for n, p in settable.items() if p.default is p.empty and n not in provided]
     if lacking:
         names = ", ".join(lacking)
         raise BadInput(f"gym/{task} needs the argument {names}: add --set env.options.kwargs.{lacking[0]}=VALUE.")
@@ -201,11 +201,11 @@ def _check_arguments(task: str, kwargs: Mapping[str, object]) -> None:
 
 def _check_type(task: str, argument: str, value: object, parameter: inspect.Parameter | None) -> None:
     annotation = getattr(parameter, "annotation", None)
-    wanted = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
-    plain = PLAIN_TYPES.get(wanted)
-    is_flag = isinstance(value, bool) and wanted != "bool"
+    declared = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
+    plain = PLAIN_TYPES.get(declared)
+    is_flag = isinstance(value, bool) and declared != "bool"
     if plain is not None and (is_flag or not isinstance(value, plain)):
-        raise BadInput(f"env.options.kwargs.{argument} of gym/{task} is {value!r}; the environment declares {wanted}.")
+        raise BadInput(f"env.options.kwargs.{argument} of gym/{task} is {value!r}; the environment declares {declared}.")
 
 
 def _missing_module_remedy(task: str, error: ModuleNotFoundError) -> str:
