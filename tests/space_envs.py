@@ -33,6 +33,8 @@ ACTIONS = {
     "Asymmetric": spaces.Box(np.array([0, -4.0]), np.array([10, 4.0]), dtype=np.float64),
     "Matrix": spaces.Box(-2, 3, (2, 3)),
     "Number": spaces.Box(0, 1, ()),
+    "Bytes": spaces.Box(0, 255, (2,), np.uint8),
+    "Long": spaces.Box(-(2**63), 2**63 - 1, (2,), np.int64),
     "Wide": spaces.Box(-1.7e308, 1.7e308, (2,), np.float64),
     "Started": spaces.Discrete(3, start=-1),
     "Equal": spaces.MultiDiscrete([4, 4, 4]),

@@ -126,6 +126,8 @@ def test_actions_have_the_environments_own_structure():
     assert sent("Number", {"action": np.float32(0)}) == 0.5 and sent("Number", {"action": 0}).shape == ()
     np.testing.assert_allclose(sent("Matrix", {"action": [[-1, 0, 1]] * 2}), [[-2, 0.5, 3]] * 2)
     np.testing.assert_allclose(sent("Wide", {"action": [-1, 1]}), [-1.7e308, 1.7e308])
+    assert sent("Bytes", {"action": [1, 0.5]}).tolist() == [255, 191]  # 191.25: whole numbers are rounded
+    assert sent("Long", {"action": [-1, 1]}).tolist() == [-(2**63), 2**63 - 1]
     np.testing.assert_allclose(sent("Asymmetric", {"action": [7, 0.5]}), [10, 2])
 
 

@@ -152,10 +152,15 @@ def _assemble(space: Any, values: Mapping[Path, np.ndarray], path: Path) -> Any:
 
 
 def _scale(box: Any, action: np.ndarray) -> np.ndarray:
-    """[-1, 1] -> the bounds. Halves are taken first, so that no difference of two bounds overflows."""
+    """[-1, 1] -> the bounds; whole numbers are rounded. Halves are taken first: no difference of two bounds overflows."""
     low, high = box.low.astype(np.float64), box.high.astype(np.float64)
     unit = np.clip(np.asarray(action, np.float64), -1, 1).reshape(box.shape)
-    return np.asarray(np.clip(low / 2 + high / 2 + unit * (high / 2 - low / 2), low, high)).astype(box.dtype)
+    scaled = np.clip(low / 2 + high / 2 + unit * (high / 2 - low / 2), low, high)
+    if box.dtype.kind == "f":
+        return np.asarray(scaled).astype(box.dtype)
+    with np.errstate(invalid="ignore"):  # the largest int64 is no float64: its own bound stands for it
+        whole = np.rint(scaled).astype(box.dtype)
+    return np.where(unit == 1, box.high, np.where(unit == -1, box.low, whole)).astype(box.dtype)
 
 
 # ---- Both
