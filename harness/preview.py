@@ -160,8 +160,8 @@ def _own_files() -> dict[str, list[int]]:
     library = (sysconfig.get_path("stdlib") + os.sep, *ours)
     files = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
     installed = ("site-packages", "dist-packages")
-    own = [file for file in files if file and not file.startswith(library) and not {*Path(file).parts} & {*installed}]
-    return {file: _stamp(file) for file in own if os.path.isfile(file)}
+    users = [file for file in files if file and not file.startswith(library) and not {*Path(file).parts} & {*installed}]
+    return {file: _stamp(file) for file in users if os.path.isfile(file)}
 
 
 def _stamp(file: str) -> list[int]:
