@@ -41,7 +41,7 @@ class Door:
         self._seed, self._step = seed, 0
         try:
             obs = self._env.reset(seed)
-            self._check(obs)
+            self.check(obs)
         except (BadInput, RunFailed):
             raise
         except Exception as error:
@@ -52,7 +52,7 @@ class Door:
         self._step += 1
         try:
             step = self._env.step(action)
-            self._check(step.obs)
+            self.check(step.obs)
             if not math.isfinite(step.reward):
                 raise Mismatch("reward", str(step.reward), "a finite number")
         except (BadInput, RunFailed):
@@ -67,7 +67,8 @@ class Door:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._env, name)  # what else an environment offers, such as `step_bare`
 
-    def _check(self, obs: Arrays) -> None:
+    def check(self, obs: Arrays) -> None:
+        """Mismatch where an observation is not as declared."""
         if len(obs) != len(self._declared):
             self._check_keys(obs)
         for key, shape, dtype, is_float in self._declared:

@@ -11,7 +11,8 @@ import numpy as np
 
 from harness import build, envs, study
 from harness.bench import Options, Row, summarize, time_calls
-from harness.env import BareEnv, Env, random_action
+from harness.door import Door
+from harness.env import Env, random_action
 
 OPTIONS = ("task",)
 COLUMNS = {
@@ -22,6 +23,7 @@ COLUMNS = {
     "s to begin a step": "seconds_to_begin",
     "bare simulator, steps / s": "bare_steps_per_second",
     "share": "share_of_bare",
+    "µs at the door": "door_microseconds",
     "other work": "other_cores",
 }
 CASES: tuple[Mapping[str, object], ...] = ({},)
@@ -33,11 +35,12 @@ VECTOR_SIZES = ((1, 0), (1, 1), (8, 0), (8, 1), (8, 2))  # environments, and pro
 
 def measure(options: Options) -> Iterator[Row]:
     for task in [options.task] if options.task else TASKS:
-        env = envs.make(task)
+        env = Door(envs.make(task), task)
         row: Row = {"subject": "env", "task": task, "envs": 1, "env_workers": 0}
         row |= summarize("seconds_per_step", _step_times(env, partial(_step, env)))
         row["steps_per_second"] = 1 / row["seconds_per_step"]
-        if isinstance(env, BareEnv):
+        row["door_microseconds"] = _door_seconds(env) * 1e6
+        if hasattr(env, "step_bare"):
             row["bare_steps_per_second"] = 1 / summarize("x", _step_times(env, env.step_bare))["x"]
             row["share_of_bare"] = row["steps_per_second"] / row["bare_steps_per_second"]
         env.close()
@@ -46,6 +49,17 @@ def measure(options: Options) -> Iterator[Row]:
         for number, workers in VECTOR_SIZES:
             row = {"subject": "env", "task": task, "envs": number, "env_workers": workers}
             yield row | _measure_vector(task, number, workers)
+
+
+def _door_seconds(door: Door) -> float:
+    """Seconds of one check of an observation; the range of a Gymnasium space is checked where the value is converted."""
+    obs = door.reset(0)
+
+    def check() -> None:
+        for _ in range(STEPS):
+            door.check(obs)
+
+    return min(time_calls(check, min_calls=10)) / STEPS
 
 
 def _measure_vector(task: str, number: int, workers: int) -> Row:
