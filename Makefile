@@ -5,7 +5,7 @@ ifeq ($(shell uname -s),Linux)
 export MUJOCO_GL ?= egl
 endif
 
-.PHONY: setup quickstart test test-avx2 lint bench oracle peers evidence reproduce devcluster-up devcluster-down clean
+.PHONY: setup quickstart test test-avx2 lint bench oracle peers evidence reproduce fuzz devcluster-up devcluster-down clean
 
 setup: .venv/.installed
 
@@ -94,6 +94,12 @@ evidence: setup
 	$(BIN)/dreamproof table robustness runs/repo-helps --out docs/repo-helps.md
 	$(BIN)/dreamproof plot curves runs/repo-helps --out docs/repo-helps.png
 	$(BIN)/python tests/campaign.py --seconds 180 --learners 6 --steps 800 --out docs/campaign.json
+
+# Thousands of mutated inputs; fails where one gives a traceback, hangs, writes beside its target or is taken for what it is not.
+CASES ?= 5000
+SEED ?= 0
+fuzz: setup
+	$(BIN)/python tests/fuzz.py --cases $(CASES) --seed $(SEED)
 
 # A real SLURM on this machine, for trials and tests. It says which Debian packages are missing.
 devcluster-up devcluster-down: devcluster-%: setup

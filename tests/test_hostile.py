@@ -159,6 +159,14 @@ def test_figures_are_written_below_out(tmp_path):
         assert_refused(dreamproof("reproduce", tmp_path / "list.yaml", cwd=tmp_path), "entry 1", "below")
 
 
+@pytest.mark.parametrize(("form", "out"), [("dreamerv3", "out"), ("archive", "out.tar.gz")])
+def test_an_export_writes_below_out_or_nowhere(form, out, tmp_path):
+    run_folder(tmp_path / "runs", config_json=lambda old: old.replace(b'"study": "b0"', b'"study": "../../x"'))
+    before = everything_in(tmp_path)
+    assert_refused(dreamproof("export", form, "runs", "--out", f"new/{out}", cwd=tmp_path), "../../x".replace("/", "-"))
+    assert everything_in(tmp_path) == before
+
+
 # ---- Readers look at shapes at the door
 
 

@@ -22,12 +22,16 @@ def write(results: Results, out: Path) -> str:
     line, which readers drop.
     """
     from harness.errors import BadInput
+    from harness.names import check_name
     from results.importers import _archive
 
     if not _archive.is_archive(out):
         raise BadInput(f"{out}: the name of an archive ends in {_archive.ENDING}. Tables and figures recognise it by that.")
     runs = results.runs.sort_values(["study", "run"])
-    places = [f"{study.replace('/', '-')}/{run}" for study, run in zip(runs.study, runs.run, strict=True)]
+    places = [
+        f"{check_name(study.replace('/', '-'), 'the study', path)}/{check_name(run, 'the run', path)}"
+        for study, run, path in zip(runs.study, runs.run, runs.path, strict=True)
+    ]
     if repeated := sorted({place for place in places if places.count(place) > 1}):
         raise BadInput(f"{out}: an archive holds one run of a name; {repeated[0]} is there twice, from different roots.")
     plain = io.BytesIO()

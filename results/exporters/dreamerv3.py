@@ -50,6 +50,7 @@ def write(results: Results, out: Path) -> str:
 
 def _folder(run: dict[str, Any]) -> Path:
     """`atari100k/dreamproof-atari_asterix-dreamer-0`; a dash separates parts, so that the parts have none."""
+    from harness.names import check_name
     from results import benchmarks
 
     suite, _, name = run["task"].partition("/")
@@ -57,7 +58,8 @@ def _folder(run: dict[str, Any]) -> Path:
     prefix = {"atari100k": "atari", "dmc_vision": "dmc"}.get(suite, suite)
     changes = [part for part in (run["ablation"], run["train_noise"], run["variant"]) if part not in ("none", "clean", "")]
     parts = (f"{prefix}_{name}" if name else suite, ".".join([run["agent"], *changes]), str(run["train_seed"]))
-    return Path(benchmark) / "-".join(["dreamproof", *(re.sub(r"[^\w.+=:]+", "_", part) for part in parts)])
+    folder = Path(check_name(benchmark.replace("/", "-"), "the study", run["path"]))
+    return folder / "-".join(["dreamproof", *(re.sub(r"[^\w.+=:]+", "_", part) for part in parts)])
 
 
 def _whole(value: float) -> float:
