@@ -50,7 +50,7 @@ class JointSpace(Space):
     parts: Mapping[str, Space] = field(default_factory=dict, hash=False)
 
     @classmethod
-    def of(cls, parts: Mapping[str, Space]) -> JointSpace:
+    def from_parts(cls, parts: Mapping[str, Space]) -> JointSpace:
         parts = {name: parts[name] for name in sorted(parts)}
         return cls((sum(prod(space.shape) for space in parts.values()),), "float32", parts=parts)
 
@@ -135,7 +135,7 @@ class Agent(Protocol):
         ...
 
     def state(self) -> Arrays:
-        """Everything that moves, as a flat dict of arrays (weights, optimiser, statistics, generator, counters)."""
+        """Everything that training changes, as a flat dict of arrays (weights, optimiser, statistics, generator, counters)."""
         ...
 
     def load(self, state: Arrays) -> None:

@@ -29,7 +29,7 @@ from agents.dreamer.agent import Dreamer
 from agents.dreamer.rssm import Latents
 from agents.nn import conv, dists, layers
 from agents.nn.launch import to_tensors
-from agents.nn.optim import views
+from agents.nn.optim import split_flat
 from agents.nn.sampler import BELOW_ONE, TINY, UniformSampler, categorical_from_uniform
 from agents.protocol import Arrays
 from harness import build, study
@@ -136,7 +136,7 @@ class Stack(nn.Module):
                 by_name[name].data = w
         for agent, w, g in zip(agents, weights, self.grads, strict=True):
             agent.optimizer._weights, agent.optimizer._grads = w, g
-            agent.optimizer._grad_views = list(views(g, agent.optimizer._params).values())
+            agent.optimizer._grad_views = list(split_flat(g, agent.optimizer._params).values())
 
     def forward(self, start: tuple[Tensor, Tensor], data: dict[str, Any], statistics: dict[str, Any]) -> tuple[Any, ...]:
         first = self.agents[0]

@@ -30,7 +30,7 @@ PARTS = {"steer": Space((2,), "float32"), "gear.low": Space((), "int32", 3), "ke
 SPECS |= {
     "vector-buttons": Spec(VECTOR, BUTTONS),
     "vector-scalar": Spec(VECTOR, Space((), "float32")),
-    "awkward-joint": Spec(AWKWARD, JointSpace.of(PARTS)),
+    "awkward-joint": Spec(AWKWARD, JointSpace.from_parts(PARTS)),
 }
 B, T = 2, 3
 SMALL = {
@@ -255,7 +255,7 @@ def test_a_width_that_blocks_do_not_divide_is_refused():
 
 
 def test_a_joint_space_splits_what_it_joins():
-    space, rng = JointSpace.of(PARTS), np.random.default_rng(0)
+    space, rng = JointSpace.from_parts(PARTS), np.random.default_rng(0)
     parts = {name: values(part, (5, 7), rng) for name, part in PARTS.items()}
     joint = space.join(parts)
     assert joint.shape == (5, 7, 10) and joint.dtype == np.float32 and list(space.parts) == sorted(PARTS)

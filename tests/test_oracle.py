@@ -125,7 +125,7 @@ class Instance:
             obs[key] = Space(x.shape[2:], "uint8" if image else "int32" if discrete else "float32", classes)
         if "prev_action" in self.arrays:
             return Spec(obs, self._action("action", self.arrays["prev_action"]))
-        return Spec(obs, JointSpace.of({name: self._action(name, x) for name, x in self.actions.items()}))
+        return Spec(obs, JointSpace.from_parts({name: self._action(name, x) for name, x in self.actions.items()}))
 
     @property
     def actions(self) -> dict[str, np.ndarray]:

@@ -15,6 +15,8 @@ from agents.protocol import JointSpace
 
 
 class ActionCodec(Protocol):
+    """Translates actions between the environment and the networks."""
+
     @property
     def width(self) -> int:
         """A: numbers of one action, as the networks see it."""

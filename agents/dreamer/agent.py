@@ -50,7 +50,7 @@ class Runtime:
 
 
 class Dreamer:
-    """The agent. What moves: weights, slow critic, optimiser, statistics, generator, number of updates."""
+    """The agent. Training changes its weights, slow critic, optimiser, statistics, generator and number of updates."""
 
     context = 1
 
@@ -220,7 +220,7 @@ class Dreamer:
         restore({name: tensors[name] for name in names}, state)
 
     def _state_tensors(self) -> dict[str, Tensor]:
-        """Every tensor that moves, by name."""
+        """Every tensor that training changes, by name."""
         modules = nn.ModuleDict({"world": self.world, "behavior": self.behavior})
         tensors = {f"weights/{name}": x for name, x in modules.state_dict().items()}
         tensors |= {f"optimizer/{name}": x for name, x in self.optimizer.state().items()}

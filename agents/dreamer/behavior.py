@@ -57,7 +57,7 @@ class Behavior(nn.Module):
         self._return_statistics: dict[str, ReturnScale | Normalizer] = {"return_scale": return_scale, "value_norm": value_norm}
 
     def statistics(self) -> Statistics:
-        """Every normaliser's state at its start."""
+        """Initial state of every normaliser."""
         normalizers = {**self._return_statistics, "advantage": self._advantage_norm}
         return {name: part.state() for name, part in normalizers.items()}
 
@@ -66,13 +66,13 @@ class Behavior(nn.Module):
         # Imagine: states s_0 ... s_H and actions a_0 ... a_{H-1}.
         feat, actions = self.imagine(world, latents, sampler)  # (H+1, N, F), (H, N, A)
 
-        # Score: rewards r_k, continuations c_k, values v_k, returns R^lambda_k. The critic's own prediction has a gradient;
-        # whether the scores have one is the actor gradient's choice.
-        critic: ScalarDistribution = self.critic(feat[:-1].detach())
+        # Evaluate: rewards r_k, continuations c_k, values v_k, returns R^lambda_k. `actor_grad` decides whether they have a
+        # gradient. The critic's own prediction always has one.
+        value_dist: ScalarDistribution = self.critic(feat[:-1].detach())
         with self._actor_grad.gradient_context(world, self):
             reward, continuation = world.reward(feat).mean, world.cont(feat).mean
             slow_prediction = self.slow_critic(feat).mean
-            prediction = self._actor_grad.predict_values(self.critic, feat, critic)
+            prediction = self._actor_grad.predict_values(self.critic, feat, value_dist)
             value, slow_value = (
                 self._value_norm.denormalize(statistics["value_norm"], x) for x in (prediction, slow_prediction)
             )
@@ -97,7 +97,7 @@ class Behavior(nn.Module):
 
         # Critic: L(psi) = -sum_k w_k ln p_psi(R^lambda_k | s_k), here and on the replay.
         target = self._value_norm.normalize(statistics["value_norm"], returns)
-        critic_loss = self._slow_rule.loss(critic, target, slow_prediction[:-1])
+        critic_loss = self._slow_rule.loss(value_dist, target, slow_prediction[:-1])
 
         starts = (len(latents.deter), -1)  # N -> (B, K)
         losses = {
@@ -125,7 +125,7 @@ class Behavior(nn.Module):
     def imagine(self, world: WorldModel, latents: Latents, sampler: Sampler) -> tuple[Tensor, Tensor]:
         """Follow the policy inside the model from the states of a sequence -> feat (H+1, N, F), actions (H, N, A).
 
-        Whether a gradient passes the dynamics is the actor gradient's choice; none reaches the world's weights.
+        `actor_grad` decides whether a gradient passes through the dynamics; none reaches the world model's weights.
         """
         start = Latents(self._starts.select(latents.deter), self._starts.select(latents.stoch)).detached_rows()
 
@@ -144,9 +144,9 @@ class Behavior(nn.Module):
         with torch.no_grad():
             slow_prediction = self.slow_critic(feat).mean
         target = self._value_norm.normalize(statistics["value_norm"], returns)
-        # Contiguous, because torch multiplies a slice in another order, and rounds otherwise, where nothing takes a gradient.
-        dist = self.critic(feat.contiguous())
-        return self._slow_rule.loss(dist, target, slow_prediction) * ~is_last[:, :-1]
+        # Contiguous: where nothing takes a gradient, torch multiplies a slice in another order and rounds differently.
+        value_dist = self.critic(feat.contiguous())
+        return self._slow_rule.loss(value_dist, target, slow_prediction) * ~is_last[:, :-1]
 
     def update_slow_critic(self, accepted: Tensor) -> None:
         """Move the slow critic towards the critic, where `accepted` (0-d bool) says that the update counted."""

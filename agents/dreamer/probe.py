@@ -37,7 +37,7 @@ def measure(agent: Dreamer, spec: Spec) -> dict[str, tuple[Arrays, dict[str, flo
     measures = {}
     for regime, (logit_scale, width) in REGIMES.items():
         set_test_weights(agent, logit_scale, width)
-        arrays, metrics = _one_step(agent, spec)
+        arrays, metrics = _measure_step(agent, spec)
         measures[regime] = ({name: x.detach().numpy() for name, x in (initial | arrays).items()}, metrics)
         agent.load(state)
     return measures
@@ -60,7 +60,7 @@ def set_test_weights(agent: Dreamer, logit_scale: float, width: float) -> None:
             p.copy_(-((bin_place / width) ** 2) / 2)
 
 
-def _one_step(agent: Dreamer, spec: Spec) -> tuple[dict[str, Tensor], dict[str, float]]:
+def _measure_step(agent: Dreamer, spec: Spec) -> tuple[dict[str, Tensor], dict[str, float]]:
     rng = np.random.default_rng(0)
     carry, action, _ = agent.act(agent.initial(E), _observations(spec, (E,), rng), _uniforms(E, agent.num_uniforms))
     start, batch = agent.prepare_batch(to_tensors(replayed_batch(agent, spec)))
@@ -106,18 +106,18 @@ def _observations(spec: Spec, shape: tuple[int, ...], rng: np.random.Generator) 
 
 
 def _values(space: Space, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    full = (*shape, *space.shape)
+    full_shape = (*shape, *space.shape)
     if isinstance(space, JointSpace):
         return space.join({name: _values(part, shape, rng) for name, part in space.parts.items()})
     if space.discrete:
-        return rng.integers(0, space.classes, full).astype(space.dtype)
+        return rng.integers(0, space.classes, full_shape).astype(space.dtype)
     if space.image:
-        return rng.integers(0, 256, full, dtype=np.uint8)
+        return rng.integers(0, 256, full_shape, dtype=np.uint8)
     if space.dtype == "uint8":
-        return rng.integers(0, 2, full, dtype=np.uint8)  # stored classes: every categorical has at least two
+        return rng.integers(0, 2, full_shape, dtype=np.uint8)  # stored classes: every categorical has at least two
     if space.dtype == "uint16":
-        return torch.from_numpy(rng.normal(size=full)).to(torch.bfloat16).view(torch.int16).numpy().view(np.uint16)
-    return np.clip(rng.normal(size=full) * 3, -10, 10).astype(space.dtype)
+        return torch.from_numpy(rng.normal(size=full_shape)).to(torch.bfloat16).view(torch.int16).numpy().view(np.uint16)
+    return np.clip(rng.normal(size=full_shape) * 3, -10, 10).astype(space.dtype)
 
 
 def _uniforms(rows: int, count: int) -> np.ndarray:

@@ -13,17 +13,17 @@ import torch
 from torch import Tensor, nn
 
 from agents.dreamer.parts.latent import Latent
-from agents.nn.functional import cast, compiled
+from agents.nn.functional import cast, compile_for_learning
 from agents.nn.gru import SequenceModel, StepFn
 from agents.nn.layers import Dense, Linear
 from agents.nn.sampler import Sampler
 
-Policy = Callable[[Tensor, Sampler], Tensor]  # feat (N, F), the step's sampler -> action (N, A)
+PolicyFn = Callable[[Tensor, Sampler], Tensor]  # feat (N, F), the step's sampler -> action (N, A)
 PosteriorFn = Callable[[Tensor, Tensor], Tensor]  # h_t (N, D), embed input -> logits (N, S*C)
 Models = tuple[StepFn, PosteriorFn]  # sequence model, representation model
-State = tuple[Tensor, Tensor]  # h_t (N, D), z_t (N, S, C)
-PosteriorScan = tuple[State, tuple[Tensor, ...]]  # the last state; deter, stoch and logits of all steps
-PriorScan = tuple[State, list[Tensor], list[Tensor]]  # the last state; actions; feat after each
+LatentState = tuple[Tensor, Tensor]  # h_t (N, D), z_t (N, S, C)
+PosteriorScan = tuple[LatentState, tuple[Tensor, ...]]  # the last state; deter, stoch and logits of all steps
+PriorScan = tuple[LatentState, list[Tensor], list[Tensor]]  # the last state; actions; feat after each
 StepInputs = tuple[Tensor, Tensor, Tensor]  # keep (0 where an episode begins), action input, embed input
 # Steps in one compiled graph, of a sequence and of imagination: more are fewer calls, and longer compilation.
 POSTERIOR_CHUNK, PRIOR_CHUNK = 2, 3
@@ -96,7 +96,7 @@ class RSSM(nn.Module):
     # One step.
 
     def posterior_step(
-        self, models: Models, state: State, inputs: StepInputs, sampler: Sampler
+        self, models: Models, state: LatentState, inputs: StepInputs, sampler: Sampler
     ) -> tuple[Tensor, Tensor, Tensor]:
         """h_t = f(h_{t-1}, z_{t-1}, a_{t-1}), z_t ~ q(z_t | h_t, x_t) -> h_t, z_t, logits of q."""
         sequence_model, representation_model = models
@@ -107,7 +107,7 @@ class RSSM(nn.Module):
         z = self.latent.sample(logits, sampler)
         return h, z, logits
 
-    def prior_step(self, sequence_model: StepFn, state: State, action: Tensor, sampler: Sampler) -> State:
+    def prior_step(self, sequence_model: StepFn, state: LatentState, action: Tensor, sampler: Sampler) -> LatentState:
         """h_t = f(h_{t-1}, z_{t-1}, a_{t-1}), z^_t ~ p(z^_t | h_t) -> h_t, z^_t."""
         h, z = state
         h = sequence_model(h, z.flatten(-2), self.core.action_input(action))
@@ -140,7 +140,7 @@ class RSSM(nn.Module):
         return PosteriorLatents(*(torch.cat(x, 1) for x in zip(*chunks, strict=True)))
 
     def imagine(
-        self, start: Latents, policy: Policy, steps: int, sampler: Sampler, action_uniforms: int
+        self, start: Latents, policy: PolicyFn, steps: int, sampler: Sampler, action_uniforms: int
     ) -> tuple[Tensor, Tensor]:
         """`prior_step` under `policy` from N rows -> feat (steps+1, N, F), actions (steps, N, A).
 
@@ -166,10 +166,10 @@ class RSSM(nn.Module):
         self._posterior_chunk, self._prior_chunk = POSTERIOR_CHUNK, PRIOR_CHUNK
         # On a CPU what calls the kernels is C++ too: in Python the calls of 16 rows take as long as what they call.
         options = {"cpp_wrapper": next(self.parameters()).is_cpu}
-        self._posterior_scan = compiled(self._scan_posterior, **options)
-        self._prior_scan = compiled(self._scan_prior, **options)
+        self._posterior_scan = compile_for_learning(self._scan_posterior, **options)
+        self._prior_scan = compile_for_learning(self._scan_prior, **options)
 
-    def _scan_posterior(self, models: Models, state: State, inputs: StepInputs, samplers: list[Sampler]) -> PosteriorScan:
+    def _scan_posterior(self, models: Models, state: LatentState, inputs: StepInputs, samplers: list[Sampler]) -> PosteriorScan:
         """Inputs (B, t, ...) -> the last state; deter, stoch and logits of all t steps (B, t, ...)."""
         steps = []
         keeps, action_inputs, embed_inputs = (x.unbind(1) for x in inputs)
@@ -180,7 +180,7 @@ class RSSM(nn.Module):
         return state, tuple(torch.stack(x, 1) for x in zip(*steps, strict=True))
 
     def _scan_prior(
-        self, sequence_model: StepFn, policy: Policy, state: State, feat: Tensor, samplers: list[Sampler]
+        self, sequence_model: StepFn, policy: PolicyFn, state: LatentState, feat: Tensor, samplers: list[Sampler]
     ) -> PriorScan:
         """`feat` is that of `state` -> the last state, the actions, and feat after each of them."""
         actions, feats = [], []

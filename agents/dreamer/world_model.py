@@ -65,7 +65,7 @@ class WorldModel(nn.Module):
         return self.rssm.observe(start, self.encoder(obs), prev_action, is_first, sampler)
 
     def statistics(self) -> Statistics:
-        """What moves beside the weights, at its start."""
+        """Initial statistics: what training changes beside the weights."""
         return {"kl": self._kl.state()}
 
     def losses(self, latents: PosteriorLatents, batch: Batch, statistics: Statistics) -> LossTerms:

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from agents.nn.functional import AutogradContext, cast, compiled
+from agents.nn.functional import AutogradContext, cast, compile_for_learning
 from agents.nn.layers import Act, Norm, fan_in_normal
 
 
@@ -23,7 +23,7 @@ class Conv(nn.Module):
 
     def compile_steps(self) -> None:
         """From now on learning calls a compiled `finish`: one pass over images instead of many."""
-        self._compiled_finish = compiled(self.finish)
+        self._compiled_finish = compile_for_learning(self.finish)
 
     def finish(self, x: Tensor) -> Tensor:
         """What follows the convolution: (N, H, W, C) -> (N, H', W', C')."""
@@ -85,7 +85,7 @@ class DownConv(Conv):
 
     def compile_steps(self) -> None:
         super().compile_steps()
-        self._compiled_pool = compiled(self.pool)
+        self._compiled_pool = compile_for_learning(self.pool)
 
     def forward(self, x: Tensor) -> Tensor:
         if self._compiled_pool and not (x.requires_grad or torch.is_inference_mode_enabled()):

@@ -137,7 +137,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return _Linear.apply(x, weight, bias) if use_onednn else F.linear(x, weight, bias)
 
 
-def compiled(function: Callable[P, R], **options: bool) -> Callable[P, R]:
+def compile_for_learning(function: Callable[P, R], **options: bool) -> Callable[P, R]:
     """`function`, compiled for learning. Acting meets other numbers of rows, each of which would be compiled anew.
 
     `options` are those of `torch.compile`.

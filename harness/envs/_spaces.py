@@ -89,7 +89,7 @@ class SimulatorActions:
             twice = next(_joined(path) for path in heads if by_name[_joined(path)] != path)
             raise BadInput(f"{task} takes two actions that are both called '{twice}' when names are joined by '.': rename one.")
         self._simulator_space, self._paths = space, by_name
-        joint = JointSpace.of({name: heads[path] for name, path in by_name.items()})
+        joint = JointSpace.from_parts({name: heads[path] for name, path in by_name.items()})
         self.space: Space = joint if len(heads) > 1 else next(iter(heads.values()))
 
     def __call__(self, action: np.ndarray) -> Any:

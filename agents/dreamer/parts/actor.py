@@ -66,11 +66,11 @@ class ActorGradient(Protocol):
         ...
 
     def predict_values(
-        self, critic: Callable[[Tensor], ScalarDistribution], feat: Tensor, detached: ScalarDistribution
+        self, critic: Callable[[Tensor], ScalarDistribution], feat: Tensor, value_dist: ScalarDistribution
     ) -> Tensor:
         """The critic's predictions for feat (H+1, N, F): (H+1, N).
 
-        `detached` holds those for all states but the last, computed without a gradient to feat.
+        `value_dist` holds those for all states but the last, computed without a gradient to feat.
         """
         ...
 
@@ -107,9 +107,9 @@ class Reinforce(Part):
         return policy.sample(sampler)
 
     def predict_values(
-        self, critic: Callable[[Tensor], ScalarDistribution], feat: Tensor, detached: ScalarDistribution
+        self, critic: Callable[[Tensor], ScalarDistribution], feat: Tensor, value_dist: ScalarDistribution
     ) -> Tensor:
-        return torch.cat([detached.mean, critic(feat[-1:]).mean])
+        return torch.cat([value_dist.mean, critic(feat[-1:]).mean])
 
     def objective(self, log_prob: Tensor, advantage: Tensor) -> Tensor:
         return log_prob * advantage.detach()
@@ -127,7 +127,7 @@ class _Backprop(Part):
         return policy.rsample(sampler)
 
     def predict_values(
-        self, critic: Callable[[Tensor], ScalarDistribution], feat: Tensor, detached: ScalarDistribution
+        self, critic: Callable[[Tensor], ScalarDistribution], feat: Tensor, value_dist: ScalarDistribution
     ) -> Tensor:
         return critic(feat).mean
 

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 
 from pydantic import Field, model_validator
 
-from agents.dreamer.parts.part import SLOT, Part, State
+from agents.dreamer.parts.part import SLOT, Part, PartState
 from agents.lazy import Lazy
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from agents.dreamer.parts.kl import Terms
+    from agents.dreamer.parts.kl import KlTerms
     from agents.dreamer.parts.latent import LatentDistribution
 else:
     torch = Lazy("torch")
@@ -33,11 +33,11 @@ ROUNDING_FACTOR = 1.001  # how far a KL in float32 may lie above its bound
 class Dual(Protocol):
     """How ln beta moves."""
 
-    def state(self) -> State:
+    def state(self) -> PartState:
         """Tensors of this rule that change during training, with their initial values."""
         ...
 
-    def step(self, state: State, kl: Tensor, mean_kl: Tensor, target: float) -> tuple[Tensor, State]:
+    def step(self, state: PartState, kl: Tensor, mean_kl: Tensor, target: float) -> tuple[Tensor, PartState]:
         """KL of this batch and its average (nats) -> change of ln beta in units of e_folds / updates; the new state."""
         ...
 
@@ -49,7 +49,7 @@ class ProportionalDual(Part):
     e_folds: float = Field(10.0, gt=0, description="e-folds of beta over a whole run at a violation of one target")
     limit: float = Field(1.0, gt=0, description="largest violation that counts, in targets")
 
-    def step(self, state: State, kl: Tensor, mean_kl: Tensor, target: float) -> tuple[Tensor, State]:
+    def step(self, state: PartState, kl: Tensor, mean_kl: Tensor, target: float) -> tuple[Tensor, PartState]:
         return ((mean_kl - target) / target).clamp(-self.limit, self.limit), state
 
 
@@ -62,10 +62,10 @@ class AdamDual(Part):
     beta2: float = Field(0.999, ge=0, lt=1, description="decay of the mean square")
     eps: float = Field(1e-8, gt=0, description="added to the root mean square")
 
-    def state(self) -> State:
+    def state(self) -> PartState:
         return {name: torch.zeros((), dtype=torch.float64) for name in ("momentum", "square", "steps")}
 
-    def step(self, state: State, kl: Tensor, mean_kl: Tensor, target: float) -> tuple[Tensor, State]:
+    def step(self, state: PartState, kl: Tensor, mean_kl: Tensor, target: float) -> tuple[Tensor, PartState]:
         violation, steps = kl - target, state["steps"] + 1
         momentum = self.beta1 * state["momentum"] + (1 - self.beta1) * violation
         square = self.beta2 * state["square"] + (1 - self.beta2) * violation**2
@@ -99,7 +99,7 @@ SPLITS: dict[str, Callable[[LatentDistribution, LatentDistribution, float, Tenso
     "decoupled": _decoupled_loss,
     "plain": _plain_loss,
 }
-SPLIT = (
+SPLIT_DESCRIPTION = (
     "faithful: beta on both terms, `balance` of it on the prior's; decoupled: the prior always follows with weight 1, beta "
     "is on the posterior's term only; plain: beta on one undivided KL"
 )
@@ -114,7 +114,7 @@ class Repo(Part):
     floor: float = Field(1e-6, gt=0, description="smallest beta")
     ceiling: float = Field(10.0, gt=0, description="largest beta")
     balance: float = Field(5 / 6, ge=0, le=1, description="share of beta on KL(sg post || prior) under `faithful`")
-    split: Literal["faithful", "decoupled", "plain"] = Field("faithful", description=SPLIT)
+    split: Literal["faithful", "decoupled", "plain"] = Field("faithful", description=SPLIT_DESCRIPTION)
     warmup: int = Field(1000, ge=0, description="updates with beta as at the start; at most a tenth of the run")
     mask_first: bool = Field(True, description="leave the first steps of episodes out of the constrained KL")
     idle_below: float = Field(
@@ -150,38 +150,38 @@ class KlConstraint:
     warmup: int
     kl_bound: float  # nats
 
-    def state(self) -> State:
+    def state(self) -> PartState:
         """ln beta; the average KL and the weight in it (debiasing); updates so far; the dual rule's own state."""
         start = {"log_beta": log(self.repo.init), "mean": 0.0, "seen": 0.0, "updates": 0.0}
         return {name: torch.tensor(x, dtype=torch.float64) for name, x in start.items()} | self.repo.dual.state()
 
-    def losses(self, post: LatentDistribution, prior: LatentDistribution, is_first: Tensor, state: State) -> Terms:
+    def losses(self, post: LatentDistribution, prior: LatentDistribution, is_first: Tensor, state: PartState) -> KlTerms:
         """Weighted by beta, which gets no gradient. A KL above its bound makes the loss NaN: that update is refused."""
         repo, beta = self.repo, state["log_beta"].exp().float()
         free_nats = repo.idle_below or -inf  # a KL that rounding has made negative keeps its gradient
         loss = SPLITS[repo.split](post, prior, repo.balance, beta, free_nats)
         with torch.no_grad():
             raw = post.kl(prior)
-            counted = ~is_first | (not repo.mask_first)
-            kl = (raw * counted).sum() / counted.sum().clamp(min=1)
-            share = raw.max() / self.kl_bound
-            state, flags = self._step_dual(state, kl.double(), counted.any())
+            mask = ~is_first | (not repo.mask_first)
+            kl = (raw * mask).sum() / mask.sum().clamp(min=1)
+            bound_share = raw.max() / self.kl_bound
+            state, flags = self._step_dual(state, kl.double(), mask.any())
         metrics = {
             "kl/raw": raw.mean(),
             "kl/max": raw.max(),
             "repo/kl": kl,
             "repo/kl_p95": raw.flatten().quantile(0.95),
-            "repo/kl_of_bound": share,
+            "repo/kl_of_bound": bound_share,
             "repo/beta": beta,
             "repo/violation": kl - repo.target,
             "repo/loss": beta * (kl - repo.target),
         }
-        return {"bottleneck": torch.where(share <= ROUNDING_FACTOR, loss, torch.nan)}, metrics | flags, state
+        return {"bottleneck": torch.where(bound_share <= ROUNDING_FACTOR, loss, torch.nan)}, metrics | flags, state
 
-    def _step_dual(self, state: State, kl: Tensor, any_counted: Tensor) -> tuple[State, dict[str, Tensor]]:
+    def _step_dual(self, state: PartState, kl: Tensor, has_steps: Tensor) -> tuple[PartState, dict[str, Tensor]]:
         """One step of the dual on the KL of a batch -> the new state, flags to log.
 
-        A batch without a step that counts leaves the state as it was.
+        `has_steps` (0-d bool): whether any step of the batch counts; the state stays as it was where none does.
         """
         repo = self.repo
         mean = state["mean"].lerp(kl, KL_AVERAGE_RATE)
@@ -194,12 +194,12 @@ class KlConstraint:
         dual_state = {name: torch.where(unbounded == log_beta, x, 0.0) for name, x in dual_state.items()}
         after_warmup = state["updates"] >= self.warmup
         moving = dual_state | {"log_beta": log_beta}
-        new = {name: torch.where(after_warmup, x, state[name]) for name, x in moving.items()}
-        new |= {"mean": mean, "seen": weight, "updates": state["updates"] + 1}
-        new = {name: torch.where(any_counted, x, state[name]) for name, x in new.items()}
+        new_state = {name: torch.where(after_warmup, x, state[name]) for name, x in moving.items()}
+        new_state |= {"mean": mean, "seen": weight, "updates": state["updates"] + 1}
+        new_state = {name: torch.where(has_steps, x, state[name]) for name, x in new_state.items()}
         flags = {
             "repo/beta_at_cap": log_beta >= log(repo.ceiling),
             "repo/beta_at_floor": log_beta <= log(repo.floor),
             "repo/low_kl": mean / weight < 0.1 * repo.target,
         }
-        return new, flags
+        return new_state, flags

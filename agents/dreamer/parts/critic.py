@@ -25,8 +25,8 @@ class SlowCritic(Protocol):
         """The values that returns bootstrap from and advantages subtract."""
         ...
 
-    def loss(self, value: ScalarDistribution, returns: Tensor, slow_value: Tensor) -> Tensor:
-        """Critic's distribution, returns, slow copy's expectation, all (...) -> (...)."""
+    def loss(self, value_dist: ScalarDistribution, returns: Tensor, slow_value: Tensor) -> Tensor:
+        """The critic's distribution, returns and the slow copy's values, with batch shape (...) -> loss (...)."""
         ...
 
     def update_slow_weights(self, slow: list[Tensor], online: list[Tensor], accepted: Tensor) -> None:
@@ -54,8 +54,8 @@ class SlowRegularizer(_MovingAverage):
     def baseline(self, value: Tensor, slow_value: Tensor) -> Tensor:
         return value
 
-    def loss(self, value: ScalarDistribution, returns: Tensor, slow_value: Tensor) -> Tensor:
-        return value.nll(returns.detach()) + self.weight * value.nll(slow_value.detach())
+    def loss(self, value_dist: ScalarDistribution, returns: Tensor, slow_value: Tensor) -> Tensor:
+        return value_dist.nll(returns.detach()) + self.weight * value_dist.nll(slow_value.detach())
 
 
 class SlowTarget(_MovingAverage):
@@ -66,8 +66,8 @@ class SlowTarget(_MovingAverage):
     def baseline(self, value: Tensor, slow_value: Tensor) -> Tensor:
         return slow_value
 
-    def loss(self, value: ScalarDistribution, returns: Tensor, slow_value: Tensor) -> Tensor:
-        return value.nll(returns.detach())
+    def loss(self, value_dist: ScalarDistribution, returns: Tensor, slow_value: Tensor) -> Tensor:
+        return value_dist.nll(returns.detach())
 
 
 class ReplayValue(Part):

@@ -8,25 +8,27 @@ from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 from pydantic import Field
 
 from agents.dreamer.parts.bottleneck import Repo
-from agents.dreamer.parts.part import SLOT, Part, State
+from agents.dreamer.parts.part import SLOT, Part, PartState
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from agents.dreamer.parts.latent import LatentDistribution
 
-Terms = tuple[dict[str, "Tensor"], dict[str, "Tensor"], State]  # losses (B, T), metrics (scalars), the state after the batch
+KlTerms = tuple[
+    dict[str, "Tensor"], dict[str, "Tensor"], PartState
+]  # losses (B, T), metrics (scalars), the state after the batch
 ClippedKl = tuple["Tensor", "Tensor", "Tensor"]  # loss (B, T), KL without any clipping (B, T), what was clipped (bool)
 
 
 class Kl(Protocol):
     """Named losses of the distance between two latent distributions with batch shape (B, T)."""
 
-    def state(self) -> State:
+    def state(self) -> PartState:
         """Tensors that change during training, with their initial values."""
         ...
 
-    def losses(self, post: LatentDistribution, prior: LatentDistribution, is_first: Tensor, state: State) -> Terms:
+    def losses(self, post: LatentDistribution, prior: LatentDistribution, is_first: Tensor, state: PartState) -> KlTerms:
         """Posterior and prior over (B, T), is_first (B, T) bool, state -> losses, metrics, the state after this batch."""
         ...
 
@@ -66,8 +68,8 @@ STAGES: dict[str, Callable[[LatentDistribution, LatentDistribution, float], Clip
     "batch": _clip_per_batch,
     "latent": _clip_per_latent,
 }
-Stage = Literal["step", "batch", "latent"]
-STAGE = (
+ClipStage = Literal["step", "batch", "latent"]
+STAGE_DESCRIPTION = (
     "what is clipped: each step's KL after summing over latents; the batch's mean of them (DreamerV1, V2); "
     "each latent's own KL, before summing (the floor is then free_nats for every latent)"
 )
@@ -84,7 +86,7 @@ class BalancedKl(Part):
     dyn: float = Field(1.0, ge=0, description="weight of KL(sg post || prior)")
     rep: float = Field(0.1, ge=0, description="weight of KL(post || sg prior)")
     free_nats: float = Field(1.0, ge=0, description="nats per step below which a term gives no gradient; 0 is off")
-    stage: Stage = Field("step", description=STAGE)
+    stage: ClipStage = Field("step", description=STAGE_DESCRIPTION)
 
     @property
     def weights(self) -> dict[str, float]:
@@ -93,7 +95,7 @@ class BalancedKl(Part):
     def build(self, updates: int, kl_bound: float) -> Kl:
         return self  # its weights do not depend on the run
 
-    def losses(self, post: LatentDistribution, prior: LatentDistribution, is_first: Tensor, state: State) -> Terms:
+    def losses(self, post: LatentDistribution, prior: LatentDistribution, is_first: Tensor, state: PartState) -> KlTerms:
         clip = STAGES[self.stage]
         dyn, raw, clipped = clip(post.detach(), prior, self.free_nats)
         rep, _, _ = clip(post, prior.detach(), self.free_nats)
@@ -106,7 +108,7 @@ class PlainKl(Part):
     kind: Literal["plain"] = "plain"
     scale: float = Field(1.0, ge=0, description="weight of KL(post || prior)")
     free_nats: float = Field(1.0, ge=0, description="nats per step below which there is no gradient; 0 is off")
-    stage: Stage = Field("step", description=STAGE)
+    stage: ClipStage = Field("step", description=STAGE_DESCRIPTION)
 
     @property
     def weights(self) -> dict[str, float]:
@@ -115,7 +117,7 @@ class PlainKl(Part):
     def build(self, updates: int, kl_bound: float) -> Kl:
         return self  # its weight does not depend on the run
 
-    def losses(self, post: LatentDistribution, prior: LatentDistribution, is_first: Tensor, state: State) -> Terms:
+    def losses(self, post: LatentDistribution, prior: LatentDistribution, is_first: Tensor, state: PartState) -> KlTerms:
         loss, raw, clipped = STAGES[self.stage](post, prior, self.free_nats)
         return {"kl": loss}, _metrics(raw.detach(), clipped), state
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 
 from pydantic import Field
 
-from agents.dreamer.parts.part import SLOT, Part, State
+from agents.dreamer.parts.part import SLOT, Part, PartState
 from agents.lazy import Lazy
 
 if TYPE_CHECKING:
@@ -19,19 +19,19 @@ else:
 class Normalizer(Protocol):
     """An elementwise map with running statistics, and its inverse. The methods are pure: the state comes in and goes out."""
 
-    def state(self) -> State:
-        """The running statistics at their start."""
+    def state(self) -> PartState:
+        """The initial running statistics."""
         ...
 
-    def update(self, state: State, x: Tensor) -> State:
-        """The state after `x` (any shape) too; no gradient reaches it."""
+    def update(self, state: PartState, x: Tensor) -> PartState:
+        """The state that includes `x` (any shape); no gradient reaches it."""
         ...
 
-    def normalize(self, state: State, x: Tensor) -> Tensor:
+    def normalize(self, state: PartState, x: Tensor) -> Tensor:
         """(...) -> (...)."""
         ...
 
-    def denormalize(self, state: State, x: Tensor) -> Tensor:
+    def denormalize(self, state: PartState, x: Tensor) -> Tensor:
         """Inverse of `normalize`."""
         ...
 
@@ -41,13 +41,13 @@ class IdentityNormalizer(Part):
 
     kind: Literal["as_is"] = "as_is"
 
-    def update(self, state: State, x: Tensor) -> State:
+    def update(self, state: PartState, x: Tensor) -> PartState:
         return state
 
-    def normalize(self, state: State, x: Tensor) -> Tensor:
+    def normalize(self, state: PartState, x: Tensor) -> Tensor:
         return x
 
-    def denormalize(self, state: State, x: Tensor) -> Tensor:
+    def denormalize(self, state: PartState, x: Tensor) -> Tensor:
         return x
 
 
@@ -57,17 +57,17 @@ class RunningMoments(Part):
     rate: float = Field(0.01, gt=0, le=1, description="share of the newest batch in the averages")
     limit: float = Field(1e-8, gt=0, description="smallest standard deviation")
 
-    def state(self) -> State:
+    def state(self) -> PartState:
         """The two averages, and in `seen` the weight of all batches in them (debiasing)."""
         return {"mean": torch.zeros(()), "square": torch.zeros(()), "seen": torch.zeros(())}
 
-    def update(self, state: State, x: Tensor) -> State:
-        """The state after `x` (any shape) too."""
+    def update(self, state: PartState, x: Tensor) -> PartState:
+        """The state that includes `x` (any shape)."""
         x = x.detach().float()
-        new = {"mean": x.mean(), "square": x.square().mean(), "seen": torch.ones_like(state["seen"])}
-        return {name: old.lerp(new[name], self.rate) for name, old in state.items()}
+        batch = {"mean": x.mean(), "square": x.square().mean(), "seen": torch.ones_like(state["seen"])}
+        return {name: average.lerp(batch[name], self.rate) for name, average in state.items()}
 
-    def mean_and_std(self, state: State) -> tuple[Tensor, Tensor]:
+    def mean_and_std(self, state: PartState) -> tuple[Tensor, Tensor]:
         """Debiased; two scalars."""
         weight = state["seen"].clamp(min=self.rate)
         mean = state["mean"] / weight
@@ -79,11 +79,11 @@ class MeanStdNormalizer(RunningMoments):
 
     kind: Literal["meanstd"] = "meanstd"
 
-    def normalize(self, state: State, x: Tensor) -> Tensor:
+    def normalize(self, state: PartState, x: Tensor) -> Tensor:
         mean, std = self.mean_and_std(state)
         return (x - mean) / std
 
-    def denormalize(self, state: State, x: Tensor) -> Tensor:
+    def denormalize(self, state: PartState, x: Tensor) -> Tensor:
         mean, std = self.mean_and_std(state)
         return x * std + mean
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 
 from pydantic import Field
 
-from agents.dreamer.parts.part import SLOT, Part, State
+from agents.dreamer.parts.part import SLOT, Part, PartState
 from agents.lazy import Lazy
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Optimizer(Protocol):
         """
         ...
 
-    def state(self) -> State:
+    def state(self) -> PartState:
         """The live tensors of the optimiser's state, by name."""
         ...
 
@@ -86,15 +86,7 @@ class LaPropConfig(Part):
     clip: ClipSlot = AdaptiveClip()
 
     def build(self, params: dict[str, nn.Parameter]) -> Optimizer:
-        return optim.LaProp(
-            params,
-            lr=self.lr,
-            warmup=self.warmup,
-            beta1=self.beta1,
-            beta2=self.beta2,
-            eps=self.eps,
-            clip=self.clip.gradient_factors,
-        )
+        return optim.LaProp(params, _settings(self))
 
 
 class AdamConfig(Part):
@@ -111,16 +103,14 @@ class AdamConfig(Part):
     clip: ClipSlot = GlobalNormClip()
 
     def build(self, params: dict[str, nn.Parameter]) -> Optimizer:
-        return optim.Adam(
-            params,
-            lr=self.lr,
-            warmup=self.warmup,
-            beta1=self.beta1,
-            beta2=self.beta2,
-            eps=self.eps,
-            clip=self.clip.gradient_factors,
-            lr_factors={"behavior.actor.": self.actor, "behavior.critic.": self.critic},
-        )
+        lr_factors = {"behavior.actor.": self.actor, "behavior.critic.": self.critic}
+        return optim.Adam(params, _settings(self), lr_factors)
+
+
+def _settings(config: LaPropConfig | AdamConfig) -> optim.OptimizerSettings:
+    return optim.OptimizerSettings(
+        config.lr, config.warmup, config.beta1, config.beta2, config.eps, config.clip.gradient_factors
+    )
 
 
 OptimizerSlot = Annotated[LaPropConfig | AdamConfig, SLOT]

@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchem
 if TYPE_CHECKING:
     from torch import Tensor
 
-State = dict[str, "Tensor"]  # what a part changes during training, by name
+PartState = dict[str, "Tensor"]  # what a part changes during training, by name
 
 
 class Part(BaseModel):
@@ -24,7 +24,7 @@ class Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     kind: str
 
-    def state(self) -> State:
+    def state(self) -> PartState:
         """Tensors that this part changes during training, with their initial values."""
         return {}
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 from pydantic import Field
 
 from agents.dreamer.parts.normalize import RunningMoments
-from agents.dreamer.parts.part import SLOT, Part, State
+from agents.dreamer.parts.part import SLOT, Part, PartState
 from agents.lazy import Lazy
 
 if TYPE_CHECKING:
@@ -20,15 +20,15 @@ else:
 class ReturnScale(Protocol):
     """A running scale of the imagined returns. The methods are pure: the state comes in and goes out."""
 
-    def state(self) -> State:
-        """The running statistics at their start."""
+    def state(self) -> PartState:
+        """The initial running statistics."""
         ...
 
-    def update(self, state: State, returns: Tensor) -> State:
-        """The state after `returns` (any shape) too; no gradient reaches it."""
+    def update(self, state: PartState, returns: Tensor) -> PartState:
+        """The state that includes `returns` (any shape); no gradient reaches it."""
         ...
 
-    def scale(self, state: State) -> Tensor:
+    def scale(self, state: PartState) -> Tensor:
         """A positive scalar, in units of return."""
         ...
 
@@ -45,15 +45,15 @@ class PercentileScale(Part):
     rate: float = Field(0.01, gt=0, le=1, description="share of the newest batch in the average")
     limit: float = Field(1.0, gt=0, description="smallest scale, in units of return")
 
-    def state(self) -> State:
+    def state(self) -> PartState:
         return {"low": torch.zeros(()), "high": torch.zeros(())}
 
-    def update(self, state: State, returns: Tensor) -> State:
+    def update(self, state: PartState, returns: Tensor) -> PartState:
         quantiles = torch.linspace(self.low / 100, self.high / 100, 2, device=returns.device)
         low, high = torch.quantile(returns.detach().float().flatten(), quantiles)
         return {"low": state["low"].lerp(low, self.rate), "high": state["high"].lerp(high, self.rate)}
 
-    def scale(self, state: State) -> Tensor:
+    def scale(self, state: PartState) -> Tensor:
         return (state["high"] - state["low"]).clamp(min=self.limit)
 
 
@@ -62,7 +62,7 @@ class StdScale(RunningMoments):
 
     kind: Literal["std"] = "std"
 
-    def scale(self, state: State) -> Tensor:
+    def scale(self, state: PartState) -> Tensor:
         _, std = self.mean_and_std(state)
         return std
 
@@ -72,10 +72,10 @@ class UnitScale(Part):
 
     kind: Literal["none"] = "none"
 
-    def update(self, state: State, returns: Tensor) -> State:
+    def update(self, state: PartState, returns: Tensor) -> PartState:
         return state
 
-    def scale(self, state: State) -> Tensor:
+    def scale(self, state: PartState) -> Tensor:
         return torch.ones(())
 
 
