@@ -12,7 +12,7 @@ import numpy as np
 from harness import build, envs, study
 from harness.bench import Options, Row, summarize, time_calls
 from harness.door import Door
-from harness.env import Env, random_action
+from harness.env import BareEnv, Env, random_action
 
 OPTIONS = ("task",)
 COLUMNS = {
@@ -35,13 +35,14 @@ VECTOR_SIZES = ((1, 0), (1, 1), (8, 0), (8, 1), (8, 2))  # environments, and pro
 
 def measure(options: Options) -> Iterator[Row]:
     for task in [options.task] if options.task else TASKS:
-        env = Door(envs.make(task), task)
+        bare = envs.make(task)
+        env = Door(bare, task)
         row: Row = {"subject": "env", "task": task, "envs": 1, "env_workers": 0}
         row |= summarize("seconds_per_step", _step_times(env, partial(_step, env)))
         row["steps_per_second"] = 1 / row["seconds_per_step"]
         row["door_microseconds"] = _door_seconds(env) * 1e6
-        if hasattr(env, "step_bare"):
-            row["bare_steps_per_second"] = 1 / summarize("x", _step_times(env, env.step_bare))["x"]
+        if isinstance(bare, BareEnv):
+            row["bare_steps_per_second"] = 1 / summarize("x", _step_times(bare, bare.step_bare))["x"]
             row["share_of_bare"] = row["steps_per_second"] / row["bare_steps_per_second"]
         env.close()
         yield row

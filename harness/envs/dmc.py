@@ -8,7 +8,7 @@ simulation diverges under random actions. Settings: DreamerV3 (Hafner et al., ar
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -57,6 +57,13 @@ SUITE = Suite(
 )
 
 
+def check_options(task: str, options: Mapping[str, object]) -> None:
+    """BadInput for a number of repeats that no task takes."""
+    repeat = options.get("repeat", 1)
+    if not isinstance(repeat, int) or isinstance(repeat, bool) or not 1 <= repeat <= LIMIT:
+        raise BadInput(f"Option repeat={repeat!r} of {task} must be a whole number from 1 to {LIMIT}.")
+
+
 def make(task: str, repeat: int = 1) -> Control:
     return Control(*NAMES[task], repeat=repeat)
 
@@ -65,8 +72,6 @@ class Control:
     """One task of the suite. `repeat` simulator steps per action, their rewards summed."""
 
     def __init__(self, domain: str, task: str, *, repeat: int):
-        if not isinstance(repeat, int) or not 1 <= repeat <= LIMIT:
-            raise BadInput(f"Option repeat={repeat!r} of {domain}_{task} must be a whole number from 1 to {LIMIT}.")
         self.native: Callable[[np.ndarray], np.ndarray] | None = None
         self._name, self._repeat = (domain, task), repeat
         self._sim = _load_task(domain, task, seed=0)

@@ -34,6 +34,9 @@ SUITE = Suite(
 )
 
 
+check_options = dmc.check_options
+
+
 def make(task: str, repeat: int = 1) -> PixelControl:
     return PixelControl(*dmc.NAMES[task], repeat=repeat)
 
