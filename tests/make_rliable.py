@@ -17,7 +17,7 @@ other = np.round(rng.gamma(1.5, 0.4, (7, 12)), 4)
 taus = np.linspace(0, 2, 9)
 np.random.seed(0)  # rliable draws from the global generator
 _, intervals = library.get_interval_estimates({"x": scores}, lambda x: np.array([metrics.aggregate_iqm(x)]), reps=20_000)
-found = {
+reference = {
     "command": COMMAND,
     "rliable": importlib.metadata.version("rliable"),
     "scores": scores.tolist(),
@@ -33,4 +33,4 @@ found = {
     "probability_of_improvement": metrics.probability_of_improvement(scores, other),
     "iqm_interval": intervals["x"][:, 0].tolist(),
 }
-(Path(__file__).parent / "rliable.json").write_text(json.dumps(found, indent=1, default=float) + "\n")
+(Path(__file__).parent / "rliable.json").write_text(json.dumps(reference, indent=1, default=float) + "\n")

@@ -88,11 +88,11 @@ class Endless(Base):
 class EndlessLater(Base):
     """Its episodes have 20 steps until 56 steps were taken in this process; evaluation then goes on for 1000."""
 
-    taken = 0
+    steps_in_process = 0
 
     def step(self, action):
-        EndlessLater.taken += 1
-        limit = 20 if EndlessLater.taken < 57 else 1000
+        EndlessLater.steps_in_process += 1
+        limit = 20 if EndlessLater.steps_in_process < 57 else 1000
         return (*super().step(action)[:3], self.time >= limit, {})
 
 

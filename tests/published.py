@@ -17,11 +17,11 @@ FOLDER = Path(os.environ.get("DREAMPROOF_PUBLISHED", Path(__file__).parents[2] /
 
 
 def path(name):
-    found = FOLDER / name
-    if not found.exists():
-        assert not os.environ.get("CI"), f"{found} must be present in CI"
-        pytest.skip(f"{found} is absent: stored results of others, DREAMPROOF_PUBLISHED names their folder")
-    return found
+    path = FOLDER / name
+    if not path.exists():
+        assert not os.environ.get("CI"), f"{path} must be present in CI"
+        pytest.skip(f"{path} is absent: stored results of others, DREAMPROOF_PUBLISHED names their folder")
+    return path
 
 
 @cache

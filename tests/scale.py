@@ -32,14 +32,14 @@ STUDY = {
 
 
 def timed(folder, *arguments):
-    begun, worked = time.monotonic(), sum(os.times()[2:4])
+    start, worked = time.monotonic(), sum(os.times()[2:4])
     environment = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [sys.executable, "-m", "harness", *arguments], cwd=folder, env=environment, text=True, capture_output=True
     )
     assert done.returncode == 0, done.stderr
-    taken = f"{time.monotonic() - begun:.1f} s ({sum(os.times()[2:4]) - worked:.1f} s of one core)"
-    return taken, done.stdout + done.stderr
+    duration = f"{time.monotonic() - start:.1f} s ({sum(os.times()[2:4]) - worked:.1f} s of one core)"
+    return duration, done.stdout + done.stderr
 
 
 def main():
@@ -49,17 +49,17 @@ def main():
             (folder / program).write_text(f'#!/bin/sh\nHERE={folder}\necho {program} >> "$HERE/calls"\n{does}\n')
             (folder / program).chmod(0o755)
         (folder / "big.yaml").write_text(yaml.safe_dump(STUDY))
-        taken, said = timed(folder, "submit", "big.yaml")
+        duration, output = timed(folder, "submit", "big.yaml")
         calls = len((folder / "calls").read_text().splitlines())
-        print(f"submit: {taken}, {calls} calls of SLURM: {said.splitlines()[-1]}")
+        print(f"submit: {duration}, {calls} calls of SLURM: {output.splitlines()[-1]}")
         arrays = [json.loads(path.read_text()) for path in folder.glob("runs/big/.jobs/*/array-*.json")]
         lines = [f"{a['job']}|{task}|PENDING|Priority|{a['name']}" for a in arrays for task in range(len(a["tasks"]))]
         (folder / "queue").write_text("\n".join(lines) + "\n")
         for verb in ("submit", "status"):
             (folder / "calls").unlink()
-            taken, said = timed(folder, verb, "big.yaml")
+            duration, output = timed(folder, verb, "big.yaml")
             calls = len((folder / "calls").read_text().splitlines())
-            print(f"{verb}{' again' * (verb == 'submit')}: {taken}, {calls} calls of SLURM: {said.splitlines()[0]}")
+            print(f"{verb}{' again' * (verb == 'submit')}: {duration}, {calls} calls of SLURM: {output.splitlines()[0]}")
 
 
 if __name__ == "__main__":

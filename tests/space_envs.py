@@ -60,7 +60,7 @@ REFUSED = {
 }
 
 
-class Drawn(gymnasium.Env):
+class RandomObservations(gymnasium.Env):
     """Observations are drawn from the space. The reward counts the steps, as an array of one entry."""
 
     metadata: ClassVar = {"render_modes": []}
@@ -97,7 +97,7 @@ for kind, (seen_space, action_space) in {**KINDS, **REFUSED}.items():
     if f"{kind}-v0" not in gymnasium.registry:
         gymnasium.register(
             f"{kind}-v0",
-            Drawn,
+            RandomObservations,
             kwargs={"observation_space": seen_space, "action_space": action_space},
             disable_env_checker=True,
         )

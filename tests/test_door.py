@@ -26,14 +26,14 @@ def dreamproof(*arguments, cwd, module=HERE / "own_envs.py"):
 
 
 @pytest.fixture
-def own(monkeypatch):
+def make_env(monkeypatch):
     monkeypatch.syspath_prepend(str(HERE))
     return lambda name, **options: Door(envs.make(f"gym/own_envs:{name}-v0", **options), f"gym/own_envs:{name}-v0", quiet=True)
 
 
 # ---- What the agent sees
 
-SEEN = {
+VIEWS = {
     "Side84": ((80, 80, 3), "84x84 is resized to 80x80"),
     "Screen": ((208, 160, 3), "210x160 is resized to 208x160"),
     "Side63": ((64, 64, 3), "63x63 is resized to 64x64"),
@@ -47,26 +47,26 @@ SEEN = {
 }
 
 
-@pytest.mark.parametrize("name", SEEN)
-def test_images_in_any_size_and_layout(own, name):
-    shape, words = SEEN[name]
-    env = own(name)
+@pytest.mark.parametrize("name", VIEWS)
+def test_images_in_any_size_and_layout(make_env, name):
+    shape, words = VIEWS[name]
+    env = make_env(name)
     assert env.spec.obs["image"].shape == shape and env.spec.obs["image"].dtype == "uint8"
     assert any(words in note for note in env.notes)
     assert env.reset(0)["image"].std() > 0
 
 
-def test_pixels_keep_their_values(own):
-    np.testing.assert_array_equal(own("ChannelFirst").reset(3)["image"], own("Plain").reset(3)["image"])
-    bright = own("Float255").reset(3)["image"].astype(int)
-    assert abs(bright - own("Float1").reset(3)["image"]).max() <= 1
-    np.testing.assert_array_equal(own("Grey", layout="vector").reset(3)["vector"].shape, (4096,))
+def test_pixels_keep_their_values(make_env):
+    np.testing.assert_array_equal(make_env("ChannelFirst").reset(3)["image"], make_env("Plain").reset(3)["image"])
+    bright = make_env("Float255").reset(3)["image"].astype(int)
+    assert abs(bright - make_env("Float1").reset(3)["image"]).max() <= 1
+    np.testing.assert_array_equal(make_env("Grey", layout="vector").reset(3)["vector"].shape, (4096,))
 
 
-def test_options_force_size_colour_and_layout(own):
-    assert own("Side84", resize=32).spec.obs["image"].shape == (32, 32, 3)
-    assert own("Side84", resize=[48, 96], grey=True).spec.obs["image"].shape == (48, 96, 1)
-    assert own("ChannelFirst", layout="vector").spec.obs["vector"].shape == (3 * 64 * 64,)
+def test_options_force_size_colour_and_layout(make_env):
+    assert make_env("Side84", resize=32).spec.obs["image"].shape == (32, 32, 3)
+    assert make_env("Side84", resize=[48, 96], grey=True).spec.obs["image"].shape == (48, 96, 1)
+    assert make_env("ChannelFirst", layout="vector").spec.obs["vector"].shape == (3 * 64 * 64,)
     for options, words in (
         ({"resize": "none"}, ["resize=none", "84x84", "multiples of 16"]),
         ({"resize": 50}, ["50x50", "multiples of 16"]),
@@ -75,35 +75,35 @@ def test_options_force_size_colour_and_layout(own):
         ({"sticky": 2}, ["sticky", "2"]),
     ):
         with pytest.raises(BadInput) as refusal:
-            own("Side84", **options)
+            make_env("Side84", **options)
         assert all(word in str(refusal.value) for word in words), refusal.value
 
 
-def test_steps_per_action_sticky_actions_and_the_longest_episode(own):
-    env = own("Counting", action_repeat=3)
+def test_steps_per_action_sticky_actions_and_the_longest_episode(make_env):
+    env = make_env("Counting", action_repeat=3)
     env.reset(0)
     step = env.step(np.int32(1))
     assert step.obs["vector"][0] == 3 and step.reward == 3.0
-    limited = own("Endless", max_episode_steps=5)
+    limited = make_env("Endless", max_episode_steps=5)
     limited.reset(0)
     assert [limited.step(np.int32(0)).truncated for _ in range(5)] == [False] * 4 + [True]
-    sticky = own("Counting", sticky=0.5)
-    shown = []
+    sticky = make_env("Counting", sticky=0.5)
+    histories = []
     for _ in range(2):
         sticky.reset(4)
-        shown.append([sticky.step(np.int32(n % 2)).obs["vector"][1] for n in range(40)])
-    assert shown[0] == shown[1] and 5 < sum(a != n % 2 for n, a in enumerate(shown[0])) < 35
+        histories.append([sticky.step(np.int32(n % 2)).obs["vector"][1] for n in range(40)])
+    assert histories[0] == histories[1] and 5 < sum(a != n % 2 for n, a in enumerate(histories[0])) < 35
 
 
-def test_arguments_are_given_and_checked(own):
-    assert own("Level", kwargs={"level": 7}).reset(0)["vector"][0] == 7
+def test_arguments_are_given_and_checked(make_env):
+    assert make_env("Level", kwargs={"level": 7}).reset(0)["vector"][0] == 7
     for kwargs, words in (
         ({}, ["needs the argument level", "env.options.kwargs.level"]),
         ({"levle": 7}, ["levle", "Did you mean 'level'"]),
         ({"level": "high"}, ["level", "'high'", "int"]),
     ):
         with pytest.raises(BadInput) as refusal:
-            own("Level", kwargs=kwargs)
+            make_env("Level", kwargs=kwargs)
         assert all(word in str(refusal.value) for word in words), refusal.value
 
 
@@ -123,8 +123,8 @@ WRONG = {  # the environment is wrong at its step 3
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_the_door_names_environment_key_step_got_and_declared(own, name):
-    env = own(name)
+def test_the_door_names_environment_key_step_got_and_declared(make_env, name):
+    env = make_env(name)
     env.reset(5)
     with pytest.raises(RunFailed) as failure:
         for _ in range(4):
@@ -133,15 +133,15 @@ def test_the_door_names_environment_key_step_got_and_declared(own, name):
     assert all(word in str(failure.value) for word in words), failure.value
 
 
-def test_a_reward_in_an_array_is_a_number(own):
-    env = own("ArrayReward")
+def test_a_reward_in_an_array_is_a_number(make_env):
+    env = make_env("ArrayReward")
     env.reset(0)
     reward = env.step(np.int32(0)).reward
     assert reward == 1.0 and type(reward) is float
 
 
-def test_values_beyond_the_range_are_taken_if_asked(own):
-    env = own("BeyondRange", bounds="ignore")
+def test_values_beyond_the_range_are_taken_if_asked(make_env):
+    env = make_env("BeyondRange", bounds="ignore")
     env.reset(0)
     assert max(env.step(np.int32(0)).obs["vector"].max() for _ in range(4)) == np.float32(300.7)
 
@@ -290,23 +290,23 @@ def test_the_door_is_cheap():
         def __init__(self, array):
             self.spec = Spec({"obs": Space(array.shape, str(array.dtype))}, Space((), "int32", 2))
 
-    for array, seen, limit in (
+    for array, frame, limit in (
         (np.zeros(17, np.float32), np.zeros(17, np.float32), 10),
         (np.zeros((64, 64, 3), np.uint8), np.zeros((64, 64, 3), np.uint8), 30),
         (np.zeros((64, 64, 3), np.float32), np.zeros((64, 64, 3), np.uint8), 30),
     ):
-        door, obs = Door(Still(seen), "a task"), {"obs": seen}
+        door, obs = Door(Still(frame), "a task"), {"obs": frame}
         check = BoxCheck("obs", spaces.Box(0, 1, array.shape, array.dtype), "check")
         seconds = min(timeit.repeat(lambda: (door.check(obs), check(array)), number=200, repeat=20)) / 200  # noqa: B023
         assert seconds * 1e6 < limit
 
 
-def test_an_environment_that_ignores_its_seed_goes_on_with_its_next_episode(own, capsys):
+def test_an_environment_that_ignores_its_seed_goes_on_with_its_next_episode(make_env, capsys):
     from harness import noise
     from harness.vector import EnvSlot, Episode
 
     def slot(name):
-        return EnvSlot(own(name), noise.parse("clean"), lambda number: Episode.training(0, 0, number))
+        return EnvSlot(make_env(name), noise.parse("clean"), lambda number: Episode.training(0, 0, number))
 
     for name, length in (("Plain", 3), ("Unseeded", 0)):
         before, after = slot(name), slot(name)

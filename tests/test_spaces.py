@@ -105,7 +105,7 @@ def test_a_class_outside_its_space_is_no_other_class(value):
         encoded("Many", value)
 
 
-def sent(kind, parts):
+def action_in_env(kind, parts):
     """What the environment gets for the agent's action, by head."""
     env = make(kind)
     env.reset(0)
@@ -115,20 +115,20 @@ def sent(kind, parts):
 
 
 def test_actions_have_the_environments_own_structure():
-    action = sent("Heads", {"gear": 3, "buttons": [1, 0, 1], "steer": [0.5, -1]})
+    action = action_in_env("Heads", {"gear": 3, "buttons": [1, 0, 1], "steer": [0.5, -1]})
     assert action["gear"] == 3 and action["buttons"].tolist() == [1, 0, 1] and action["steer"].tolist() == [0.5, -1]
     assert action["buttons"].dtype == np.int8 and action["steer"].dtype == np.float32
-    action = sent("Deep", {"arm.left": [1, -1], "in.0": 1, "in.1.keys.0": 0, "in.1.keys.1": 2})
+    action = action_in_env("Deep", {"arm.left": [1, -1], "in.0": 1, "in.1.keys.0": 0, "in.1.keys.1": 2})
     assert isinstance(action["in"], tuple) and action["in"][0] == 1 and action["in"][1]["keys"].tolist() == [0, 2]
-    assert sent("Unequal", {"0.0": 1, "0.1": 2, "1.0": 0, "1.1": 4}).tolist() == [[2, 2], [0, 2]]
-    assert sent("Equal", {"action": [3, 0, 2]}).tolist() == [3, 0, 2]
-    assert sent("Started", {"action": 0}) == -1 and sent("One", {"action": 2}) == {"only": 2}
-    assert sent("Number", {"action": np.float32(0)}) == 0.5 and sent("Number", {"action": 0}).shape == ()
-    np.testing.assert_allclose(sent("Matrix", {"action": [[-1, 0, 1]] * 2}), [[-2, 0.5, 3]] * 2)
-    np.testing.assert_allclose(sent("Wide", {"action": [-1, 1]}), [-1.7e308, 1.7e308])
-    assert sent("Bytes", {"action": [1, 0.5]}).tolist() == [255, 191]  # 191.25: whole numbers are rounded
-    assert sent("Long", {"action": [-1, 1]}).tolist() == [-(2**63), 2**63 - 1]
-    np.testing.assert_allclose(sent("Asymmetric", {"action": [7, 0.5]}), [10, 2])
+    assert action_in_env("Unequal", {"0.0": 1, "0.1": 2, "1.0": 0, "1.1": 4}).tolist() == [[2, 2], [0, 2]]
+    assert action_in_env("Equal", {"action": [3, 0, 2]}).tolist() == [3, 0, 2]
+    assert action_in_env("Started", {"action": 0}) == -1 and action_in_env("One", {"action": 2}) == {"only": 2}
+    assert action_in_env("Number", {"action": np.float32(0)}) == 0.5 and action_in_env("Number", {"action": 0}).shape == ()
+    np.testing.assert_allclose(action_in_env("Matrix", {"action": [[-1, 0, 1]] * 2}), [[-2, 0.5, 3]] * 2)
+    np.testing.assert_allclose(action_in_env("Wide", {"action": [-1, 1]}), [-1.7e308, 1.7e308])
+    assert action_in_env("Bytes", {"action": [1, 0.5]}).tolist() == [255, 191]  # 191.25: whole numbers are rounded
+    assert action_in_env("Long", {"action": [-1, 1]}).tolist() == [-(2**63), 2**63 - 1]
+    np.testing.assert_allclose(action_in_env("Asymmetric", {"action": [7, 0.5]}), [10, 2])
 
 
 def test_which_heads_the_agent_has():

@@ -18,7 +18,9 @@ RAGGED = {"a": [0.1, 0.4, 0.2], "b": [1.5, 0.9], "c": [0.3, 0.3, 0.7, 0.6]}
 
 def resampled(strata, rng):
     """One bootstrap sample of ragged scores, drawn the plain way."""
-    return {task: rng.choice(strata.values[own], own.stop - own.start) for task, own in strata.task_slices()}
+    return {
+        task: rng.choice(strata.values[task_runs], task_runs.stop - task_runs.start) for task, task_runs in strata.task_slices()
+    }
 
 
 def by_hand(metric, scores):
@@ -47,20 +49,20 @@ def test_aggregates_of_ragged_scores_by_hand_and_of_their_bootstrap_samples(metr
     assert runs.estimate(of) == pytest.approx(by_hand(metric, RAGGED), rel=1e-12)
     counts = runs.draw_counts(rng, 40)
     for sample, value in zip(counts.T, of(runs, counts), strict=True):
-        drawn = {task: np.repeat(runs.values[own], sample[own]) for task, own in runs.task_slices()}
-        assert [len(v) for v in drawn.values()] == [3, 2, 4]
-        assert value == pytest.approx(by_hand(metric, drawn), rel=1e-12)
+        resampled = {task: np.repeat(runs.values[task_runs], sample[task_runs]) for task, task_runs in runs.task_slices()}
+        assert [len(v) for v in resampled.values()] == [3, 2, 4]
+        assert value == pytest.approx(by_hand(metric, resampled), rel=1e-12)
 
 
 def test_draws_are_multinomial_within_each_task():
     runs = Strata.of(RAGGED)
     counts = runs.draw_counts(np.random.default_rng(0), 40_000).astype(float)
-    for _, own in runs.task_slices():
-        n = own.stop - own.start
-        assert (counts[own].sum(axis=0) == n).all()
+    for _, task_runs in runs.task_slices():
+        n = task_runs.stop - task_runs.start
+        assert (counts[task_runs].sum(axis=0) == n).all()
         expected = n * (np.eye(n) / n - 1 / n**2)  # covariance of a multinomial
-        assert np.cov(counts[own]) == pytest.approx(expected, abs=0.03)
-        assert counts[own].mean(axis=1) == pytest.approx(np.ones(n), abs=0.02)
+        assert np.cov(counts[task_runs]) == pytest.approx(expected, abs=0.03)
+        assert counts[task_runs].mean(axis=1) == pytest.approx(np.ones(n), abs=0.02)
 
 
 def test_tasks_of_many_runs_are_drawn_from_whole():
@@ -96,8 +98,8 @@ def test_profiles_count_strictly_higher_runs():
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=6), st.lists(st.integers(0, 4), min_size=1, max_size=6))
 def test_improvement_is_mann_whitney(x, y):
-    found = improvement.probability_per_task(Strata.of({"t": x}), Strata.of({"t": y, "u": [1]}))
-    assert found == {"t": pytest.approx(stats.mannwhitneyu(x, y).statistic / len(x) / len(y))}
+    result = improvement.probability_per_task(Strata.of({"t": x}), Strata.of({"t": y, "u": [1]}))
+    assert result == {"t": pytest.approx(stats.mannwhitneyu(x, y).statistic / len(x) / len(y))}
 
 
 def test_improvement_replicates_by_brute_force():
@@ -129,16 +131,19 @@ def test_improvement_replicates_are_mann_whitney_of_the_runs_drawn():
     alone = improvement.bootstrap_pairs({name: methods[name] for name in "xy"}, streams(), 60)
     assert np.array_equal(ours["x", "y"], alone["x", "y"])
     counts = {name: methods[name].draw_counts(rng, 60) for name, rng in streams().items()}
-    for pair, found in ours.items():
+    for pair, result in ours.items():
         for i in range(60):
-            drawn = [
-                {task: np.repeat(methods[name].values[own], counts[name][own, i]) for task, own in methods[name].task_slices()}
+            resampled = [
+                {
+                    task: np.repeat(methods[name].values[task_runs], counts[name][task_runs, i])
+                    for task, task_runs in methods[name].task_slices()
+                }
                 for name in pair
             ]
-            wins = [stats.mannwhitneyu(a, drawn[1][task]) for task, a in drawn[0].items() if task in drawn[1]]
-            sizes = [len(a) * len(drawn[1][task]) for task, a in drawn[0].items() if task in drawn[1]]
+            wins = [stats.mannwhitneyu(a, resampled[1][task]) for task, a in resampled[0].items() if task in resampled[1]]
+            sizes = [len(a) * len(resampled[1][task]) for task, a in resampled[0].items() if task in resampled[1]]
             expected = np.mean([test.statistic / size for test, size in zip(wins, sizes, strict=True)])
-            assert found[i] == pytest.approx(expected, rel=1e-12)
+            assert result[i] == pytest.approx(expected, rel=1e-12)
 
 
 def test_a_full_matrix_agrees_with_rliable():
@@ -149,11 +154,11 @@ def test_a_full_matrix_agrees_with_rliable():
         assert runs.estimate(aggregates.METRICS[metric]) == pytest.approx(expected, rel=1e-12)
     taus = np.array(STORED["taus"])
     assert runs.estimate(aggregates.profile(taus)) == pytest.approx(STORED["profile"], rel=1e-12)
-    drawn = runs.replicates({"iqm": aggregates.iqm}, np.random.default_rng(0), 20_000)["iqm"]
-    assert intervals.percentile_interval(drawn) == pytest.approx(STORED["iqm_interval"], abs=0.08 * drawn.std())
+    resampled = runs.replicates({"iqm": aggregates.iqm}, np.random.default_rng(0), 20_000)["iqm"]
+    assert intervals.percentile_interval(resampled) == pytest.approx(STORED["iqm_interval"], abs=0.08 * resampled.std())
     other = Strata.of({f"t{i:02}": column for i, column in enumerate(np.array(STORED["other"]).T)})
-    found = np.mean(list(improvement.probability_per_task(runs, other).values()))
-    assert found == pytest.approx(STORED["probability_of_improvement"], rel=1e-12)
+    result = np.mean(list(improvement.probability_per_task(runs, other).values()))
+    assert result == pytest.approx(STORED["probability_of_improvement"], rel=1e-12)
 
 
 def test_unpaired_is_welch():
@@ -169,8 +174,8 @@ def test_unpaired_is_welch():
 
 @pytest.mark.parametrize(("x", "y"), [([1.0], [2.0, 3.0]), ([1.0, 1.0], [2.0, 2.0]), ([], [1.0])])
 def test_no_claim_without_spread_on_both_sides(x, y):
-    found = contrasts.unpaired(x, y)
-    assert np.isnan([found.low, found.high, found.p]).all()
+    result = contrasts.unpaired(x, y)
+    assert np.isnan([result.low, result.high, result.p]).all()
 
 
 def test_holm_by_hand():
@@ -191,9 +196,9 @@ def test_equivalence_is_two_one_sided_tests():
 
 def test_components_of_a_balanced_design_by_hand():
     # Means 1 and 5, within-variance 2 each: MSB = 2 * 2 * (2^2) = 16, MSW = 2, seed variance (16 - 2) / 2 = 7.
-    found = components.variance_components([np.array([0.0, 2.0]), np.array([4.0, 6.0])])
-    assert (found.seed_sd**2, found.episode_sd**2, found.icc) == pytest.approx((7, 2, 7 / 9))
-    assert found.design_effect(10) == pytest.approx(8)
+    result = components.variance_components([np.array([0.0, 2.0]), np.array([4.0, 6.0])])
+    assert (result.seed_sd**2, result.episode_sd**2, result.icc) == pytest.approx((7, 2, 7 / 9))
+    assert result.design_effect(10) == pytest.approx(8)
     same = components.variance_components([np.array([0.0, 2.0]), np.array([2.0, 0.0])])
     assert (same.seed_sd, same.icc) == (0, 0)
     assert np.isnan(components.variance_components([np.array([0.0, 2.0])]).seed_sd)
@@ -231,8 +236,8 @@ def test_linear_functions_have_the_same_jackknife_interval_all_at_once():
     weights = rng.normal(size=(7, 3))
     value, low, high = jackknife.linear_interval([(x, weights), (y, np.full((7, 1), -0.5))])
     for place, row in enumerate(weights):
-        found = jackknife.interval([x, y], lambda a, b, row=row: row @ a - 0.5 * b[0])
-        assert (value[place], low[place], high[place]) == pytest.approx(found, rel=1e-9)
+        result = jackknife.interval([x, y], lambda a, b, row=row: row @ a - 0.5 * b[0])
+        assert (value[place], low[place], high[place]) == pytest.approx(result, rel=1e-9)
 
 
 def test_two_level_replicates_have_the_variance_that_theory_gives_them():

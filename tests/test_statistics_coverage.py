@@ -23,8 +23,8 @@ def hierarchy(rng, n, seeds, episodes):
 @pytest.mark.parametrize("seeds", [2, 3, 5, 10])
 def test_t_over_seed_means_covers_the_method(seeds):
     studies = hierarchy(np.random.default_rng(seeds), 2000, seeds, 12)
-    found = [intervals.mean_interval(study.mean(axis=1)) for study in studies]
-    assert 0.92 <= covered(found, 0) <= 0.98
+    results = [intervals.mean_interval(study.mean(axis=1)) for study in studies]
+    assert 0.92 <= covered(results, 0) <= 0.98
 
 
 def test_episodes_of_models_do_not():
@@ -37,19 +37,19 @@ def test_episodes_of_models_do_not():
 
 
 def test_two_level_bootstrap_covers_with_many_seeds_and_not_with_few():
-    rng, found = np.random.default_rng(1), {}
+    rng, results = np.random.default_rng(1), {}
     for seeds in (3, 20):
         studies = hierarchy(rng, 400, seeds, 8)
         ends = [intervals.percentile_interval(intervals.two_level_means(list(study), 400, rng)) for study in studies]
-        found[seeds] = covered(ends, 0)
-    assert 0.92 <= found[20] <= 0.98
-    assert found[3] < 0.92  # why Student's t is shown up to ten seeds
+        results[seeds] = covered(ends, 0)
+    assert 0.92 <= results[20] <= 0.98
+    assert results[3] < 0.92  # why Student's t is shown up to ten seeds
 
 
 @pytest.mark.parametrize("metric", ["mean", "iqm", "optimality_gap"])
 def test_stratified_bootstrap_of_aggregates_covers_with_ten_runs_and_not_with_three(metric):
     """26 tasks of different difficulty and spread; the truth is the aggregate of very many runs."""
-    rng, of, found = np.random.default_rng(3), aggregates.METRICS[metric], {}
+    rng, of, results = np.random.default_rng(3), aggregates.METRICS[metric], {}
     scales = list(zip(rng.gamma(1, 0.6, 26), rng.uniform(0.05, 0.4, 26), strict=True))
 
     def draw(n):
@@ -58,23 +58,23 @@ def test_stratified_bootstrap_of_aggregates_covers_with_ten_runs_and_not_with_th
     truth = draw(5000).estimate(of)
     for runs in (3, 10):
         ends = [intervals.percentile_interval(draw(runs).replicates({"": of}, rng, 250)[""]) for _ in range(400)]
-        found[runs] = covered(ends, truth)
-    assert 0.915 <= found[10] <= 0.98  # 400 studies: within half a point of 92
-    assert found[3] < 0.92  # flagged few_runs
+        results[runs] = covered(ends, truth)
+    assert 0.915 <= results[10] <= 0.98  # 400 studies: within half a point of 92
+    assert results[3] < 0.92  # flagged few_runs
 
 
 @pytest.mark.parametrize("seeds", [3, 5, 10])
 def test_retention_covers_paired_within_the_model(seeds):
     """Clean 100, noisy 60, random 20: half is left. The model's luck is in both scores, so it nearly cancels."""
-    rng, found = np.random.default_rng(seeds), []
+    rng, results = np.random.default_rng(seeds), []
     for _ in range(1500):
         luck = rng.normal(0, 15, seeds)
         clean = 100 + luck + rng.normal(0, 3, seeds)
         noisy = 60 + 0.5 * luck + rng.normal(0, 10, seeds)
         random = 20 + rng.normal(0, 3, (3, 1))
         pairs = np.stack([noisy, clean], axis=1)
-        found.append(jackknife.interval([pairs, random], lambda own, r: (own[0] - r[0]) / (own[1] - r[0])))
-    assert 0.92 <= covered(found, 0.5) <= 0.98
+        results.append(jackknife.interval([pairs, random], lambda scores, r: (scores[0] - r[0]) / (scores[1] - r[0])))
+    assert 0.92 <= covered(results, 0.5) <= 0.98
 
 
 @pytest.mark.parametrize("seeds", [3, 5])

@@ -52,17 +52,17 @@ def test_final_scores_of_runs_and_tasks(name, method):
     table = task_scores(name)
     originals = benchmark(name).runs.set_index("path").original
     for task, expected in truth()["final"][name][method].items():
-        own = runs[(runs.method == method) & (runs.path.map(originals) == task)]
-        found = dict(zip(own.train_seed.astype(str), own.score, strict=True))
+        method_runs = runs[(runs.method == method) & (runs.path.map(originals) == task)]
+        result = dict(zip(method_runs.train_seed.astype(str), method_runs.score, strict=True))
         stored = {seed: np.nan if value is None else value for seed, value in expected["runs"].items()}
-        assert {s: v for s, v in found.items() if v == v} == exactly({s: v for s, v in stored.items() if v == v})
-        assert sorted(s for s, v in found.items() if v != v) == sorted(map(str, expected["missing_seeds"]))
-        (row,) = table[(table.task == own.task.iloc[0]) & (table.method == method)].to_dict("records")
+        assert {s: v for s, v in result.items() if v == v} == exactly({s: v for s, v in stored.items() if v == v})
+        assert sorted(s for s, v in result.items() if v != v) == sorted(map(str, expected["missing_seeds"]))
+        (row,) = table[(table.task == method_runs.task.iloc[0]) & (table.method == method)].to_dict("records")
         assert (row["runs"], row["runs"] + row["runs_missing"]) == (expected["n_used"], expected["n_runs"])
         assert row["score"] == exactly(expected["score"])
         assert row["normalized"] == exactly(expected["normalised"])
         if expected["std1"] is not None:
-            assert own.score.std() == exactly(expected["std1"])
+            assert method_runs.score.std() == exactly(expected["std1"])
 
 
 @pytest.mark.parametrize(("name", "method"), CASES)
@@ -77,10 +77,12 @@ def test_aggregates_and_their_intervals(name, method):
     assert runs.replicated == (expected["ci95"] is not None)
     if runs.replicated:
         named = {metric: of for metric, of in aggregates.METRICS.items() if metric in expected["ci95"]}
-        drawn = runs.replicates(named | {"profile": aggregates.profile(taus)}, np.random.default_rng(0), REPS)
+        replicates = runs.replicates(named | {"profile": aggregates.profile(taus)}, np.random.default_rng(0), REPS)
         for metric in named:
-            assert intervals.percentile_interval(drawn[metric]) == near(expected["ci95"][metric], expected["ci95_mcse"][metric])
-        ends = np.array(intervals.percentile_interval(drawn["profile"].T)).T
+            assert intervals.percentile_interval(replicates[metric]) == near(
+                expected["ci95"][metric], expected["ci95_mcse"][metric]
+            )
+        ends = np.array(intervals.percentile_interval(replicates["profile"].T)).T
         step = 1 / len(runs.values)  # a share of so many runs: its ends are discrete
         assert np.abs(ends - list(expected["ci95"]["profile"].values())).max() <= step + 1e-9
 
@@ -89,13 +91,13 @@ def test_aggregates_and_their_intervals(name, method):
 def test_probability_of_improvement(name, x, y):
     expected = truth()["probability_of_improvement"][name][f"{x}>{y}"]
     methods = run_scores.strata_of_methods(scored(name))
-    own = {method: methods[name, method] for method in (x, y)}
-    found = improvement.probability_per_task(*own.values())
+    method_runs = {method: methods[name, method] for method in (x, y)}
+    result = improvement.probability_per_task(*method_runs.values())
     original = dict(zip(benchmark(name).runs.task, benchmark(name).runs.original, strict=True))
-    assert {original[task]: p for task, p in found.items()} == exactly(expected["per_task"])
-    assert np.mean(list(found.values())) == exactly(expected["poi"])
-    streams = {method: np.random.default_rng(seed) for seed, method in enumerate(own)}
-    replicates = improvement.bootstrap_pairs(own, streams, REPS)[x, y]
+    assert {original[task]: p for task, p in result.items()} == exactly(expected["per_task"])
+    assert np.mean(list(result.values())) == exactly(expected["poi"])
+    streams = {method: np.random.default_rng(seed) for seed, method in enumerate(method_runs)}
+    replicates = improvement.bootstrap_pairs(method_runs, streams, REPS)[x, y]
     assert intervals.percentile_interval(replicates) == near(expected["ci95"], [*expected["ci95_mcse"], 2e-4])
 
 
@@ -118,24 +120,24 @@ def test_variance_components(method):
     models = [
         np.array([y for x, y in zip(run["xs"], run["ys"], strict=True) if y is not None and low <= x <= high]) for run in runs
     ]
-    found = components.variance_components(models)
+    result = components.variance_components(models)
     assert sorted(map(len, models)) == sorted(expected["episodes_per_seed"])
-    assert (found.seeds, found.episodes) == (5, sum(expected["episodes_per_seed"]))
-    assert found.seed_sd == pytest.approx(expected["seed_sd"], abs=0.005)
-    assert found.episode_sd == pytest.approx(expected["episode_sd"], abs=0.005)
-    assert found.icc == pytest.approx(expected["icc"], abs=5e-5)
-    assert found.design_effect(12) == pytest.approx(expected["design_effect_12"], abs=1e-3)
+    assert (result.seeds, result.episodes) == (5, sum(expected["episodes_per_seed"]))
+    assert result.seed_sd == pytest.approx(expected["seed_sd"], abs=0.005)
+    assert result.episode_sd == pytest.approx(expected["episode_sd"], abs=0.005)
+    assert result.icc == pytest.approx(expected["icc"], abs=5e-5)
+    assert result.design_effect(12) == pytest.approx(expected["design_effect_12"], abs=1e-3)
 
 
 def test_contrasts_of_the_founding_study():
     expected = truth()["asterix_noise_table"]
     cells = [cell["example_sample_consistent"] for cell in expected["cells"]]
-    found = [contrasts.unpaired(x, y) for i, x in enumerate(cells) for y in cells[i + 1 :]]
-    p = np.array([contrast.p for contrast in found])
+    result = [contrasts.unpaired(x, y) for i, x in enumerate(cells) for y in cells[i + 1 :]]
+    p = np.array([contrast.p for contrast in result])
     assert len(p) == expected["n_pairs"]
     assert (p < 0.05).sum() == expected["pairs_p_lt_05_uncorrected"]
     assert (contrasts.holm(p) < 0.05).sum() == expected["pairs_significant_after_holm"]
-    smallest = sorted(found, key=lambda contrast: contrast.p)[: len(expected["welch_smallest"])]
+    smallest = sorted(result, key=lambda contrast: contrast.p)[: len(expected["welch_smallest"])]
     for contrast, stored in zip(smallest, expected["welch_smallest"], strict=True):
         assert contrast.p == pytest.approx(stored["p"], rel=0.03)
         assert contrast.df == pytest.approx(stored["df"], abs=0.1)
@@ -143,6 +145,6 @@ def test_contrasts_of_the_founding_study():
 
 def test_runs_that_are_missing_are_mostly_high_scorers():
     runs = scored("atari100k")
-    own = runs[runs.method == "dreamerv3"]
-    assert (own.score.isna().sum(), run_scores.count_leading(own)) == (8, 7)
-    assert list(run_scores.missing_flags(own)) == ["missing_runs:8", "missing_lead"]
+    method_runs = runs[runs.method == "dreamerv3"]
+    assert (method_runs.score.isna().sum(), run_scores.count_leading(method_runs)) == (8, 7)
+    assert list(run_scores.missing_flags(method_runs)) == ["missing_runs:8", "missing_lead"]

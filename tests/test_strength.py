@@ -47,10 +47,10 @@ def test_area_and_half_lost_by_hand(study):
 def test_the_severity_plot_stands_at_the_strengths(study):
     family, root = study
     strengths, means, _, _ = BY_HAND[family]
-    figure, drawn = plots.build("severity", [root], reps=100)
-    curve = drawn[drawn.kind == "curve"].sort_values("x")
+    figure, marks = plots.build("severity", [root], reps=100)
+    curve = marks[marks.kind == "curve"].sort_values("x")
     assert curve.x.tolist() == pytest.approx([0, *strengths]) and curve["mean"].tolist() == pytest.approx(means)
-    assert drawn[drawn.kind == "random"].x.tolist() == pytest.approx([0, strengths[-1]])
+    assert marks[marks.kind == "random"].x.tolist() == pytest.approx([0, strengths[-1]])
     (ax,) = figure.axes
     assert ax.get_xlabel() == "strength" and style.are_apart(ax.get_xticks()) and ax.get_xticks().max() == strengths[-1]
 
@@ -109,7 +109,7 @@ def test_clean_by_another_name_stays_out_of_the_curve(tmp_path):
         write_run(tmp_path, {name: [mean + shift] for name, mean in means.items()}, seed=seed)
     long = tables.build("measures", [tmp_path], reps=100).long.set_index("measure")
     assert long.loc["area", "value"] == pytest.approx((10 * 90 + 10 * 60) / 20)
-    _, drawn = plots.build("severity", [tmp_path], reps=100)
-    assert drawn[drawn.kind == "curve"].x.tolist() == [0, 10, 20]
-    _, drawn = plots.build("robustness", [tmp_path], reps=100)
-    assert drawn[drawn.kind == "curve"].x.tolist() == [0, 1, 2, 3] and drawn.axis.unique()[-1] == "order"
+    _, marks = plots.build("severity", [tmp_path], reps=100)
+    assert marks[marks.kind == "curve"].x.tolist() == [0, 10, 20]
+    _, marks = plots.build("robustness", [tmp_path], reps=100)
+    assert marks[marks.kind == "curve"].x.tolist() == [0, 1, 2, 3] and marks.axis.unique()[-1] == "order"

@@ -31,6 +31,6 @@ def profile(reps):
 
 for job, reps in ((iqm, 2000), (improvement, 100), (profile, 500)):
     job(20)
-    begun = time.process_time()
+    start = time.process_time()
     job(reps)
-    print(f"{job.__name__}: {(time.process_time() - begun) * REPS / reps:.1f} s of processor time for {REPS} replicates")
+    print(f"{job.__name__}: {(time.process_time() - start) * REPS / reps:.1f} s of processor time for {REPS} replicates")
