@@ -1,4 +1,4 @@
-"""A list of tables and figures, rebuilt from stored runs: the same runs give the same bytes, and a hash says if they are."""
+"""A list of tables and figures, rebuilt from stored runs. The same runs give the same bytes; a hash identifies the runs."""
 
 from __future__ import annotations
 
@@ -87,7 +87,9 @@ def rebuild(
             "" if entry.data else " (unchecked)"
         )
     if wrong:
-        raise RunFailed("Other data than the list was made from: " + "; ".join(f"{e.where} expects {e.data}" for e in wrong))
+        raise RunFailed(
+            "The data are not those that the list was made from: " + "; ".join(f"{e.where} expects {e.data}" for e in wrong)
+        )
 
 
 def _entry(item: Any, where: str) -> Entry:
@@ -128,7 +130,7 @@ def _options(options: Any, where: str) -> dict[str, Any]:
 
 
 def _find_runs(entry: Entry, data: Path, available: bool) -> list[Path]:
-    """The paths of an entry's runs in order, patterns resolved; [] where some are not there and that is allowed."""
+    """The paths of an entry's runs in order, patterns resolved; [] if some are missing and `available` allows it."""
     paths: list[Path] = []
     for pattern in entry.runs:
         whole = Path(pattern)
@@ -155,8 +157,8 @@ def _build(entry: Entry, results: Results, data: Path, reference: Sequence[Path]
     from results.analyses import curves
 
     options = dict(entry.options)
-    more = [path for path in reference if entry.name == "curves" and curves.has_task(path, results.runs.task)]
-    if references := [*(data / path for path in options.pop("reference", [])), *more]:
+    curve_references = [path for path in reference if entry.name == "curves" and curves.has_task(path, results.runs.task)]
+    if references := [*(data / path for path in options.pop("reference", [])), *curve_references]:
         options["reference"] = references
     digest = data_hash(entry, results)
     form = Path(entry.out).suffix[1:]
@@ -166,7 +168,7 @@ def _build(entry: Entry, results: Results, data: Path, reference: Sequence[Path]
 
 
 def _write(path: Path, content: bytes) -> bool:
-    """Whether the file is another now."""
+    """Write a file. Returns whether its content has changed."""
     try:
         if path.exists() and path.read_bytes() == content:
             return False

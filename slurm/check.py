@@ -10,7 +10,7 @@ from slurm import profile as profiles
 from slurm import scheduler
 from slurm.profile import Profile
 
-EDIT = "mend the file"
+EDIT = "correct the file"
 
 
 def check_cluster(path: Path | None = None) -> list[dict[str, str]]:

@@ -31,7 +31,7 @@ def format_overview(study: Path, overview: Overview, name: str) -> str:
 
 
 def advice(overview: Overview, name: str) -> list[str]:
-    """One line per problem, with the command that mends it; one line that says so where there is none."""
+    """One line per problem, with the command that repairs it; without a problem, one line that says so."""
     lines, name = [f"warning: {overview.warning}"] if overview.warning else [], shlex.quote(name)
     kinds = Counter(row.kind for row in overview.rows if row.state == "failed")
     for kind, count in kinds.most_common():

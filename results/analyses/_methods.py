@@ -28,7 +28,7 @@ FLAGS = run_scores.FLAGS | {
     "uncommon_tasks": "tasks that only one of the two has scores for, left out",
     "one_run_tasks": "tasks with one run, whose seed variance is in no interval",
     "no_width": "on every task all pairs of runs fall the same way, so the interval has no width",
-    "best_of_many": "the maximum of many noisy bins: higher than what any of them would score again",
+    "best_of_many": "the maximum of many noisy bins: an estimate that is too high",
 }
 
 

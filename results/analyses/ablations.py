@@ -28,10 +28,10 @@ FLAGS = {
     "one_seed": "one training run on a side: no interval, no p, no claim about the ablation",
     "no_spread": "no spread on either side: no interval, no p",
     "no_baseline": "no run of the baseline with these settings",
-    "other_precision": "the baseline was run in another numeric precision only, which is part of the difference",
+    "other_precision": "the baseline has runs in another numeric precision only; precision is part of the difference",
     "unfinished": "runs that are not done, on both sides",
     "unequal_seeds": "the two sides have different numbers of training runs",
-    "fewer_tasks": "tasks of the ablation that the mean over tasks lacks, for want of two runs on a side or a normaliser",
+    "fewer_tasks": "tasks that the mean over tasks leaves out: fewer than two runs on a side, no spread, or no normaliser",
 }
 
 
@@ -135,7 +135,7 @@ def _sides(group: pd.DataFrame) -> Sides:
 
 
 def _baseline(sides_by_place: dict[Any, Sides], key: Any, name: str) -> tuple[dict[str, _Side], list[str]]:
-    """The baseline's runs at a place; where it has none, those of the one other precision that it has, and the flag for it."""
+    """The baseline's runs at a place, and flags. Without any: its runs of another precision, if that is only one."""
     if name in sides_by_place[key]:
         return sides_by_place[key][name], []
     index = PLACE.index("precision")
@@ -173,11 +173,11 @@ def _contrasts(
 
 
 def _numbers(contrast: Contrast, margin: float | None) -> dict[str, Any]:
-    """The columns of a contrast; margin: a difference that matters, None where nobody chose one."""
+    """The columns of a contrast. margin: the smallest difference that matters; None if the user gave none."""
     numbers = {"delta": contrast.delta, "ci_low": contrast.low, "ci_high": contrast.high, "p": contrast.p}
     equivalent = contrasts.equivalence_p(contrast, margin) if margin and contrast.tested else np.nan
-    more = {"interval": "welch-t" if contrast.tested else "", "margin": margin if margin else np.nan}
-    return numbers | more | {"p_equivalent": equivalent}
+    test = {"interval": "welch-t" if contrast.tested else "", "margin": margin if margin else np.nan}
+    return numbers | test | {"p_equivalent": equivalent}
 
 
 def _flags(runs: _Side, base: _Side) -> list[str]:

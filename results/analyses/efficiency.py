@@ -28,14 +28,14 @@ def table(
 ) -> pd.DataFrame:
     """One row per benchmark, method, metric and bin of frames with COLUMNS: the aggregate of run scores in that bin.
 
-    A run's score in a bin is the mean of its training points in it; a bin without one leaves the run out, never carries
-    it forward. complete: whether every task of the method has a run in the bin; a point that is not is of other tasks
-    than its neighbours and must be told apart. frames: right end of the bin, BINS of them to the benchmark's budget,
-    or to the last point where none is registered.
+    A run's score in a bin is the mean of its training points in it; a bin without one leaves the run out: no score is
+    carried forward. complete: whether every task of the method has a run in the bin. A point of an incomplete bin is of other
+    tasks than its neighbours, so figures mark it. frames: right end of the bin. BINS bins reach to the benchmark's budget, or
+    to the last point where no budget is registered.
     """
     runs, _ = cells.distinct_runs(results.runs)
     runs = runs.assign(method=run_scores.method_names(runs))
-    all_points, root = run_scores.training_points(results, runs), int(rng.integers(2**63))
+    all_points, root = run_scores.training_points(results, runs), _methods.draw_root_seed(rng)
     rows: list[dict[str, Any]] = []
     for _, points in all_points.groupby("benchmark", sort=True):
         benchmark = benchmarks.get(points.benchmark.iloc[0])

@@ -46,8 +46,8 @@ def table(
     return pd.DataFrame(rows, columns=COLUMNS).sort_values(["benchmark", "x", "y"], ignore_index=True)
 
 
-def _pair_row(x: str, y: str, strata_x: Strata, strata_y: Strata, more_flags: list[str]) -> dict[str, Any]:
-    """Names, numbers of runs and flags of a pair, from the side of x."""
+def _pair_row(x: str, y: str, strata_x: Strata, strata_y: Strata, score_flags: list[str]) -> dict[str, Any]:
+    """Names, numbers of runs and flags of a pair, from the side of x. score_flags: of the scores of both."""
     flags = [name for name, strata in (("one_run_of_x", strata_x), ("one_run_of_y", strata_y)) if not strata.replicated]
     if not (strata_x.replicated or strata_y.replicated):
         flags = ["unreplicated"]
@@ -56,7 +56,7 @@ def _pair_row(x: str, y: str, strata_x: Strata, strata_y: Strata, more_flags: li
     if uncommon := len(set(strata_x.tasks) ^ set(strata_y.tasks)):
         flags.append(f"uncommon_tasks:{uncommon}")
     runs = {"runs_x": len(strata_x.values), "runs_y": len(strata_y.values)}
-    return {"x": x, "y": y} | runs | {"flags": ";".join(flags + more_flags)}
+    return {"x": x, "y": y} | runs | {"flags": ";".join(flags + score_flags)}
 
 
 def _sum_flags(flags: list[str]) -> list[str]:

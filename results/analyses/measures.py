@@ -27,18 +27,19 @@ RANKED = 5000  # replicates of rank agreement
 CURVE_POINTS = 201  # strengths at which the noise-response curve is tested for half of the advantage
 MEASURES = {
     "relative performance": "mean over noises of the score, over the clean score (rPC)",
-    "mean retention": "mean over noises of retention: the share of the advantage over random play that is left",
+    "mean retention": "mean over noises of retention: the share of the advantage over random play that remains",
     "worst": "lowest score under any noise, eval_noise names it; simultaneous intervals, Bonferroni over the noises",
-    "area": "area under the noise-response curve over its range: the mean score for a strength drawn evenly from 0 to the top",
+    "area": "area under the noise-response curve over its range: the mean score over strengths from 0 to the largest",
     "half lost": "strength at which half of the advantage over random play is lost, by linear interpolation of the curve",
     "gain": "score with this training noise minus score with clean training, under the same evaluation noise",
     "mCE": "shortfall from the reference's clean score, over the reference's own shortfall, mean over noise families",
     "rank agreement": "Kendall's tau between the order of settings without and with the noise",
 }
+UNITS = {"worst": "return", "area": "return", "gain": "return", "half lost": "strength of the noise"}  # others are ratios
 FLAGS = {
     "one_seed": "one trained model: evaluation precision of that model, no claim about the method",
     "no_random": "no score of random play is known",
-    "clean_touches_random": "the clean score's interval reaches the random score: no share of an advantage can be told",
+    "clean_touches_random": "the clean score's interval reaches the random score: the share of the advantage is undefined",
     "not_reached": "less than half is lost at the strongest noise tested",
     "open_end": "the upper end of the interval lies beyond the strongest noise tested",
     "no_shortfall": "the reference loses nothing under these noises: there is nothing to compare with",
@@ -57,7 +58,7 @@ def table(
     confidence: float = 0.95,
     reference: str | None = None,
 ) -> pd.DataFrame:
-    """One row per setting, measure and, where it is of one, noise or noise family, with COLUMNS.
+    """One row with COLUMNS per setting and measure; per noise or noise family if the measure is of one.
 
     reference: the ablation whose agent, trained as the setting was, mCE compares with; default none.
     """
@@ -131,7 +132,7 @@ def _mean_retention(scores: np.ndarray, random: np.ndarray) -> np.ndarray:
 
 
 def _area_over(x: np.ndarray) -> estimates.Measure:
-    """Area under the curve through the scores at strengths x, from 0 to the top, over the top.
+    """Area under the curve through the scores at strengths x, from 0 to the largest, divided by the largest.
 
     Scores 100, 80, 20 at strengths 0, 1, 3: (1 * 90 + 2 * 50) / 3:
 
@@ -146,7 +147,7 @@ def _area_over(x: np.ndarray) -> estimates.Measure:
 
 
 def _no_skill_flag(clean: ScoreCell, random: RandomPlay, confidence: float) -> str:
-    """'' where the clean score is beyond the random score's reach, else the flag that says why no share can be told."""
+    """'' if the clean score is clearly above the random score, else the flag that says why retention is undefined."""
     if not random.source:
         return "no_random"
     _, low, _ = estimates.estimate_measure([clean], random, lambda scores, random_score: scores[0] - random_score, confidence)
@@ -163,7 +164,7 @@ def _worst(cells: list[ScoreCell], noises: list[str], confidence: float) -> Row:
 
 
 def _half_lost(curve: list[ScoreCell], x: np.ndarray, random: RandomPlay, confidence: float, flags: str) -> Row:
-    """Strength where the curve first falls below half of the advantage; the interval inverts the test of "half is left".
+    """Strength where the curve first falls to half of the advantage. The interval inverts the test of "half remains".
 
     x (K,): the strengths of the K cells, ascending from 0. A strength is in the interval where the interval of
     score - (clean + random) / 2 holds zero: no ratio, so no denominator near 0.

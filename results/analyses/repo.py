@@ -26,7 +26,7 @@ def table(results: Results) -> pd.DataFrame:
 
     kl: mean over the last quarter of the updates, nats per step. kl_max: largest KL of a single step. moved: largest
     distance of beta from its start, in e-folds. loss_max: largest |beta (K - target)|; loss_bound: its upper bound.
-    Means are over the log intervals of metrics.jsonl. Raises Nothing if no run has a RePo agent.
+    Means are over the log intervals of metrics.jsonl. The error is `Nothing` if no run has a RePo agent.
     """
     import pandas as pd
 
@@ -79,7 +79,7 @@ def _kl_bound(latent: dict[str, Any]) -> float:
 def _flags(row: Record, limit: float, logged: pd.DataFrame, late: pd.DataFrame) -> list[str]:
     import numpy as np
 
-    slack = 1.001  # float32, and means of many
+    slack = 1.001  # for float32 rounding and means over many steps
     finite = np.isfinite(logged[["repo/kl", "repo/beta", "loss/total"]].to_numpy(float))
     conditions = {
         "not_finite": not finite.all(),

@@ -19,9 +19,9 @@ from results.statistics import contrasts, intervals
 
 CONTRACT = ["task", "agent", "ablation", "train_noise", "eval_noise", "seeds", "episodes", "mean", "ci_low", "ci_high"]
 CONTRACT += ["interval", "retention", "retention_low", "retention_high", "flags"]
-MORE = ["boot_low", "boot_high", "random", "random_source", "train_seeds", "study", "preset", "size", "precision"]
-MORE += ["steps", "policy", "variant", "final", "confidence", "best"]
-COLUMNS = CONTRACT + MORE
+CONTEXT = ["boot_low", "boot_high", "random", "random_source", "train_seeds", "study", "preset", "size", "precision"]
+CONTEXT += ["steps", "policy", "variant", "final", "confidence", "best"]
+COLUMNS = CONTRACT + CONTEXT
 FEW = 10  # up to so many seeds Student's t on seed means is used: the bootstrap's percentiles are too narrow there
 
 
@@ -33,9 +33,9 @@ def table(
     `ci_low`, `ci_high` say, by the name in `interval`:
     t-seeds: where the method's expected score lies, over training runs; Student's t on S per-seed means, S <= FEW.
     bootstrap-two-level: the same, by drawing seeds and then episodes, S > FEW.
-    t-episodes-one-model: how precisely the one trained model there is was measured; nothing about the method.
+    t-episodes-one-model: there is one trained model; how precisely it was measured, nothing about the method.
     `boot_low`, `boot_high` are the two-level bootstrap in every case. `episodes` counts those of all seeds together.
-    best: among the training noises of otherwise one setting, by contrasts that support it.
+    best: of the training noises of one setting, if every contrast with the others is significant.
     BadInput where no run evaluates, as in score files of others.
     """
     cells = select_cells(results)
@@ -58,7 +58,7 @@ def seed_means(results: load.Results) -> pd.DataFrame:
 
 
 def _best(cells: list[ScoreCell], confidence: float) -> list[bool]:
-    """Whether a cell is the best of the training noises of otherwise one setting; in the order of the cells."""
+    """Per cell, whether it is the best of the training noises of one setting; in the order of the cells."""
     columns = defaultdict(list)
     for cell in cells:
         columns[tuple(cell.key[axis] for axis in KEY if axis not in ("variant", "train_noise"))].append(cell)
@@ -72,7 +72,7 @@ def _best(cells: list[ScoreCell], confidence: float) -> list[bool]:
 
 
 def _batches(cells: list[ScoreCell], size: int = 128) -> Iterator[list[ScoreCell]]:
-    """Runs of about `size` cells that keep a group, the cells of the same models, together."""
+    """Batches of about `size` cells. The cells of a group, those of the same models, stay together."""
     batch: list[ScoreCell] = []
     for _, group in groupby(cells, key=lambda cell: cell.group):
         batch += group
@@ -101,7 +101,7 @@ class _Reference:
 
 
 def _rows(cells: list[ScoreCell], random_play: dict[str, estimates.RandomPlay], options: _Options) -> Iterator[dict[str, Any]]:
-    """The rows of some cells, with all cells of a group among them. random_play: by task."""
+    """One row per cell. `cells` holds every cell of a group, or none of it. random_play: by task."""
     clean_cells = {cell.group: cell for cell in cells if cell.key["eval_noise"] == "clean"}
     boot_ends = {
         cell.name: (float(low), float(high))
@@ -184,7 +184,7 @@ def _retention(
         return {}
     if not random.source:
         return {}
-    # Also where the clean interval is unknown: then nothing says that there is skill to lose.
+    # `not >` also holds for an unknown (NaN) end: then nothing shows that there is skill to lose.
     if not reference.ci_low > random.mean:
         cell.flag("clean_touches_random")
         return {}
@@ -192,7 +192,7 @@ def _retention(
     seeds = estimates.common_seeds([clean, cell])
     if not seeds:
         return {}
-    if reference.least_advantage <= 0:  # there may be no advantage over random play, of which a share could be told
+    if reference.least_advantage <= 0:  # perhaps there is no advantage over random play, of which a share could remain
         cell.flag("clean_touches_random")
         return {}
     if len(seeds) < max(len(cell.seeds), len(clean.seeds)):

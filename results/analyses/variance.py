@@ -14,10 +14,10 @@ from results.statistics.components import variance_components
 
 COLUMNS = ["task", "method", "seeds", "episodes", "seed_sd", "episode_sd", "icc", "design_effect", "mean", "unit"]
 COLUMNS += ["benchmark", "final", "flags"]
-POINTS = "last tenth of budget"  # of training points, where runs hold no evaluation: more of them than a final window
+POINTS = "last tenth of budget"  # the rule where runs hold no evaluation: it selects more points than a final window
 FLAGS = {
-    "one_seed": "one training run: nothing is known of the spread between runs",
-    "one_episode": "one episode per run: nothing is known of the spread between episodes",
+    "one_seed": "one training run: the spread between runs is unknown",
+    "one_episode": "one episode per run: the spread between episodes is unknown",
     "few_seeds": "fewer than 5 training runs: the spread between runs is known within a factor of 2 or 3 only",
 }
 
@@ -25,7 +25,7 @@ FLAGS = {
 def table(results: load.Results, score_rule: str | None = None) -> pd.DataFrame:
     """One row per task and method with COLUMNS, by mean squares (`statistics.components`).
 
-    design_effect: of the mean number of episodes per run: so many episodes of one model are worth one independent one.
+    design_effect: the number of episodes of one model that are worth one independent episode, at their mean number per run.
     Evaluation episodes without noise where there are any, else the training points of the rule POINTS.
     """
     all_runs, _ = cells.distinct_runs(results.runs)

@@ -42,7 +42,7 @@ class PlotModule(Protocol):
 def build(name: str, roots: Iterable[Path | str] | Results, **options: Any) -> tuple[Figure, pd.DataFrame]:
     """The figure `name` of every run at or below the roots, and its marks, one per row.
 
-    Options as in `results.tables.prepare`, and those of the figure's `compute`. Nothing if there is nothing to draw.
+    Options as in `results.tables.prepare`, and those of the figure's `compute`. The error is `Nothing` without a mark.
     """
     from results import style
     from results.tables import accepted_options, prepare

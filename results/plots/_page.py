@@ -34,7 +34,7 @@ INCOMPLETE += ("missing_cells", "missing_tasks", "fewer_tasks", "no_baseline")
 
 
 def require_rows(table: pd.DataFrame, content: str) -> pd.DataFrame:
-    """The table, if it has rows. Otherwise Nothing: `None of these runs has {content}.`"""
+    """The table, if it has rows. Otherwise the error `Nothing`: None of these runs has {content}."""
     if not len(table):
         raise Nothing(f"None of these runs has {content}.")
     return table

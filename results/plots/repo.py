@@ -25,7 +25,7 @@ def compute(results: Results, rng: np.random.Generator, reps: int = 50_000, conf
 
     panel: ablation and training noise, or the noise alone where these are many; row: one of QUANTITIES; series: the target;
     style: the dual's e-folds per run;
-    x: gradient updates. Raises Nothing if no run has a RePo agent.
+    x: gradient updates. The error is `Nothing` if no run has a RePo agent.
     """
     import pandas as pd
 

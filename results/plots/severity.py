@@ -71,7 +71,7 @@ def paint(marks: pd.DataFrame) -> Figure:
         f"evaluation noise (0: clean). Bars: {intervals} interval, cut at the frame.",
         "Dashed: random play." if (marks.kind == "random").any() else "",
         "Points of one strength are moved aside.",
-        "Hollow: one trained model only (no bar: nothing is known of other training runs), or runs that are not done, left out."
+        "Hollow: one trained model only (no bar: other training runs are unknown), or runs that are not done, left out."
         if marks["mark"].fillna("").any()
         else "",
     )

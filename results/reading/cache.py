@@ -1,8 +1,8 @@
 """The cache of rows and facts of runs, in `.cache/` of a root: parsing is the main cost of loading thousands of runs.
 
 An entry is used only while its file has the same size, mtime, ctime and inode; a file that was changed a moment ago is not
-kept, because a second change in the same tick of the clock would not show. Each file is written beside its place, then renamed.
-A cache that is missing, broken or of another version counts as none; so does one in a folder that cannot be written.
+stored: a second change in the same tick of the clock would not show. The cache is written under another name, then renamed.
+A cache that is missing, broken or of another version is ignored, and a folder that cannot be written gets none.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ import numpy as np
 from results.reading.rows import Columns, Key
 
 VERSION = 1
-LEAST = 1 << 20  # bytes of new rows from which on they are worth a file
+LEAST = 1 << 20  # bytes of new rows that are worth a file
 TEXT = "settings"  # the fact that most runs share
-SETTLED = 3.0  # seconds since a file was changed, from which on another change has another time
+SETTLED = 3.0  # seconds since the last change of a file, after which another change has another time
 Schema = tuple[tuple[str, str], ...]  # (column, kind) of a run
 Facts = dict[str, Any]  # JSON
 
@@ -66,7 +66,7 @@ class Cache:
             self._added_bytes += key[0]
 
     def save(self) -> None:
-        """Keep what was put, where that is enough, beside what is there. Failing to is no failure."""
+        """Write the entries that were added, if they are large enough, beside the stored ones. A write error is ignored."""
         if self._added_bytes < LEAST:
             return
         temporary = self._file.with_name(f".{self._file.name}.{os.getpid()}")
@@ -140,7 +140,7 @@ def _block(stored: np.lib.npyio.NpzFile, number: int, block: dict) -> list[tuple
 def _coded(values: np.ndarray) -> tuple[np.ndarray, list[str]]:
     """Codes, and the JSON text of each code's value."""
     codes: dict[str, int] = {}
-    codes_by_id: dict[int, int] = {}  # most values are few objects met again and again
+    codes_by_id: dict[int, int] = {}  # most values are a few objects that occur often
     out = np.empty(len(values), np.int64)
     for place, value in enumerate(values):
         code = codes_by_id.get(id(value))

@@ -59,7 +59,7 @@ def load(roots: Iterable[Path | str]) -> Results:
 
 def read_runs(run_dirs: list[rundir.RunDir], caches: Iterable[Cache] = ()) -> Results:
     """As `load`, of run directories."""
-    # States before rows: a run that is done by then has written them all, so that no earlier evaluation passes for its last.
+    # Read states before rows: a run that is done has written all rows, so no earlier evaluation is taken for its last.
     caches = list(caches)
     runs = pd.DataFrame([_run_row(run, caches) for run in run_dirs])
     runs["variant"] = _variants(runs)
@@ -128,7 +128,7 @@ def _read_facts(run: rundir.RunDir) -> dict[str, Any]:
             **{key: config[key] for key in ("study", "task", "preset", "size", "precision", "steps")},
             **{key: config[key] for key in ("ablation", "train_noise")},
             "agent": config["agent"]["kind"],
-            "benchmark": config.get("imported", {}).get("benchmark", ""),  # as the source said it
+            "benchmark": config.get("imported", {}).get("benchmark", ""),  # as the source names it
             "train_seed": config["seed"],
             "policy": config["evaluate"]["policy"],
             "eval_noises": list(config["evaluate"]["noise"]),
@@ -257,7 +257,7 @@ def _variants(runs: pd.DataFrame) -> list[str]:
 
 
 def _settle_compile(settings_of_runs: Collection[dict[str, str]]) -> None:
-    """Runs that have yet to begin will be compiled as those that have, as far as anybody can tell."""
+    """Give runs that have not started the compile mode of those that have, if that is only one."""
     decided = {settings["compile"] for settings in settings_of_runs if settings.get("compile", '"auto"') != '"auto"'}
     for settings in settings_of_runs if len(decided) == 1 else ():
         if settings.get("compile") == '"auto"':
@@ -265,7 +265,7 @@ def _settle_compile(settings_of_runs: Collection[dict[str, str]]) -> None:
 
 
 _SEED = re.compile(r"\.s\d+-[0-9a-f]{8}(?=\"|$)")
-# Names, the seed, what is measured (policy: in each row), and how an imported run was called where it comes from.
+# Names, the seed, what is measured (each row has its policy), and the names of an imported run in its source.
 _NOT_SETTINGS = {"version", "study", "seed", "evaluate", "imported"}
 
 
@@ -277,7 +277,7 @@ def run_settings(config: dict[str, Any]) -> dict[str, str]:
 def _settings_text(config: dict[str, Any]) -> str:
     """The settings as JSON: what equal runs of other seeds have in common."""
     settings = {name: value for name, value in config.items() if name not in _NOT_SETTINGS}
-    # Of seed s adapts the source's seed s: what differs between adaptations is the source without it.
+    # An adaptation of seed s starts from the source run of seed s. Without its seed, the source is the same setting for all.
     return _SEED.sub("", json.dumps(settings, sort_keys=True))
 
 

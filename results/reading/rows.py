@@ -1,4 +1,4 @@
-"""The episodes of a run as columns, read from its file once: `load` puts them together, and the cache keeps them."""
+"""The episodes of a run as columns, read from its file. `load` joins the columns of all runs, and the cache stores them."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ NEEDED = ["split", "step", "noise", "episode", "seed", "return", "length", "poli
 WITHIN = ["split", "noise", "policy", "step", "episode", "return"]  # order of a run's rows: that of the file does not matter
 
 Columns = dict[str, np.ndarray]  # name -> one value per row: int64, float64 (NaN: null or not there), bool or object
-Key = tuple[int, ...]  # size, mtime, ctime, inode of a file, or of several: another content has another key
+Key = tuple[int, ...]  # size, mtime, ctime, inode of a file, or of several: other content has another key
 
 
 def read(path: Path) -> tuple[Columns, Key | None, float]:
     """The rows of an episodes.jsonl, its key when it was opened, and its age (seconds since it was last changed).
 
-    What was written after the file was opened is not read, nor a last line without its end: a writer may be there. BadInput
-    names the line that is no row, or the row that lacks a field.
+    A writer may be at work: lines that are written after the file was opened are not read, nor a last line without its end.
+    BadInput names the line that is no row, or the row that lacks a field.
     """
     try:
         with open(path, "rb") as file:

@@ -224,22 +224,22 @@ def _flag_unseeded(cells: Cells, runs: pd.DataFrame) -> None:
 
 def _flag_unequal(cells: Cells) -> None:
     """Mark cells with fewer seeds than their like, with unequal episodes, and settings that only look like one cell."""
-    comparable = [axis for axis in GROUP if axis not in ("variant", "ablation", "train_noise")]
-    named = ["task", "agent", "ablation", "train_noise", "eval_noise"]
+    comparable_axes = [axis for axis in GROUP if axis not in ("variant", "ablation", "train_noise")]
+    naming_axes = ["task", "agent", "ablation", "train_noise", "eval_noise"]
     most_seeds: Counter[tuple] = Counter()
     namesakes: defaultdict[tuple, list[dict[str, Any]]] = defaultdict(list)
     for cell in cells.values():
-        comparable_axes = tuple(cell.key[axis] for axis in comparable)
-        most_seeds[comparable_axes] = max(most_seeds[comparable_axes], len(cell.seeds))
-        namesakes[tuple(cell.key[axis] for axis in named)].append(cell.key)
+        setting = tuple(cell.key[axis] for axis in comparable_axes)
+        most_seeds[setting] = max(most_seeds[setting], len(cell.seeds))
+        namesakes[tuple(cell.key[axis] for axis in naming_axes)].append(cell.key)
     for cell in cells.values():
-        if len(cell.seeds) < most_seeds[tuple(cell.key[axis] for axis in comparable)]:
+        if len(cell.seeds) < most_seeds[tuple(cell.key[axis] for axis in comparable_axes)]:
             cell.flag("unequal_seeds")
         if len({len(values) for values in cell.returns.values()}) > 1:
             cell.flag("unequal_episodes")
         if len(cell.seeds) == 1:
             cell.flag("one_seed")
-        keys = namesakes[tuple(cell.key[axis] for axis in named)]
+        keys = namesakes[tuple(cell.key[axis] for axis in naming_axes)]
         for axis in ("study", "preset", "size", "precision", "steps", "variant", "policy"):
             if len({key[axis] for key in keys}) > 1:
                 cell.flag(f"mixed_{axis}")

@@ -22,7 +22,7 @@ FLAGS = {
     "few_runs": "a task has fewer than 6 runs: the bootstrap of runs is too narrow there (it covers 90 % with 5, 87 % with 3)",
     "unreplicated": "no task has two runs: a bootstrap of runs has no spread, so there is no interval",
     "missing_runs": "runs without a score by this rule, left out: neither zero nor carried forward",
-    "missing_lead": "most runs left out scored above the method's median when last seen: they are not missing at random",
+    "missing_lead": "most runs left out scored above the method's median at their last points: they are not missing at random",
     "unfinished": "runs that are not done",
     "missing_tasks": "tasks of the benchmark that this method has no score for, though another has",
     "duplicate_seed": "several runs of the same setting and seed; one of them is used",
@@ -34,7 +34,7 @@ FLAGS = {
 def method_names(runs: pd.DataFrame) -> pd.Series:
     """What a run's method is called: agent, ablation and training noise where there are any, and what else differs.
 
-    `study`, `size` and so on are part of the name only where runs of otherwise one method on one task differ in them.
+    `study`, `size` and so on are part of the name only where runs of one method differ in them on one task.
     """
     identity = ["agent", "ablation", "train_noise"]
     names = runs.agent + _unless(runs.ablation, "none") + _unless(runs.train_noise, "clean")
@@ -51,7 +51,7 @@ def _unless(values: pd.Series, default: str) -> pd.Series:
 
 
 def score_runs(results: load.Results, score_rule: str | None = None) -> pd.DataFrame:
-    """One row per run with RUN_COLUMNS, each setting and seed once; of `repeats` more of it one is used.
+    """One row per run with RUN_COLUMNS, each setting and seed once. repeats: how many more runs of it there are, unused.
 
     score: return, NaN where missing; final: the score rule; recent: mean of the run's last 10 points, whatever the rule.
 

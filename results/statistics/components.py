@@ -36,8 +36,8 @@ def variance_components(models: Sequence[np.ndarray]) -> VarianceComponents:
     Two runs of two episodes, (0, 2) and (4, 6): MSW = (1 + 1 + 1 + 1) / 2 = 2, MSB = 2 (1 - 3)^2 + 2 (5 - 3)^2 = 16, n0 = 2,
     seed variance = (16 - 2) / 2 = 7, icc = 7 / (7 + 2):
 
-    >>> found = variance_components([np.array([0, 2]), np.array([4, 6])])
-    >>> round(found.seed_sd**2, 9), round(found.episode_sd**2, 9), round(found.icc, 4)
+    >>> components = variance_components([np.array([0, 2]), np.array([4, 6])])
+    >>> round(components.seed_sd**2, 9), round(components.episode_sd**2, 9), round(components.icc, 4)
     (7.0, 2.0, 0.7778)
     """
     models = [np.asarray(returns, float) for returns in models if len(returns)]

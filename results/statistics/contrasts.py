@@ -43,8 +43,8 @@ def unpaired(x: Sample, y: Sample, confidence: float = 0.95) -> Contrast:
 
     Variances 1 and 4 of three values each: se^2 = 1/3 + 4/3, df = (25/9) / ((1/9 + 16/9) / 2) = 50/17:
 
-    >>> found = unpaired([4, 5, 6], [0, 2, 4])
-    >>> round(found.delta, 9), round(found.se**2, 4), round(found.df, 4)
+    >>> contrast = unpaired([4, 5, 6], [0, 2, 4])
+    >>> round(contrast.delta, 9), round(contrast.se**2, 4), round(contrast.df, 4)
     (3.0, 1.6667, 2.9412)
     """
     return unpaired_from_summaries(_summarize(x), _summarize(y), confidence)

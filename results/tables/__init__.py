@@ -73,11 +73,11 @@ def build(name: str, roots: Iterable[Path | str] | Results, **options: Any) -> T
 
     Options as in `prepare`, and those of the table's `make`.
     """
-    plug = plugins.load("results.tables", name)
-    module = cast(TableModule, plug)  # found by its name
+    plugin = plugins.load("results.tables", name)
+    module = cast(TableModule, plugin)  # found by its name
     results, rng, options = prepare(roots, **options)
     long = module.make(results, rng, **accepted_options(module.make, options, f"table '{name}'"))
-    sheets = module.sheets(long) or [Sheet(plugins.caption(plug), ["nothing yet"], [], [NOTHING])]
+    sheets = module.sheets(long) or [Sheet(plugins.caption(plugin), ["nothing yet"], [], [NOTHING])]
     return Table(name, long, [replace(sheet, notes=[*sheet.notes, *unread_note(results)]) for sheet in sheets])
 
 

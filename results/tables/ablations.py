@@ -44,8 +44,8 @@ def make(
 
 def sheets(long: pd.DataFrame) -> list[Sheet]:
     """One sheet per metric and setting, with a row per task and ablation."""
-    keyed = tuple_groups(long, SHEET, dropna=False)
-    return [_sheet(dict(zip(SHEET, key, strict=True)), rows) for key, rows in keyed]
+    groups_of_sheets = tuple_groups(long, SHEET, dropna=False)
+    return [_sheet(dict(zip(SHEET, key, strict=True)), rows) for key, rows in groups_of_sheets]
 
 
 def _sheet(key: Record, rows: pd.DataFrame) -> Sheet:

@@ -104,7 +104,7 @@ def _tenths(training: pd.DataFrame) -> dict[str, dict[str, Tenth]]:
     return tenths
 
 
-def _first_and_last(runs: list[dict[str, Tenth]], of: int, confidence: float) -> Iterator[Record]:
+def _first_and_last(runs: list[dict[str, Tenth]], total_runs: int, confidence: float) -> Iterator[Record]:
     """The first and the last tenth, always both; NaN if no run is done."""
     import numpy as np
 
@@ -113,17 +113,17 @@ def _first_and_last(runs: list[dict[str, Tenth]], of: int, confidence: float) ->
         low, high = min((low for *_, low, _ in tenths), default=np.nan), max((high for *_, high in tenths), default=np.nan)
         episodes = sum(count for _, count, *_ in tenths)
         number = {"measure": name, "episodes": episodes, "source": "runs", "frames_low": low, "frames_high": high}
-        yield number | _mean((mean for mean, *_ in tenths), of, confidence)
+        yield number | _mean((mean for mean, *_ in tenths), total_runs, confidence)
 
 
 def _random(score: float, source: str) -> list[Record]:
     return [{"measure": "random", "mean": score, "source": source}] if source else []
 
 
-def _final(cell: ScoreCell, frame: int, of: int, confidence: float) -> Record:
+def _final(cell: ScoreCell, frame: int, total_runs: int, confidence: float) -> Record:
     episodes = sum(map(len, cell.returns.values()))
     number = {"measure": "final", "episodes": episodes, "frames_low": frame, "frames_high": frame, "source": "runs"}
-    return number | _mean(cell.seed_means, of, confidence)
+    return number | _mean(cell.seed_means, total_runs, confidence)
 
 
 def _references(points: pd.DataFrame, last: Record, confidence: float) -> Iterator[Record]:
@@ -138,7 +138,7 @@ def _references(points: pd.DataFrame, last: Record, confidence: float) -> Iterat
         yield number | frames | _mean(means, stored.seed.nunique(), confidence)
 
 
-def _mean(values: Iterable[float], of: int, confidence: float) -> Record:
+def _mean(values: Iterable[float], total_runs: int, confidence: float) -> Record:
     import numpy as np
 
     from results.statistics import intervals
@@ -146,7 +146,7 @@ def _mean(values: Iterable[float], of: int, confidence: float) -> Record:
     means = np.array(list(values), float)
     mean, low, high = intervals.mean_interval(means, confidence)
     interval = f"{100 * confidence:g} % t-seeds" if len(means) > 1 else ""
-    return {"seeds": len(means), "of": of, "mean": mean, "ci_low": low, "ci_high": high, "interval": interval}
+    return {"seeds": len(means), "of": total_runs, "mean": mean, "ci_low": low, "ci_high": high, "interval": interval}
 
 
 def _head_and_body(rows: list[Record]) -> tuple[list[str], list[list[str]]]:

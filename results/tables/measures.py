@@ -1,4 +1,4 @@
-"""Measures: robustness in one number: relative performance, worst noise, area, half lost, gain, mCE, ranks."""
+"""Measures: the robustness of a setting in one number, by each measure of the field."""
 
 from __future__ import annotations
 
@@ -59,14 +59,13 @@ def _value(row: Record) -> str:
 
 
 def _notes(measure: str, rows: list[Record], letter_of: dict[str, str]) -> Iterator[str]:
-    from results.analyses.measures import FLAGS, MEASURES
+    from results.analyses.measures import FLAGS, MEASURES, UNITS
 
-    unit = {"worst": "return", "area": "return", "gain": "return", "half lost": "strength of the noise"}.get(measure, "ratio")
     reference, interval = (distinct_text(row[name] for row in rows) for name in ("reference", "interval"))
     reference_text = f" Reference: {reference}." if reference else ""
     yield f"{measure[0].upper()}{measure[1:]}: {MEASURES[measure]}.{reference_text}"
     runs = count_range(row["seeds"] for row in rows)
-    yield f"Unit: {unit}. n = {runs} training runs. Final-score rule: {rows[0]['final']}."
+    yield f"Unit: {UNITS.get(measure, 'ratio')}. n = {runs} training runs. Final-score rule: {rows[0]['final']}."
     if interval:
         yield f"Brackets: {100 * rows[0]['confidence']:g} % interval, {interval}, paired within each trained model."
     yield from flag_notes(letter_of, FLAGS)
