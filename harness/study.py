@@ -239,7 +239,7 @@ def check_run(run: RunConfig, where: str) -> None:
         envs.check_options(run.task, run.env.options)
         pixels, vectors = envs.modalities(run.task, run.env.options)
     except BadInput as error:
-        raise BadInput(f"{where}: {error}") from None
+        raise BadInput(f"{where}: {error}") from error  # --debug shows the environment's own traceback
     for task_noise in (run.train_noise, *run.evaluate.noise):
         try:
             noise.check_modality(task_noise, pixels, vectors, run.task)
