@@ -34,31 +34,31 @@ def adapted_config(
     the configuration. `where`: what error messages name as the origin of the values. Raises BadInput where the source has
     not finished training, is itself adapted, or its task cannot have the noise.
     """
-    before = config.parse(source.config, str(source.path))
-    checkpoint.load_trained(source.path / "checkpoint", before.steps, before.digest)
-    if before.source is not None:
-        raise BadInput(f"{source.path} is an adapted run: adapt its source {before.source} instead.")
-    eval_grid = [*before.evaluate.noise, *(noise.parse(text) for text in (train_noise, *eval_noises))]
+    source_config = config.parse(source.config, str(source.path))
+    checkpoint.load_trained(source.path / "checkpoint", source_config.steps, source_config.digest)
+    if source_config.source is not None:
+        raise BadInput(f"{source.path} is an adapted run: adapt its source {source_config.source} instead.")
+    eval_grid = [*source_config.evaluate.noise, *(noise.parse(text) for text in (train_noise, *eval_noises))]
     overrides = {
         "train_noise": train_noise,
         "steps": steps,
-        "source": f"{before.study}/{source.name}",
+        "source": f"{source_config.study}/{source.name}",
         "evaluate.noise": [str(eval_noise) for eval_noise in dict.fromkeys(eval_grid)],
-        "evaluate.episodes": episodes or before.evaluate.episodes,
+        "evaluate.episodes": episodes or source_config.evaluate.episodes,
     }
-    run = ablate.apply(config.apply_changes(before, overrides, where), ablate.parse(ABLATION), where)
+    run = ablate.apply(config.apply_changes(source_config, overrides, where), ablate.parse(ABLATION), where)
     config.refuse_labels(changes or {}, f"{where}, set")
     run = config.apply_changes(run, {**(changes or {})}, f"{where}, set")
     study.check_run(run, where)
-    ablation = ABLATION if before.ablation == "none" else f"{before.ablation}+{ABLATION}"
+    ablation = ABLATION if source_config.ablation == "none" else f"{source_config.ablation}+{ABLATION}"
     return config.apply_changes(run, {"ablation": ablation}, where)
 
 
 def load_source_weights(agent: Agent, source: Path) -> None:
     """Give a fresh agent the weights of the run in `source`. RunFailed where they are gone or do not fit."""
     try:
-        before = config.parse(RunDir(source).config, str(source))
-        trained = checkpoint.load_trained(source / "checkpoint", before.steps, before.digest)
+        source_config = config.parse(RunDir(source).config, str(source))
+        trained = checkpoint.load_trained(source / "checkpoint", source_config.steps, source_config.digest)
         agent.load_weights(trained.arrays["agent"])
     except (BadInput, ValueError) as error:
         raise RunFailed(f"Cannot start with the weights of {source}: {error}") from None

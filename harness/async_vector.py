@@ -32,7 +32,7 @@ from harness.vector import FLAGS, EnvSlot, EpisodeRow, SyncVector
 ALIGNMENT = 64  # bytes: no two arrays share a cache line
 CLOSE_TIMEOUT = 10.0  # seconds until a process that does not end is killed
 
-Layout = tuple[Spec, int, int]  # what fixes the arrays of the buffer: spec, uniform numbers per step, E
+BufferLayout = tuple[Spec, int, int]  # what fixes the arrays of the buffer: spec, uniform numbers per step, E
 
 
 class AsyncVector:
@@ -46,11 +46,11 @@ class AsyncVector:
         """`slot_makers`: a picklable function for each slot; `num_uniforms`: numbers that the agent needs per step."""
         self.spec, self._num_envs, self._num_uniforms = spec, len(slot_makers), num_uniforms
         layout = (spec, num_uniforms, len(slot_makers))
-        file = _open_memory()
-        self._shared_buffer = _map_buffer(file, *layout)
+        descriptor = _open_memory()
+        self._shared_buffer = _map_buffer(descriptor, *layout)
         shares = np.array_split(np.arange(len(slot_makers)), min(processes, len(slot_makers)))
-        self._processes = [_EnvProcess(int(i[0]), [slot_makers[n] for n in i], file, layout) for i in shares]
-        os.close(file)
+        self._processes = [_EnvProcess(int(i[0]), [slot_makers[n] for n in i], descriptor, layout) for i in shares]
+        os.close(descriptor)
         self._finished: list[EpisodeRow] = []
         self._stepping = True  # they start by publishing their first observations
 
@@ -112,18 +112,18 @@ class AsyncVector:
 class _EnvProcess:
     """This side of one process, which has the environments from number `first` on."""
 
-    def __init__(self, first: int, slot_makers: Sequence[Callable[[], EnvSlot]], file: int, layout: Layout):
+    def __init__(self, first: int, slot_makers: Sequence[Callable[[], EnvSlot]], descriptor: int, layout: BufferLayout):
         self._name = f"the process of environments {first} to {first + len(slot_makers) - 1}"
         self._pipe, child_pipe = Pipe()
         command = python_command("-m", "harness.async_vector", str(child_pipe.fileno()))
         former_mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # the process inherits the blocked signals
         try:
-            files = (child_pipe.fileno(), file)
-            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=files)
+            descriptors = (child_pipe.fileno(), descriptor)
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=descriptors)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, former_mask)
         child_pipe.close()
-        self.send(first, slot_makers, file, layout)
+        self.send(first, slot_makers, descriptor, layout)
 
     def send(self, *command: object) -> None:
         try:
@@ -164,15 +164,15 @@ def _open_memory() -> int:
         return os.dup(file.fileno())
 
 
-def _map_buffer(file: int, spec: Spec, num_uniforms: int, envs: int) -> Arrays:
-    """The arrays (E, ...) that lie in `file`, which becomes as large as they need."""
+def _map_buffer(descriptor: int, spec: Spec, num_uniforms: int, envs: int) -> Arrays:
+    """The arrays (E, ...) in the file of a descriptor, which becomes as large as they need."""
     spaces = {**spec.entries, **FLAGS, "action": spec.action}
     spaces |= {"uniforms": Space((num_uniforms,), "float64"), "has_episode": Space((), "bool")}
     shapes = {key: (envs, *space.shape) for key, space in spaces.items()}
     sizes = [int(np.prod(shapes[key])) * np.dtype(space.dtype).itemsize for key, space in spaces.items()]
     ends = np.cumsum([-(-size // ALIGNMENT) * ALIGNMENT for size in sizes])
-    os.truncate(file, int(ends[-1]))
-    memory = mmap.mmap(file, int(ends[-1]))
+    os.truncate(descriptor, int(ends[-1]))
+    memory = mmap.mmap(descriptor, int(ends[-1]))
     offsets = [0, *ends[:-1].tolist()]
     pairs = zip(spaces.items(), offsets, strict=True)
     return {key: np.ndarray(shapes[key], space.dtype, memory, offset) for (key, space), offset in pairs}
@@ -182,10 +182,13 @@ def _map_buffer(file: int, spec: Spec, num_uniforms: int, envs: int) -> Arrays:
 
 
 def serve(pipe: Connection) -> None:
-    """Make the slots, then obey commands until the other side is gone."""
+    """Make the slots, then carry out commands until the parent closes the pipe."""
     try:
-        first, slot_makers, file, layout = pipe.recv()
-        vector, buffer = SyncVector([make_slot() for make_slot in slot_makers], layout[0], first), _map_buffer(file, *layout)
+        first, slot_makers, descriptor, layout = pipe.recv()
+        vector, buffer = (
+            SyncVector([make_slot() for make_slot in slot_makers], layout[0], first),
+            _map_buffer(descriptor, *layout),
+        )
         server = _SlotServer(vector, {key: array[first : first + len(vector)] for key, array in buffer.items()})
         pipe.send(server.publish())
         while True:

@@ -67,8 +67,8 @@ class LatentLog:
 
     def _needs_rewrite(self, chunks: Mapping[int, Arrays], shared: Path) -> bool:
         """Whether to write all latents: a file is missing (its save failed), or all files would outgrow twice the whole."""
-        missing = not all(_exists(file, shared) for file in self.delta_files)
-        return missing or self.delta_steps + self._changed_steps(chunks) > 2 * self._total_steps(chunks)
+        is_missing = not all(_exists(file, shared) for file in self.delta_files)
+        return is_missing or self.delta_steps + self._changed_steps(chunks) > 2 * self._total_steps(chunks)
 
     def _total_steps(self, chunks: Mapping[int, Arrays]) -> int:
         return sum(self._changed[number].size for number in chunks)

@@ -46,7 +46,7 @@ class Claim:
     def __enter__(self) -> Claim:
         for _ in range(3):
             if self._create():
-                threading.Thread(target=self._beat, daemon=True).start()
+                threading.Thread(target=self._send_heartbeats, daemon=True).start()
                 return self
             owner = read_owner(self._path)
             if owner is not None and not is_dead(owner, beat_age(self._path)):
@@ -82,7 +82,7 @@ class Claim:
         finally:
             temporary.unlink(missing_ok=True)
 
-    def _beat(self) -> None:
+    def _send_heartbeats(self) -> None:
         while not self._released.wait(BEAT):
             with contextlib.suppress(OSError):
                 if self.is_ours():

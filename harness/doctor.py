@@ -18,7 +18,7 @@ from harness import plugins, provenance
 from harness.child import gl_environment, python_command
 
 # missing: not installed, and not needed everywhere. broken: needed and not installed, or installed and not working.
-State = Literal["works", "missing", "broken"]
+DiagnosisState = Literal["works", "missing", "broken"]
 CHILD_TIMEOUT = 60  # seconds for a child to import a library and do one thing with it
 LEAST_FREE_DISK = 2e9  # bytes
 REQUIRED_LIBRARIES = ("numpy", "scipy", "pandas", "pydantic", "yaml", "click", "rich", "safetensors", "submitit")
@@ -42,7 +42,7 @@ class Diagnosis:
     """One check. evidence: what was observed. remedy: how to repair it; not shown where it works."""
 
     subject: str
-    state: State
+    state: DiagnosisState
     evidence: str
     remedy: str = ""
 
@@ -119,8 +119,8 @@ def _rendering() -> Diagnosis:
     problem = _run_child(RENDER_CHECK)[1]
     if problem is None:
         return Diagnosis("rendering", "works", f"MUJOCO_GL={backend} draws")
-    others = [other for other in ("egl", "osmesa") if other != backend]
-    working = [other for other in others if _run_child(RENDER_CHECK, MUJOCO_GL=other)[1] is None]
+    alternatives = [name for name in ("egl", "osmesa") if name != backend]
+    working = [name for name in alternatives if _run_child(RENDER_CHECK, MUJOCO_GL=name)[1] is None]
     remedy = f"export MUJOCO_GL={working[0]}" if working else "apt-get install libegl1 libgl1-mesa-dri (or libosmesa6)"
     return Diagnosis("rendering", "broken", f"MUJOCO_GL={backend}: {problem}", remedy)
 
@@ -129,7 +129,7 @@ def _disk(runs: Path) -> Diagnosis:
     folder = next(p for p in (runs.absolute(), *runs.absolute().parents) if p.is_dir())
     free, writable = shutil.disk_usage(folder).free, os.access(folder, os.W_OK)
     evidence = f"{free / 1e9:.1f} GB free at {folder}" + ("" if writable else ", not writable")
-    state: State = "works" if free > LEAST_FREE_DISK and writable else "broken"
+    state: DiagnosisState = "works" if free > LEAST_FREE_DISK and writable else "broken"
     return Diagnosis("disk", state, evidence, "free space, or put runs elsewhere with --runs")
 
 

@@ -35,7 +35,7 @@ class Evaluator:
         self._agent, self._make_env, self._make_vector = agent, make_env, make_vector
         self._envs: list[Env] = []
 
-    def play(
+    def play_episodes(
         self,
         noise: Noise,
         episodes: Sequence[int],

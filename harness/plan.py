@@ -22,7 +22,7 @@ from harness.study import Resources
 
 Workload = tuple[Any, ...]  # what makes the cost of a policy step comparable
 LABELS = ("ablation", "seed", "evaluate", "study")  # of a run, in no diff: they name it, or measure it
-FINAL = ("done", "diverged")  # states that `run` and `submit` leave as they are
+END_STATES = ("done", "diverged")  # states that `run` and `submit` leave as they are
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def plan_study(source: str | Path, scale: str | None, root: Path, profile: Path 
     runs = [_read_progress(root, run, study.resources(loaded, run, str(source))) for run in configs]
     paces = _measured_paces(root, {_workload(progress.run, progress.resources) for progress in runs})
     estimates = {progress.estimate_key: _estimate(progress, paces) for progress in runs}
-    remaining = [progress for progress in runs if progress.state not in FINAL]
+    remaining = [progress for progress in runs if progress.state not in END_STATES]
     bases = {task: study.base_run(loaded, task) for task in loaded.tasks}
     arrays, held_back, warning = _plan_submission(root / loaded.name, runs, profile)
     return StudyPlan(

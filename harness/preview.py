@@ -145,8 +145,8 @@ def _serve() -> None:
     request = json.load(sys.stdin)
     sys.path += [folder for folder in request["path"] if folder not in sys.path]
     try:
-        here = preview_here(request["task"], request["options"])
-        answer: dict[str, Any] = {"preview": asdict(here), "files": _own_files()}
+        result = preview_here(request["task"], request["options"])
+        answer: dict[str, Any] = {"preview": asdict(result), "files": _own_files()}
     except Exception as error:
         problem = str(error) if isinstance(error, BadInput | RunFailed) else f"{type(error).__name__}: {error}"
         answer = {"problem": problem, "traceback": traceback.format_exc()}

@@ -44,7 +44,7 @@ class Machine:
         return int(device == "cuda") if self.env_workers is None else self.env_workers
 
 
-def execute(run: RunDir, machine: Machine, stop: Stop) -> str:
+def execute_run(run: RunDir, machine: Machine, stop: Stop) -> str:
     """Bring a run as far as it goes and return its state: done, preempted, failed, diverged or busy."""
     try:
         with run.claim():
@@ -56,9 +56,9 @@ def execute(run: RunDir, machine: Machine, stop: Stop) -> str:
 
 def _execute_claimed(run: RunDir, machine: Machine, stop: Stop) -> str:
     """Execute the run and write its final state, whatever happens. Raises ClaimLost where it is another process's by now."""
-    before = run.state
+    former = run.state
     try:
-        run.set_state(state="running", attempt=before["attempt"] + 1, started=before.get("started") or round(time.time(), 3))
+        run.set_state(state="running", attempt=former["attempt"] + 1, started=former.get("started") or round(time.time(), 3))
         state, message = Attempt(run, machine, stop).execute()
     except ClaimLost:
         raise
@@ -77,7 +77,7 @@ def _execute_claimed(run: RunDir, machine: Machine, stop: Stop) -> str:
     return state
 
 
-def extend(run: RunDir, machine: Machine, stop: Stop, noises: Sequence[str], episodes: int) -> str:
+def extend_evaluation(run: RunDir, machine: Machine, stop: Stop, noises: Sequence[str], episodes: int) -> str:
     """Evaluate a finished run under more noises or for more episodes; rows that exist are not computed again.
 
     Returns done or preempted. BadInput where the run has not finished training.
@@ -111,7 +111,7 @@ class Evaluation:
         missing = missing_episodes(rows, grid.noise, grid.episodes, grid.policy, step)
         total, played, last_heartbeat = sum(map(len, missing.values())), 0, 0.0
         for noise, numbers in missing.items():
-            for row in self._evaluator.play(
+            for row in self._evaluator.play_episodes(
                 noise, numbers, grid.policy, lambda: self._stop.reason is not None, self._notice_length
             ):
                 labels = {"noise": str(noise), "policy": grid.policy}
@@ -223,21 +223,21 @@ class Attempt:
         """Where and with what this run is made. Later attempts with other versions are listed under `resumed`."""
         path = self._run.path / "provenance.json"
         task, command = self._config.task, shlex.split(self._machine.command)
-        now = provenance.collect(modules=envs.suite(task).modules, task=task, env=self._probe, command=command)
+        current = provenance.collect(modules=envs.suite(task).modules, task=task, env=self._probe, command=command)
         self._probe.close()
-        if not now["environment"]["seeded"]:
+        if not current["environment"]["seeded"]:
             print(UNSEEDED, file=sys.stderr, flush=True)
             self._run.set_state(seeded=False)
-        now |= {"device": self._agent.device, "threads": self._machine.threads, "env_workers": self._workers}
-        now |= {"precision": self._config.precision, "compile": self._compile}
+        current |= {"device": self._agent.device, "threads": self._machine.threads, "env_workers": self._workers}
+        current |= {"precision": self._config.precision, "compile": self._compile}
         try:
             first = self._run.provenance
         except BadInput:
             first = {}
         if not isinstance(first.get("resumed"), list):
-            write_json(path, now | {"resumed": []})
+            write_json(path, current | {"resumed": []})
             return
-        changed = {key: value for key, value in now.items() if value != first.get(key) and key != "command"}
+        changed = {key: value for key, value in current.items() if value != first.get(key) and key != "command"}
         if changed and changed not in first["resumed"]:
             write_json(path, first | {"resumed": [*first["resumed"], changed]})
 
@@ -331,10 +331,10 @@ class _WallClock:
 
     def heartbeat_due(self) -> bool:
         """True once per `HEARTBEAT` seconds."""
-        due = time.monotonic() - self._last_heartbeat > HEARTBEAT
-        if due:
+        is_due = time.monotonic() - self._last_heartbeat > HEARTBEAT
+        if is_due:
             self._last_heartbeat = time.monotonic()
-        return due
+        return is_due
 
     def checkpoint_due(self) -> bool:
         return time.monotonic() - self._last_checkpoint > self._interval

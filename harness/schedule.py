@@ -32,12 +32,12 @@ class Ratio:
         if self._first_step is None:
             self._first_step = int(step)
             return 1
-        due = max(0, int((int(step) - self._first_step) * self._rate) - self._updates)
-        self._updates += due
-        return due
+        updates = max(0, int((int(step) - self._first_step) * self._rate) - self._updates)
+        self._updates += updates
+        return updates
 
     def state(self) -> dict[str, Any]:
-        """Everything that moves, the fractional credit included, as JSON."""
+        """Everything that changes from call to call, as JSON; the fractional credit follows from it."""
         return {"first": self._first_step, "done": self._updates}
 
     def load(self, state: Mapping[str, Any]) -> None:

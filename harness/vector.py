@@ -137,7 +137,7 @@ class EnvSlot:
             return
         self._actions.append(np.array(action))
         self._set_native_noise(self._episode)
-        self._arrive(self._episode, self._env.step(action))
+        self._receive_step(self._episode, self._env.step(action))
 
     def episode_row(self) -> EpisodeRow:
         """The open episode so far. The return is the simulator's: noise never touches it. ValueError where none is left."""
@@ -200,9 +200,9 @@ class EnvSlot:
         self._return = 0.0
         if self._episode is not None:
             self._set_native_noise(self._episode)
-            self._arrive(self._episode, Step(self._env.reset(self._episode.env_seed), 0.0, False, False))
+            self._receive_step(self._episode, Step(self._env.reset(self._episode.env_seed), 0.0, False, False))
 
-    def _arrive(self, episode: Episode, step: Step) -> None:
+    def _receive_step(self, episode: Episode, step: Step) -> None:
         self._step = step
         self._return += float(step.reward)
         self._noisy_obs = perturb_observation(self._noise, step.obs, episode.noise_key, len(self._actions))

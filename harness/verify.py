@@ -25,7 +25,7 @@ TASKS = {
 Measures = dict[str, tuple[Arrays, dict[str, float]]]  # {regime: (arrays, metrics)}
 
 
-class Pair(TypedDict):
+class MeasurePair(TypedDict):
     """Sizes (root mean square) of one measure, of the base and ablated. None where absent.
 
     difference: how far the two are apart, as a share of the base's size. same: whether they are bit-identical.
@@ -40,7 +40,7 @@ class Pair(TypedDict):
 class Comparison(TypedDict):
     """The two agents on one task and regime. probes: metric -> (base, ablated)."""
 
-    measures: dict[str, Pair]
+    measures: dict[str, MeasurePair]
     probes: dict[str, list[float | None]]
 
 
@@ -122,9 +122,9 @@ def _side_by_side(base: tuple[Arrays, dict[str, float]], ablated: tuple[Arrays, 
     }
 
 
-def _pair(base: np.ndarray | None, ablated: np.ndarray | None) -> Pair:
+def _pair(base: np.ndarray | None, ablated: np.ndarray | None) -> MeasurePair:
     base_size, ablated_size = (None if x is None else _root_mean_square(x) for x in (base, ablated))
-    pair: Pair = {"base": base_size, "ablated": ablated_size, "difference": None, "same": False}
+    pair: MeasurePair = {"base": base_size, "ablated": ablated_size, "difference": None, "same": False}
     if base is not None and ablated is not None:
         pair["same"] = bool(np.array_equal(base, ablated))
         pair["difference"] = _relative_distance(base, ablated) if base.shape == ablated.shape else None
@@ -140,7 +140,7 @@ def _root_mean_square(x: np.ndarray) -> float:
     return float(np.sqrt(np.mean(np.square(x.astype(np.float64)))))
 
 
-def _pairs(comparisons: Mapping[str, Comparison]) -> Iterator[tuple[str, Pair]]:
+def _pairs(comparisons: Mapping[str, Comparison]) -> Iterator[tuple[str, MeasurePair]]:
     for sides in comparisons.values():
         yield from sides["measures"].items()
 
@@ -156,7 +156,7 @@ def verdict_to_text(verdict: Verdict) -> str:
     return "\n".join(lines)
 
 
-def _differences_to_text(pairs: Mapping[str, Pair], most: int = 5) -> str:
+def _differences_to_text(pairs: Mapping[str, MeasurePair], most: int = 5) -> str:
     different = [(name, pair) for name, pair in pairs.items() if not pair["same"]]
     listing = [
         f"{name} {_number(pair['base'])} -> {_number(pair['ablated'])}{_distance(pair)}" for name, pair in different[:most]
@@ -164,7 +164,7 @@ def _differences_to_text(pairs: Mapping[str, Pair], most: int = 5) -> str:
     return ", ".join(listing) + (f" and {len(different) - most} more" if len(different) > most else "") or "the same"
 
 
-def _distance(pair: Pair) -> str:
+def _distance(pair: MeasurePair) -> str:
     """Where the sizes look alike: how far the arrays are from each other, as a share of the base's size."""
     alike = pair["difference"] is not None and _number(pair["base"]) == _number(pair["ablated"])
     return f" (apart by {_number(pair['difference'])})" if alike else ""

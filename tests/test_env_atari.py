@@ -16,13 +16,13 @@ from harness import envs
 from harness.envs import _atari, atari, atari100k
 from harness.errors import RunFailed
 
-SHORT = _atari.Protocol(size=64, grey=False, sticky=0.0, actions="minimal", noops=0, limit=42)
+SHORT = _atari.AtariProtocol(size=64, grey=False, sticky=0.0, actions="minimal", noops=0, limit=42)
 
 
 class Plain:
     """The same episode, worked out from a freshly loaded emulator with whole RGB frames and one resize per observation."""
 
-    def __init__(self, game: str, protocol: _atari.Protocol, seed: int):
+    def __init__(self, game: str, protocol: _atari.AtariProtocol, seed: int):
         self.protocol, self.random, self.before = protocol, np.random.Generator(np.random.Philox(seed)), 0
         self.ale = ale_py.ALEInterface()
         self.ale.setFloat("repeat_action_probability", 0.0)
@@ -103,8 +103,8 @@ def test_ales_own_vector_environment_pools_alike_and_resizes_otherwise(game):
 
 
 def test_the_protocols_are_the_published_ones():
-    assert _atari.Protocol(64, False, 0.0, "minimal", noops=30, limit=108_000) == atari100k.PROTOCOL
-    assert _atari.Protocol(96, True, 0.25, "full", noops=30, limit=108_000) == atari.PROTOCOL
+    assert _atari.AtariProtocol(64, False, 0.0, "minimal", noops=30, limit=108_000) == atari100k.PROTOCOL
+    assert _atari.AtariProtocol(96, True, 0.25, "full", noops=30, limit=108_000) == atari.PROTOCOL
     assert len(atari100k.TASKS) == 26 and len(atari.TASKS) == 57 and set(atari100k.TASKS) < set(atari.TASKS)
     assert envs.make("atari100k/pong").spec.action.classes == 6
     assert envs.make("atari/pong").spec.action.classes == 18

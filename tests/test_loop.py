@@ -203,7 +203,7 @@ def evaluator(agent, length=20):
 
 
 def test_evaluation_plays_each_published_episode_once_in_order():
-    rows = list(evaluator(Oracle()).play(noise.parse("clean"), range(21), "sample", lambda: False))
+    rows = list(evaluator(Oracle()).play_episodes(noise.parse("clean"), range(21), "sample", lambda: False))
     assert [r["episode"] for r in rows] == list(range(21))
     assert [r["seed"] for r in rows] == [eval_env_seed(e) for e in range(21)]
     assert {r["return"] for r in rows} == {20.0}
@@ -211,15 +211,15 @@ def test_evaluation_plays_each_published_episode_once_in_order():
 
 def test_evaluation_rows_do_not_depend_on_what_else_is_played():
     parsed = noise.parse("state_gaussian:std=1.0,unit=absolute")
-    whole = {r["episode"]: r for r in evaluator(Oracle()).play(parsed, range(20), "sample", lambda: False)}
-    part = {r["episode"]: r for r in evaluator(Oracle()).play(parsed, [3, 11, 17], "sample", lambda: False)}
+    whole = {r["episode"]: r for r in evaluator(Oracle()).play_episodes(parsed, range(20), "sample", lambda: False)}
+    part = {r["episode"]: r for r in evaluator(Oracle()).play_episodes(parsed, [3, 11, 17], "sample", lambda: False)}
     assert part == {e: whole[e] for e in (3, 11, 17)}
     assert len({r["return"] for r in whole.values()}) > 1
 
 
 def test_short_episodes_are_not_favoured():
     """With a fatal task the first to finish are the worst; fixed lists play all of them all the same."""
-    rows = list(evaluator(Scripted()).play(noise.parse("clean"), range(2 * EVAL_ENVS), "sample", lambda: False))
+    rows = list(evaluator(Scripted()).play_episodes(noise.parse("clean"), range(2 * EVAL_ENVS), "sample", lambda: False))
     assert [r["episode"] for r in rows] == list(range(2 * EVAL_ENVS))
 
 

@@ -30,10 +30,11 @@ class OtherWork:
 
         The system counts in hundredths of a second: within a second of the last call the result is the same again.
         """
-        before, now = self._last_sample, _sample()
-        if now.clock - before.clock >= 1:
-            other = now.machine - before.machine - (now.ours - before.ours)
-            self._last_sample, self._last_result = now, round(max(0.0, other / (now.clock - before.clock)), 2)
+        former, current = self._last_sample, _sample()
+        seconds = current.clock - former.clock
+        if seconds >= 1:
+            other_seconds = current.machine - former.machine - (current.ours - former.ours)
+            self._last_sample, self._last_result = current, round(max(0.0, other_seconds / seconds), 2)
         return self._last_result
 
 

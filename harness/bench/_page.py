@@ -65,8 +65,8 @@ def table_lines(module: ModuleType, rows: Sequence[Row]) -> list[str]:
 
 def write_tables(path: Path, text: str) -> None:
     """Replace the text between the marks of a page; BadInput where it has no marks."""
-    before = path.read_text() if path.is_file() else f"{BEGIN}\n{END}\n"
-    if BEGIN not in before or END not in before:
+    page = path.read_text() if path.is_file() else f"{BEGIN}\n{END}\n"
+    if BEGIN not in page or END not in page:
         raise BadInput(f"{path} has no place for the tables: it needs the lines {BEGIN} and {END}.")
-    head, tail = before.split(BEGIN, 1)
+    head, tail = page.split(BEGIN, 1)
     path.write_text(f"{head}{BEGIN}\n\n{text}\n{END}{tail.split(END, 1)[1]}")

@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLoca
 from harness import plugins
 
 LABELS = {"batch": "sequences in a batch", "length": "steps of a sequence", "replay": "steps in the replay"}
-LEAST = 2.0  # decades that a panel shows at min_calls
+MIN_DECADES = 2.0  # that a panel shows
 
 
 def draw(rows: Sequence[Mapping[str, Any]]) -> Figure:
@@ -24,7 +24,7 @@ def draw(rows: Sequence[Mapping[str, Any]]) -> Figure:
     """
     style = plugins.load("results", "style")  # the look of all figures
     panels = {axis: [row for row in rows if row["axis"] == axis] for axis in dict.fromkeys(row["axis"] for row in rows)}
-    decades = max(LEAST, *(_decades(panel_rows) for panel_rows in panels.values()))
+    decades = max(MIN_DECADES, *(_decades(panel_rows) for panel_rows in panels.values()))
     with style.figure_style():
         figure = Figure(figsize=(1.7 * len(panels), 2.0), layout="constrained")
         FigureCanvasAgg(figure)

@@ -41,17 +41,17 @@ def _measure_update(
     options: Options, axis: str, value: Any, *, size: str = "1m", batch_size: int = BATCH, length: int = LENGTH
 ) -> Row:
     agent = make_agent(replace(options, size=size, compile=False))  # every shape would have to be compiled
-    data = random_batch(agent, SPECS[options.obs], np.random.default_rng(0), batch_size, length)
+    batch = random_batch(agent, SPECS[options.obs], np.random.default_rng(0), batch_size, length)
     return _scaling_row(
-        options, axis, value, "one update", summarize("seconds", time_calls(_update_function(agent, data), min_calls=3))
+        options, axis, value, "one update", summarize("seconds", time_calls(_update_function(agent, batch), min_calls=3))
     )
 
 
-def _update_function(agent: Agent, data: Arrays) -> Callable[[], None]:
+def _update_function(agent: Agent, batch: Arrays) -> Callable[[], None]:
     tools = plugins.load("agents", "measure")
 
     def update() -> None:
-        agent.learn(data)
+        agent.learn(batch)
         tools.synchronize(agent.device)
 
     return update

@@ -50,14 +50,14 @@ _import_time = time.time()
 
 def measure(options: Options) -> Iterator[Row]:
     agent = make_agent(options)
-    tools, data = plugins.load("agents", "measure"), random_batch(agent, SPECS[options.obs], np.random.default_rng(0))
+    tools, batch = plugins.load("agents", "measure"), random_batch(agent, SPECS[options.obs], np.random.default_rng(0))
 
     def update() -> None:
-        agent.learn(data)
+        agent.learn(batch)
         tools.synchronize(agent.device)
 
     update()
-    first = time.time() - process_start()
+    first_update_seconds = time.time() - process_start()
     update()
     cpu_start = time.process_time()
     times = time_calls(update, min_seconds=2.0, warmup=0)
@@ -66,7 +66,7 @@ def measure(options: Options) -> Iterator[Row]:
     row |= {"compile": build.resolve_compile(run_config(options), options.device), "threads": options.threads}
     row |= summarize("seconds_per_update", times)
     row["cpu_seconds_per_update"] = cpu_seconds  # of all threads together: other work on the machine hardly changes it
-    row |= {"peak_memory_bytes": tools.peak_memory(agent.device), "first_update_seconds": first}
+    row |= {"peak_memory_bytes": tools.peak_memory(agent.device), "first_update_seconds": first_update_seconds}
     if options.profile:  # before operations are counted: counting drops compiled code
         row["dearest_operators"] = tools.slowest_operators(update, agent.device)
     row |= compare_with_peak(tools, update, row["seconds_per_update"], options.dtype, agent.device)
@@ -107,10 +107,10 @@ def random_batch(agent: Agent, spec: Spec, rng: np.random.Generator, size: int =
 
 
 def _random_values(space: Space, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    full = (*shape, *space.shape)
+    full_shape = (*shape, *space.shape)
     if space.dtype == "float32":
-        return rng.uniform(-1, 1, full).astype(np.float32)
-    return rng.integers(0, space.classes or 256, full).astype(space.dtype)
+        return rng.uniform(-1, 1, full_shape).astype(np.float32)
+    return rng.integers(0, space.classes or 256, full_shape).astype(space.dtype)
 
 
 def process_start() -> float:

@@ -191,9 +191,9 @@ def work(path: Path, parent: int | None, noises: Sequence[str], episodes: int, *
     machine = run.Machine(**options)
     with Stop(parent) as stop:
         if noises:
-            state = run.extend(rundir.RunDir(path), machine, stop, noises, episodes)
+            state = run.extend_evaluation(rundir.RunDir(path), machine, stop, noises, episodes)
         else:
-            state = run.execute(rundir.RunDir(path), machine, stop)
+            state = run.execute_run(rundir.RunDir(path), machine, stop)
         stop.ignore()
         return pool.EXIT_STATUS[state]
 

@@ -19,14 +19,14 @@ from harness.errors import BadInput
 
 MOST_CLASSES = 100_000  # of an observation: its one-hots are stored at every step
 OBSERVED = "Box, Discrete, MultiDiscrete, MultiBinary, and Dict and Tuple of these"
-Path = tuple[Any, ...]  # keys of Dicts and positions in Tuples, from the outside in
+SpacePath = tuple[Any, ...]  # keys of Dicts and positions in Tuples, from the outside in
 
 
 class SpaceLeaf(NamedTuple):
     """One entry of an observation: its key, where it lies, and its Gymnasium space."""
 
     key: str
-    path: Path
+    path: SpacePath
     space: Any
 
     def look_up(self, obs: Any) -> Any:
@@ -98,11 +98,11 @@ class SimulatorActions:
         return _assemble(self._simulator_space, {self._paths[name]: value for name, value in values.items()}, ())
 
 
-def _heads(task: str, space: Any) -> dict[Path, Space]:
+def _heads(task: str, space: Any) -> dict[SpacePath, Space]:
     """What the agent chooses, by its place."""
     from gymnasium import spaces
 
-    heads: dict[Path, Space] = {}
+    heads: dict[SpacePath, Space] = {}
     for path, leaf in _leaves(space).items():
         place = f"{task} takes {_text(leaf)}" + (f" as '{_joined(path)}'" if path else "")
         if isinstance(leaf, spaces.Discrete):
@@ -123,7 +123,7 @@ def _heads(task: str, space: Any) -> dict[Path, Space]:
     return heads
 
 
-def _multi_discrete_heads(path: Path, space: Any) -> dict[Path, Space]:
+def _multi_discrete_heads(path: SpacePath, space: Any) -> dict[SpacePath, Space]:
     """One head of several choices where all have as many classes; else one head for each."""
     sizes = {int(n) for n in space.nvec.flat}
     if len(sizes) == 1:
@@ -131,7 +131,7 @@ def _multi_discrete_heads(path: Path, space: Any) -> dict[Path, Space]:
     return {(*path, *index): Space((), "int32", classes=int(n)) for index, n in np.ndenumerate(space.nvec)}
 
 
-def _assemble(space: Any, values: Mapping[Path, np.ndarray], path: Path) -> Any:
+def _assemble(space: Any, values: Mapping[SpacePath, np.ndarray], path: SpacePath) -> Any:
     """The simulator's action from the agent's values by place."""
     from gymnasium import spaces
 
@@ -166,7 +166,7 @@ def _scale(box: Any, action: np.ndarray) -> np.ndarray:
 # ---- Both
 
 
-def _leaves(space: Any, path: Path = ()) -> dict[Path, Any]:
+def _leaves(space: Any, path: SpacePath = ()) -> dict[SpacePath, Any]:
     """Every space that is no Dict and no Tuple, by its place."""
     from gymnasium import spaces
 
@@ -180,7 +180,7 @@ def _leaves(space: Any, path: Path = ()) -> dict[Path, Any]:
     return {place: leaf for key, nested in inner.items() for place, leaf in _leaves(nested, (*path, key)).items()}
 
 
-def _joined(path: Path) -> str:
+def _joined(path: SpacePath) -> str:
     return ".".join(map(str, path))
 
 

@@ -92,15 +92,15 @@ def _limits(box: Any, bounds: str) -> tuple[np.ndarray, np.ndarray] | None:
     """
     if box.dtype.kind not in "fiu":
         return None
-    info = np.finfo(box.dtype) if box.dtype.kind == "f" else np.iinfo(box.dtype)
+    limits = np.finfo(box.dtype) if box.dtype.kind == "f" else np.iinfo(box.dtype)
     low, high = box.low, box.high
     if bounds == "ignore":
-        low, high = np.full(box.shape, info.min, box.dtype), np.full(box.shape, info.max, box.dtype)
+        low, high = np.full(box.shape, limits.min, box.dtype), np.full(box.shape, limits.max, box.dtype)
     elif box.dtype.kind == "f":
         with np.errstate(invalid="ignore", over="ignore"):
             slack = np.where(np.isfinite(low) & np.isfinite(high), (high - low) * ROUNDING, 0)
-            low, high = np.clip(low - slack, info.min, info.max), np.clip(high + slack, info.min, info.max)
-    elif (low == info.min).all() and (high == info.max).all():
+            low, high = np.clip(low - slack, limits.min, limits.max), np.clip(high + slack, limits.min, limits.max)
+    elif (low == limits.min).all() and (high == limits.max).all():
         return None
     return np.asarray(low, box.dtype), np.asarray(high, box.dtype)
 
@@ -116,8 +116,8 @@ def _is_finite(array: np.ndarray) -> bool:
 
 
 def _fits(array: np.ndarray, dtype: np.dtype) -> bool:
-    info = np.iinfo(dtype)
-    return bool(array.min() >= info.min and array.max() <= info.max)
+    limits = np.iinfo(dtype)
+    return bool(array.min() >= limits.min and array.max() <= limits.max)
 
 
 class VectorView:
@@ -266,10 +266,10 @@ def resize(frame: np.ndarray, size: tuple[int, int], *, sharp: bool) -> np.ndarr
     """(H, W, C) uint8 in another (height, width); `sharp`: nearest pixel instead of Pillow's BILINEAR."""
     from PIL import Image
 
-    how = Image.Resampling.NEAREST if sharp else Image.Resampling.BILINEAR
+    method = Image.Resampling.NEAREST if sharp else Image.Resampling.BILINEAR
     if frame.shape[2] == 3:
-        return np.array(Image.fromarray(frame).resize(size[::-1], how))
-    planes = [np.array(Image.fromarray(frame[..., channel]).resize(size[::-1], how)) for channel in range(frame.shape[2])]
+        return np.array(Image.fromarray(frame).resize(size[::-1], method))
+    planes = [np.array(Image.fromarray(frame[..., channel]).resize(size[::-1], method)) for channel in range(frame.shape[2])]
     return np.stack(planes, -1)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from harness.env import Suite
 from harness.envs import _atari
 
-PROTOCOL = _atari.Protocol(size=96, grey=True, sticky=0.25, actions="full")
+PROTOCOL = _atari.AtariProtocol(size=96, grey=True, sticky=0.25, actions="full")
 TASKS = _atari.GAMES
 SUITE = Suite(
     steps=50_000_000,

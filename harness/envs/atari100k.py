@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from harness.env import Suite
 from harness.envs import _atari
 
-PROTOCOL = _atari.Protocol(size=64, grey=False, sticky=0.0, actions="minimal")
+PROTOCOL = _atari.AtariProtocol(size=64, grey=False, sticky=0.0, actions="minimal")
 TASKS = (
     *("alien", "amidar", "assault", "asterix", "bank_heist", "battle_zone", "boxing", "breakout", "chopper_command"),
     *("crazy_climber", "demon_attack", "freeway", "frostbite", "gopher", "hero", "jamesbond", "kangaroo", "krull"),

@@ -49,8 +49,8 @@ class Noise(BaseModel):
     @cached_property
     def streams(self) -> tuple[str, ...]:
         """A name for each part's random stream: `gaussian`, and `gaussian#2` for the second of its kind."""
-        before = [[p.kind for p in self.parts[:i]].count(part.kind) for i, part in enumerate(self.parts)]
-        return tuple(part.kind + (f"#{n + 1}" if n else "") for part, n in zip(self.parts, before, strict=True))
+        repeats = [[p.kind for p in self.parts[:i]].count(part.kind) for i, part in enumerate(self.parts)]
+        return tuple(part.kind + (f"#{n + 1}" if n else "") for part, n in zip(self.parts, repeats, strict=True))
 
     @property
     def stage(self) -> str:
@@ -141,10 +141,10 @@ def native_perturbation(noise: Noise, key: Key, step: int) -> Callable[[np.ndarr
 
 def check_modality(noise: Noise, pixels: bool, vectors: bool, task: str = "") -> None:
     """BadInput if a part of the noise has nothing to act on in observations that hold `pixels` and/or `vectors`."""
-    present = {"pixels": pixels, "vectors": vectors, "any": True}
+    available = {"pixels": pixels, "vectors": vectors, "any": True}
     for part in noise.parts:
-        if not present[part.on]:
-            fitting = [name for name, noise_type in noise_types().items() if present[noise_type.on]]
+        if not available[part.on]:
+            fitting = [name for name, noise_type in noise_types().items() if available[noise_type.on]]
             owner = f"'{task}'" if task else "this task"
             content = "pixels" if pixels else "vectors" if vectors else "neither pixels nor float vectors"
             raise BadInput(
@@ -244,12 +244,12 @@ def _build(noise_type: type[Noise], values: dict[str, Any], piece: str) -> Noise
     try:
         return noise_type(**values)
     except ValidationError as error:
-        first = error.errors()[0]
-        if not first["loc"]:
-            raise BadInput(f"Noise '{piece}': {first['msg']}.") from None
-        name = str(first["loc"][0])
+        detail = error.errors()[0]
+        if not detail["loc"]:
+            raise BadInput(f"Noise '{piece}': {detail['msg']}.") from None
+        name = str(detail["loc"][0])
         meaning = describe_parameter(noise_type, name)
-        if first["type"] == "missing":
+        if detail["type"] == "missing":
             raise BadInput(f"Noise '{piece}' needs {name}: {meaning}.") from None
         raise BadInput(f"Noise '{piece}': {name}={values[name]} is not allowed. {name}: {meaning}.") from None
 

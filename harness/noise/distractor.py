@@ -75,9 +75,9 @@ def _waves(key: Key, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np
     rng, size = key.generator(), max(shape)
     angle, length, start, pace = rng.random((4, WAVES))
     wave = 2 * np.pi * CYCLES * np.sqrt(length) / size  # radians per pixel
-    down, right = wave * np.sin(2 * np.pi * angle), wave * np.cos(2 * np.pi * angle)
-    rows = np.exp(1j * (np.outer(np.arange(shape[0]), down) + 2 * np.pi * start))
-    return rows, np.exp(1j * np.outer(right, np.arange(shape[1]))), wave * (2 * pace - 1)
+    wave_y, wave_x = wave * np.sin(2 * np.pi * angle), wave * np.cos(2 * np.pi * angle)
+    rows = np.exp(1j * (np.outer(np.arange(shape[0]), wave_y) + 2 * np.pi * start))
+    return rows, np.exp(1j * np.outer(wave_x, np.arange(shape[1]))), wave * (2 * pace - 1)
 
 
 NOISE = Distractor
