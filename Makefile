@@ -51,7 +51,7 @@ lint: setup
 
 # Slow: about 20 minutes on two idle cores. Other work on the machine spoils the figures; the page says so where there was.
 bench: setup
-	$(BIN)/dreamproof bench --out docs/performance.md
+	$(BIN)/dreamproof bench all --out docs/performance.md
 
 # Optional: an independent implementation (torchrl) as a second opinion. It lies in an environment of its own on top of .venv.
 ORACLE := .venv-oracle/bin/python

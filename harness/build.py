@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
@@ -18,7 +19,7 @@ from harness.noise import Noise
 from harness.recorder import Recorder
 from harness.replay import Replay
 from harness.rundir import RunDir
-from harness.schedule import Ratio
+from harness.schedule import Ratio, first_update
 from harness.vector import FLAGS, EnvSlot, Episode, SyncVector, VectorEnv
 
 
@@ -68,6 +69,36 @@ def check_device(device: str, *, compile: bool = False) -> None:
 def total_updates(config: RunConfig) -> int:
     """Gradient updates of the whole run, at least one, as if updates started at step 0."""
     return max(1, int(config.steps * config.train.ratio / (config.train.batch_size * config.train.batch_length)))
+
+
+def first_update_step(config: RunConfig) -> int | None:
+    """The policy step at which the run's first update happens; None for runs that never learn."""
+    train = config.train
+    return first_update(
+        ratio=train.ratio * config.agent.learns,
+        start=train.start or train.batch_size * train.batch_length,
+        length=train.batch_length,
+        envs=config.env.envs,
+        capacity=config.replay.capacity,
+    )
+
+
+def update_notices(cells: Sequence[RunConfig]) -> list[str]:
+    """A sentence about each kind of run that is meant to learn and ends before its first update."""
+    first_steps: dict[tuple[str, int, int | None], int] = defaultdict(int)
+    for cell in cells:
+        if cell.agent.learns and cell.train.ratio and (first_update_step(cell) or cell.steps + 1) > cell.steps:
+            first_steps[cell.task, cell.steps, first_update_step(cell)] += 1
+    return [
+        f"{count} of {len(cells)} runs make no update: {task} ends after {steps} steps, and "
+        + (
+            f"the first update is at step {first}, when the replay holds a batch (train.batch_size x train.batch_length). "
+            f"Give --steps {first} or more, or a smaller batch"
+            if first
+            else "replay.capacity never holds train.start items"
+        )
+        for (task, steps, first), count in first_steps.items()
+    ]
 
 
 def training_vector(config: RunConfig, spec: Spec, *, num_uniforms: int, processes: int) -> VectorEnv:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -13,6 +15,7 @@ from harness import ablate, config, envs, noise, plugins, study
 from harness.ablate import Ablation
 from harness.errors import BadInput, unknown
 from harness.noise import Noise
+from harness.rundir import RunDir
 
 Captions = Iterable[tuple[str, str]]  # name, caption
 Page = dict[str, Any]  # title -> text, number or mapping
@@ -199,6 +202,60 @@ def _study_page(name: str, _: str | None) -> Page:
     return {"text": loaded.description, "grid": grid, "file": content}
 
 
+def _result_page(package: str, function: str) -> Callable[[str, str | None], Page]:
+    """The page of a table or figure: what it shows, and the options that it reads."""
+
+    def page(name: str, _: str | None) -> Page:
+        module = plugins.load(package, name)
+        parameters = inspect.signature(getattr(module, function)).parameters
+        options = [f"--{option.replace('_', '-')}" for option in parameters if option not in ("results", "rng")]
+        verb = package.rsplit(".", 1)[1].rstrip("s")
+        return {
+            "text": module.__doc__,
+            "options that it reads": ", ".join(options) or "(none)",
+            "command": f"dreamproof {verb} {name} RUNS",
+        }
+
+    return page
+
+
+def _format_page(package: str, command: str) -> Callable[[str, str | None], Page]:
+    def page(name: str, _: str | None) -> Page:
+        module = plugins.load(package, name.replace("-", "_"))
+        files = {"files": ", ".join(module.FILES)} if hasattr(module, "FILES") else {}
+        return {"text": module.__doc__, **files, "command": command.format(name=name)}
+
+    return page
+
+
+def explain_run(folder: Path) -> Page:
+    """A run's settings in words: what it is, how far it is, and how it differs from the base on its task."""
+    run = RunDir(folder)
+    content, state, provenance = run.config, run.state, run.provenance
+    origin = {"made with": provenance["versions"]} if provenance.get("versions") else {}
+    progress = f"{'done' if run.done else state['state']}, step {state['step']} of {content.get('steps', '?')}"
+    page: Page = {"kind": "run", "name": str(folder)}
+    try:
+        parsed = config.parse(content, str(folder))
+    except BadInput:  # results of others hold only what their files say
+        return page | {"text": "Imported results.", "progress": progress, "settings": content}
+    base = study.single(parsed.task, agent=parsed.agent.kind, size=parsed.size)
+    changes = _diff(base, parsed)
+    for label in ("study", "seed", "ablation", "preset", "size", "steps", "train_noise"):
+        changes.pop(label, None)
+    changes = {path: change for path, change in changes.items() if not path.startswith("evaluate.")}
+    learner = f"{parsed.agent.kind} (preset {parsed.preset}, size {parsed.size}, ablation {parsed.ablation})"
+    grid = parsed.evaluate
+    return page | {
+        "text": f"{learner} on {parsed.task}, trained under {parsed.train_noise} for {parsed.steps} policy steps, seed "
+        f"{parsed.seed}; then {grid.episodes} episodes under each of {', '.join(map(str, grid.noise))}, policy {grid.policy}.",
+        "progress": progress,
+        **({"message": state["message"]} if state.get("message") else {}),
+        f"changes to the base of this size on {parsed.task}": changes,
+        **origin,
+    }
+
+
 def _agent_page(name: str, _: str | None) -> Page:
     settings = config.flatten(study.single(EXAMPLE, agent=name))
     return {
@@ -216,6 +273,10 @@ _PAGES: dict[str, Callable[[str, str | None], Page]] = {
     "agents": _agent_page,
     "sizes": _size_page,
     "studies": _study_page,
+    "tables": _result_page("results.tables", "make"),
+    "plots": _result_page("results.plots", "compute"),
+    "importers": _format_page("results.importers", "dreamproof import {name} FILE... --out DIR"),
+    "exporters": _format_page("results.exporters", "dreamproof export {name} RUNS --out FILE"),
 }
 
 

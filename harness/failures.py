@@ -27,7 +27,7 @@ KINDS: dict[str, tuple[str, str]] = {
         r"site-packages/(mujoco|dm_control|ale_py|gymnasium)|PhysicsError|FatalError|EGL|OpenGL|GLError|MUJOCO_GL",
         "check the simulator with `dreamproof doctor`",
     ),
-    "killed": (r"killed by SIG", "nothing, unless it comes again: then ask the cluster's administrators"),
+    "killed": (r"killed by SIG|process is gone", "nothing, unless it comes again: then ask the cluster's administrators"),
 }
 BUG = ("bug", "read its log")
 

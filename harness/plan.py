@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from harness import config, envs, plugins, study
+from harness import build, config, envs, plugins, study
 from harness.config import RunConfig
 from harness.errors import BadInput
 from harness.rundir import RunDir
@@ -77,7 +77,7 @@ class StudyPlan:
     """bases: task -> what its cells are compared with, in words. views: task -> what the agent sees of it, where that had to be
     looked up. held_back: tasks beyond the cluster's submit limit.
 
-    warning: why the scheduler could not be asked.
+    warning: why the scheduler could not be asked. notices: what a user should know before anything starts.
     """
 
     name: str
@@ -93,6 +93,7 @@ class StudyPlan:
     arrays: tuple[ArraySummary, ...]
     held_back: int
     warning: str | None
+    notices: tuple[str, ...] = ()
 
     @property
     def states(self) -> dict[str, int]:
@@ -120,12 +121,18 @@ class _RunProgress:
         return self.run.task, self.run.agent.kind
 
 
-def plan_study(source: str | Path, scale: str | None, root: Path, profile: Path | None = None) -> StudyPlan:
+def plan_study(
+    source: str | Path,
+    scale: str | None,
+    root: Path,
+    profile: Path | None = None,
+    overrides: study.StudyOverrides | None = None,
+) -> StudyPlan:
     """The plan of a study with its runs below `root`, for the cluster of a profile (cluster.yaml).
 
     BadInput where the study, the profile, or a run's directory, is unreadable.
     """
-    loaded, configs = study.load_runs(source, scale)
+    loaded, configs = study.load_runs(source, scale, overrides)
     runs = [_read_progress(root, run, study.resources(loaded, run, str(source))) for run in configs]
     paces = _measured_paces(root, {_workload(progress.run, progress.resources) for progress in runs})
     estimates = {progress.estimate_key: _estimate(progress, paces) for progress in runs}
@@ -146,6 +153,7 @@ def plan_study(source: str | Path, scale: str | None, root: Path, profile: Path 
         arrays=arrays,
         held_back=held_back,
         warning=warning,
+        notices=tuple(build.update_notices(configs)),
     )
 
 
@@ -165,6 +173,7 @@ def plan_to_json(plan: StudyPlan) -> dict[str, Any]:
         "arrays": [vars(array) | {"resources": array.resources.model_dump()} for array in plan.arrays],
         "held_back": plan.held_back,
         "warning": plan.warning,
+        "notices": list(plan.notices),
         "runs": sum(plan.states.values()),
         "states": plan.states,
     }

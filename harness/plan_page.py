@@ -47,6 +47,7 @@ def _change_lines(changes: Mapping[str, tuple[Any, Any]]) -> Iterator[str]:
 
 
 def _cost_lines(plan: StudyPlan) -> Iterator[str]:
+    yield from (f"notice: {notice}." for notice in plan.notices)
     if plan.past_cost.runs:
         yield f"spent: {_hours(plan.past_cost)} on {_count(plan.past_cost.runs, 'run')}"
     if not plan.remaining_cost.runs:

@@ -9,19 +9,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
 
 from harness import failures
 from harness.child import gl_environment, python_command
-from harness.errors import printable
+from harness.progress import open_progress
 from harness.rundir import RunDir
 from harness.stop import Stop
 
-if TYPE_CHECKING:
-    from rich.progress import TaskID
-
 POLL = 0.2  # seconds between two looks at the workers
-LINE_EVERY = 15.0  # seconds between plain progress lines of one run
 EXIT_STATUS = {"done": 0, "failed": 1, "diverged": 1, "busy": 3, "preempted": 75}  # of a worker process, by the run's state
 
 Worker = subprocess.Popen[bytes]
@@ -40,38 +35,47 @@ def run_all(
     workers: dict[RunDir, Worker] = {}
     states: dict[RunDir, str] = {}
     printed: dict[RunDir, str] = {}  # notices
-    with _progress(len(runs)) as progress:
-        while workers or (queue and not stop.reason):
-            while queue and len(workers) < parallel and not stop.reason:
-                run = queue.pop(0)
-                workers[run] = _start_worker(run, arguments)
-                progress.start(run)
-            if stop.reason and not stopping:
-                stopping = True
-                progress.print("Stopping after a checkpoint; press Ctrl-C again to stop at once.")
-                for worker in workers.values():
-                    worker.send_signal(signal.SIGTERM)
-            for run, worker in list(workers.items()):
-                status = worker.poll()
-                notice = run.state.get("notice", "")
-                if notice != printed.get(run, ""):
-                    printed[run] = notice
-                    progress.print(f"notice: {run.name}: {notice}")
-                if status is None:
-                    progress.update(run)
-                    continue
-                del workers[run]
-                states[run] = _final_state(run, status)
-                progress.finish(run, states[run])
-                if retry and _needs_retry(run, states[run]):
-                    queue.append(run)
-            try:
+    with open_progress(runs) as progress:
+        try:
+            while workers or (queue and not stop.reason):
+                while queue and len(workers) < parallel and not stop.reason:
+                    run = queue.pop(0)
+                    workers[run] = _start_worker(run, arguments)
+                    progress.start(run)
+                if stop.reason and not stopping:
+                    stopping = True
+                    progress.print("Stopping after a checkpoint; press Ctrl-C again to stop at once.")
+                    for worker in workers.values():
+                        worker.send_signal(signal.SIGTERM)
+                for run, worker in list(workers.items()):
+                    status = worker.poll()
+                    notice = run.state.get("notice", "")
+                    if notice != printed.get(run, ""):
+                        printed[run] = notice
+                        progress.print(f"notice: {run.name}: {notice}")
+                    if status is None:
+                        progress.update(run)
+                        continue
+                    del workers[run]
+                    states[run] = _final_state(run, status)
+                    progress.finish(run, states[run])
+                    if retry and _needs_retry(run, states[run]):
+                        queue.append(run)
                 time.sleep(POLL)
-            except KeyboardInterrupt:
-                for worker in workers.values():
-                    worker.kill()
-                raise
+        except KeyboardInterrupt:
+            for run, worker in workers.items():
+                _stop_at_once(run, worker)
+            raise
     return states
+
+
+def _stop_at_once(run: RunDir, worker: Worker) -> None:
+    """Kill a worker because the user does not want to wait, and say so in the run's state: that is no failure."""
+    worker.kill()
+    worker.wait()
+    if not run.done and run.state["state"] in ("queued", "running"):
+        message = f"stopped at once by Ctrl-C; the same command continues {failures.progress_phrase(run)}"
+        run.set_state(state="preempted", message=message)
 
 
 def _needs_retry(run: RunDir, state: str) -> bool:
@@ -111,124 +115,3 @@ def _final_state(run: RunDir, status: int) -> str:
     except OSError as error:
         print(f"{run.path}: {message}; state not written: {error}", file=sys.stderr)
     return "failed"
-
-
-class _Progress(Protocol):
-    """What the pool reports to: plain lines or bars."""
-
-    def __enter__(self) -> _Progress: ...
-
-    def __exit__(self, *_: object) -> None: ...
-
-    def print(self, text: str) -> None: ...
-
-    def start(self, run: RunDir) -> None: ...
-
-    def update(self, run: RunDir) -> None: ...
-
-    def finish(self, run: RunDir, state: str) -> None: ...
-
-
-def _progress(total: int) -> _Progress:
-    return _ProgressBars(total) if sys.stderr.isatty() else _ProgressLines(total)
-
-
-def _status(state: dict[str, Any]) -> str:
-    """The newest return and, during evaluation, how far it is."""
-    parts = []
-    if state.get("last_return") is not None:
-        parts.append(f"return {state['last_return']:.4g}")
-    if state.get("phase") == "evaluate":
-        parts.append(printable(state.get("message", "")))
-    return ", ".join(parts)
-
-
-def _reason(run: RunDir, state: str) -> str:
-    """`: message` of a run that is not done."""
-    message = run.state.get("message", "") if state != "done" else ""
-    return f": {message}" if message else ""
-
-
-class _ProgressLines:
-    """Plain lines, for logs and pipes."""
-
-    def __init__(self, total: int):
-        self._total, self._finished = total, 0
-        self._last_line: dict[RunDir, tuple[float, int]] = {}  # time and step of a run's newest line
-
-    def __enter__(self) -> _ProgressLines:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def print(self, text: str) -> None:
-        print(printable(text), file=sys.stderr, flush=True)
-
-    def start(self, run: RunDir) -> None:
-        self._last_line[run] = (time.monotonic(), run.state.get("step", 0))
-        self.print(f"start {run.name}")
-
-    def update(self, run: RunDir) -> None:
-        last_time, last_step = self._last_line[run]
-        if time.monotonic() - last_time < LINE_EVERY:
-            return
-        state = run.state
-        step, steps = state.get("step", 0), state.get("steps", run.config["steps"])
-        rate = (step - last_step) / (time.monotonic() - last_time)
-        self._last_line[run] = (time.monotonic(), step)
-        self.print(f"  {run.name}: step {step} of {steps}, {rate:.0f} steps/s {_status(state)}".rstrip())
-
-    def finish(self, run: RunDir, state: str) -> None:
-        self._finished += 1
-        self.print(f"{state} {run.name} ({self._finished} of {self._total}){_reason(run, state)}")
-
-
-class _ProgressBars:
-    """A live bar per run and one for all runs, on a terminal."""
-
-    def __init__(self, total: int):
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self._progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=20),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}", markup=False),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[status]}", markup=False),
-            console=Console(stderr=True),
-            refresh_per_second=4,
-        )
-        self._total_bar = self._progress.add_task("runs", total=total, rate="", status="")
-        self._bars: dict[RunDir, TaskID] = {}
-
-    def __enter__(self) -> _ProgressBars:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def print(self, text: str) -> None:
-        self._progress.console.print(printable(text), markup=False)
-
-    def start(self, run: RunDir) -> None:
-        steps = run.config["steps"]
-        self._bars[run] = self._progress.add_task(
-            printable(run.name), total=steps, completed=run.state.get("step", 0), rate="", status="starting"
-        )
-
-    def update(self, run: RunDir) -> None:
-        state = run.state
-        bar = self._bars[run]
-        speed = self._progress.tasks[self._progress.task_ids.index(bar)].speed
-        rate = f"{speed:.0f} steps/s" if speed else ""
-        self._progress.update(bar, completed=state.get("step", 0), rate=rate, status=_status(state))
-
-    def finish(self, run: RunDir, state: str) -> None:
-        self._progress.remove_task(self._bars.pop(run))
-        self._progress.advance(self._total_bar, 1 if state == "done" else 0)
-        line = printable(f"{state} {run.name}{_reason(run, state)}")
-        self._progress.console.print(line, markup=False, highlight=False)

@@ -120,7 +120,7 @@ class Evaluation:
                 if time.monotonic() - last_heartbeat > HEARTBEAT:
                     last_heartbeat = time.monotonic()
                     message = f"evaluating: {played} of {total} episodes"
-                    self._run.set_state(sync=False, phase="evaluate", message=message)
+                    self._run.set_state(sync=False, phase="evaluate", message=message, seconds=self._recorder.seconds)
             if self._stop.reason:
                 return False
         return True
@@ -164,7 +164,9 @@ class Attempt:
             self._print_memory()
             self._restore()
             self._write_provenance()
-            return self._train_and_evaluate()
+            ending = self._train_and_evaluate()
+            self._run.set_state(sync=False, seconds=self._recorder.seconds)
+            return ending
         finally:
             self._training.interaction.vector.close()
             self._evaluation.close()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
@@ -19,6 +20,7 @@ from harness.noise import Noise
 
 STUDIES = Path(__file__).parent.parent / "ablations" / "studies"
 CLEAN = noise.parse("clean")
+SUFFIXES = (".yaml", ".yml")
 T = TypeVar("T")
 NoiseTexts = tuple[str, ...]
 # They stand in batch scripts: nothing that a shell or sbatch could read as anything but a value.
@@ -82,6 +84,37 @@ class Study(FrozenModel):
 
 
 @dataclass(frozen=True)
+class StudyOverrides:
+    """What the command line sets in every cell of a study. It is part of each run's identity, as if the file said it."""
+
+    steps: int | None = None
+    seeds: int | Sequence[int] | None = None
+    changes: Changes = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return self.steps is not None or self.seeds is not None or bool(self.changes)
+
+    def __str__(self) -> str:
+        """`steps=400, seeds=2, train.ratio=8`"""
+        axes = {name: value for name, value in (("steps", self.steps), ("seeds", self.seeds)) if value is not None}
+        return ", ".join(f"{path}={value}" for path, value in {**axes, **self.changes}.items())
+
+    def apply(self, tree: Tree) -> Tree:
+        """The content of a study file with these values in place of its own."""
+        tree = tree | {name: value for name, value in (("steps", self.steps), ("seeds", self.seeds)) if value is not None}
+        if not self.changes:
+            return tree
+        # What the file sets for a suite or task alone would otherwise come after what is set for all.
+        narrowed = {
+            key: {path: inner for path, inner in value.items() if path not in self.changes}
+            if _names_tasks(key) and isinstance(value, dict)
+            else value
+            for key, value in (tree.get("set") or {}).items()
+        }
+        return tree | {"set": narrowed | dict(self.changes)}
+
+
+@dataclass(frozen=True)
 class _StudyCell:
     """A run but for its seed: what the axes of a study say of it, parsed."""
 
@@ -101,22 +134,24 @@ def load(source: str | Path, scale: str | None = None) -> Study:
     return load_runs(source, scale)[0]
 
 
-def load_runs(source: str | Path, scale: str | None = None) -> tuple[Study, list[RunConfig]]:
+def load_runs(
+    source: str | Path, scale: str | None = None, overrides: StudyOverrides | None = None
+) -> tuple[Study, list[RunConfig]]:
     """A study and its runs. Every cell is checked now, not when its turn comes."""
-    study, where = read(source, scale)
+    study, where = read(source, scale, overrides)
     try:
         return study, expand(study, where)
     except BadInput as error:
         raise (error if where in str(error) else BadInput(f"{where}: {error}")) from None
 
 
-def read(source: str | Path, scale: str | None = None) -> tuple[Study, str]:
+def read(source: str | Path, scale: str | None = None, overrides: StudyOverrides | None = None) -> tuple[Study, str]:
     """A study and its file, without a look at its cells: for verbs that look at run directories."""
     path = Path(source)
     if not path.exists() and str(source) in names():
         path = STUDIES / f"{source}.yaml"
     if not path.is_file():
-        raise BadInput(f"No study file '{source}'. Give a YAML file or one of: {', '.join(names())}.")
+        raise _no_study(path)
     tree = strict_yaml.read(path)
     if not isinstance(tree, dict):
         raise BadInput(f"{path}: a study is a mapping of keys; see `dreamproof schema`.")
@@ -126,6 +161,8 @@ def read(source: str | Path, scale: str | None = None) -> tuple[Study, str]:
             raise unknown("scale", scale, study.scales or ["(this study has none)"], str(path))
         tree = _deep_merge(tree, study.scales[scale]) | {"name": f"{study.name}-{scale}"}
         study = config.validate(Study, tree, f"{path}, scale {scale}")
+    if overrides:
+        study = config.validate(Study, overrides.apply(tree), f"{path} with {overrides}")
     return study, str(path)
 
 
@@ -355,6 +392,15 @@ def _check_unique(axis: str, values: Sequence[object], where: str) -> None:
         if value in earlier:
             raise BadInput(f"{where}: {axis}: '{value}' is given twice; every value of an axis must differ.")
         earlier.add(value)
+
+
+def _no_study(path: Path) -> BadInput:
+    """`No study file 'four.yml'. ... Did you mean 'four.yaml'?`, of the files beside it and the studies that ship."""
+    folder = path.parent if path.parent.is_dir() else Path()
+    files = [str(path.with_name(file.name)) for file in sorted(folder.iterdir()) if file.suffix in SUFFIXES]
+    near = difflib.get_close_matches(str(path), [*names(), *files], n=1, cutoff=0.7)
+    hint = f" Did you mean '{near[0]}'?" if near else ""
+    return BadInput(f"No study file '{path}'. Give a YAML file or one of: {', '.join(names())}.{hint}")
 
 
 def _deep_merge(tree: Tree, changes: Tree) -> Tree:

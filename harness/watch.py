@@ -40,7 +40,7 @@ def watch(
     latest: T | None = None
     message = ""
     try:
-        with _sigterm_interrupts():
+        with sigterm_interrupts():
             while True:
                 try:
                     current = look()
@@ -61,8 +61,8 @@ def watch(
 
 
 @contextmanager
-def _sigterm_interrupts() -> Iterator[None]:
-    """SIGTERM raises KeyboardInterrupt, so that a watch started with SIGINT ignored (`nohup ... &`) ends as well as another."""
+def sigterm_interrupts() -> Iterator[None]:
+    """SIGTERM raises KeyboardInterrupt, so that what was begun is cleaned up, also where SIGINT is ignored (`nohup ... &`)."""
     if threading.current_thread() is not threading.main_thread():  # only the main thread can have handlers
         yield
         return

@@ -1,20 +1,37 @@
-"""Cancels the jobs of a study."""
+"""Cancels the jobs of a study, and the commands that run it on this machine."""
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
+from dataclasses import dataclass
 from pathlib import Path
 
-from harness import claim
-from harness.errors import BadInput, RunFailed
+from harness import local_queue
+from harness.errors import RunFailed
 from harness.rundir import RunDir
 from slurm import scheduler, state, submission
 
 
-def cancel(study: Path) -> tuple[int, int]:
-    """Cancel every job of a study and its local pool on this machine -> number of waiting runs, number of running runs."""
+@dataclass(frozen=True)
+class Cancelled:
+    """What `cancel` did. jobs_waiting, jobs_running: runs of jobs. stopped: runs of local commands that have ended since.
+
+    stopping: runs whose command has not ended yet. beyond: runs at work that belong to neither.
+    """
+
+    jobs_waiting: int
+    jobs_running: int
+    stopped: int
+    stopping: int
+    beyond: int
+
+
+def cancel(study: Path) -> Cancelled:
+    """Cancel every job of a study, and stop the commands that run it on this machine after a checkpoint.
+
+    BadInput where such a command is at work on another machine; then nothing is cancelled.
+    """
+    pools = local_queue.read_pools(study)
+    local_queue.check_within_reach(pools)
     records = submission.read_records(study)
     for folder in {record.folder for record in records}:
         (folder / "cancelled").touch()  # first: a job that is warned reads this file and does not requeue itself
@@ -23,20 +40,12 @@ def cancel(study: Path) -> tuple[int, int]:
         raise RunFailed(f"Nothing was cancelled: {overview.warning}.")
     active = [job for job in scheduler.query_queue(record.name for record in records) if job.active] if records else []
     scheduler.cancel(active)
-    running = [row for row in overview.rows if row.state == "running"]
     waiting = [row for row in overview.rows if row.state == "queued" and row.job]
     for row in waiting:
         RunDir(study / row.run).set_state(state="cancelled", message="cancelled before it ran; submit sends it again")
-    _stop_local_pool(study)
-    return len(waiting), len(running)
-
-
-def _stop_local_pool(study: Path) -> None:
-    """Ask a pool of `submit --cluster local` to stop after a checkpoint."""
-    path = study / submission.JOBS / "local"
-    holder = claim.read_owner(path)
-    if holder is None or claim.is_dead(holder, claim.beat_age(path)):
-        return
-    if holder["host"] != socket.gethostname():
-        raise BadInput(f"A local pool runs on {holder['host']}: cancel it there.")
-    os.kill(holder["pid"], signal.SIGTERM)
+    remaining = {pool.folder for pool in local_queue.stop(pools)}
+    local = {row.run for row in overview.rows if row.pool and row.state in ("running", "queued")}
+    stopping = {run for pool in pools if pool.folder in remaining for run in pool.runs} & local
+    running = [row for row in overview.rows if row.state == "running" and row.run not in local]
+    jobs_running = sum(row.job is not None for row in running)
+    return Cancelled(len(waiting), jobs_running, len(local - stopping), len(stopping), len(running) - jobs_running)

@@ -14,23 +14,24 @@ from slurm import state
 RETRYABLE = ("failed", "timeout", "diverged", "lost", "preempted", "cancelled")
 
 
-def retry(study: Path, states: Sequence[str], dry_run: bool = False) -> tuple[int, int]:
+def retry(study: Path, states: Sequence[str], dry_run: bool = False) -> tuple[list[str], int]:
     """Reset the failures of runs in these states. They go on from their checkpoint, diverged ones from the beginning.
 
-    -> number of runs that were reset, number of runs whose job is still in the queue (it runs others of its pack).
+    -> names of the runs that were reset, number of runs whose job (which runs others of its pack)
+    or local command is still at work.
     """
     for name in states:
         if name not in RETRYABLE:
             raise unknown("state to retry", name, RETRYABLE)
     overview = state.wait_until_settled(study, lambda row: row.state in states)
     candidates = [row for row in overview.rows if row.state in states]
-    free = [row for row in candidates if row.job is None]
+    free = [row for row in candidates if row.job is None and row.pool is None]
     for row in () if dry_run else free:
         run = RunDir(study / row.run)
         if row.state == "diverged":
             _remove_results(run)
         failures.reset_failures(run)
-    return len(free), len(candidates) - len(free)
+    return [row.run for row in free], len(candidates) - len(free)
 
 
 def _remove_results(run: RunDir) -> None:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from harness import claim, failures
+from harness import claim, failures, local_queue
 from harness.errors import BadInput
 from harness.rundir import read_state
 from slurm import scheduler, submission
@@ -42,7 +42,11 @@ JOB_ENDINGS = {  # SLURM's state of a task that ended -> state of the run, messa
 
 @dataclass(frozen=True)
 class RunStatus:
-    """One run. `job`: its job in the queue. `ending`: that job has nothing left to do. `kind`: of its failure."""
+    """One run. `job`: its job in the queue. `ending`: that job has nothing left to do. `kind`: of its failure.
+
+    `pool`: the process at work on some machine that has this run in its queue. `command`: what was typed last to run it on a
+    machine without a scheduler; None where it was submitted later.
+    """
 
     run: str
     state: str
@@ -54,18 +58,26 @@ class RunStatus:
     host: str | None
     kind: str | None = None
     ending: bool = False
+    pool: str | None = None
+    command: str | None = None
 
     @property
     def sendable(self) -> bool:
-        return self.job is None and self.state in SENDABLE
+        return self.job is None and self.pool is None and self.state in SENDABLE
 
 
 @dataclass(frozen=True)
 class Overview:
-    """Every run of a study. `warning`: why the scheduler did not answer, where it did not."""
+    """Every run of a study. `warning`: why the scheduler did not answer, where it did not.
+
+    `local_command`: what runs, or ran last, this study on a machine without a scheduler; None where a submission came later.
+    `submit_command`: the newest submission, as it was typed; None where there is none.
+    """
 
     rows: list[RunStatus]
     warning: str | None
+    local_command: str | None = None
+    submit_command: str | None = None
 
     def count(self, state: str) -> int:
         return sum(row.state == state for row in self.rows)
@@ -76,6 +88,7 @@ def overview(study: Path) -> Overview:
     if not study.is_dir():
         raise BadInput(f"Nothing was submitted or run for {study.name}: no {study}.")
     records = submission.read_records(study)
+    pools = local_queue.read_pools(study)
     # The queue is read before the files: a job that ends in between has written its last state into them.
     queue, warning = _query_queue(records)
     names = sorted(entry.name for entry in os.scandir(study) if not entry.name.startswith(".") and entry.is_dir())
@@ -89,7 +102,17 @@ def overview(study: Path) -> Overview:
     submitted = {run for record in records for run in record.runs}
     at_work = {job for name, job in jobs.items() if states[name]["state"] not in FINAL and job.state != "COMPLETING"}
     rows = [_run_status(study, name, states[name], jobs.get(name), name in submitted, warning) for name in names]
-    return Overview([replace(row, ending=bool(row.job) and jobs[row.run] not in at_work) for row in rows], warning)
+    rows = [replace(row, ending=bool(row.job) and jobs[row.run] not in at_work) for row in rows]
+    local, submitted_command = _commands(study, pools, records)
+    commands = {run: pool.command_text for pool in pools if local and pool.command for run in pool.runs}
+    rows = [replace(row, command=commands.get(row.run)) for row in _with_pools(rows, pools)]
+    return Overview(rows, warning, local, submitted_command)
+
+
+def is_submitted(study: Path) -> bool:
+    """Whether a study's runs were sent to a scheduler, and no local command came after that."""
+    records = submission.read_records(study)
+    return bool(records) and _commands(study, local_queue.read_pools(study), records)[0] is None
 
 
 def wait_until_settled(study: Path, concerns: Callable[[RunStatus], bool]) -> Overview:
@@ -119,6 +142,8 @@ def resolve_state(
         return "running", "starting" if job.state == "RUNNING" else job.state.lower()
     if recorded in ("preempted", "timeout", "cancelled") or not reachable:
         return recorded, message
+    if recorded == "running" and not state.get("job") and (job is None or not submitted):
+        return "lost", "its process is gone (killed, or its machine was restarted)"
     if recorded == "running" or submitted:
         ending, reason = ("lost", "its job is gone")
         if job is not None:
@@ -145,6 +170,27 @@ def _run_status(
         run=name, state=resolved, step=state.get("step", 0), steps=state.get("steps"), attempt=state.get("attempt", 0),
         message=message, job=active, host=state.get("host"), kind=kind,
     )  # fmt: skip
+
+
+def _with_pools(rows: Sequence[RunStatus], pools: Sequence[local_queue.LocalPool]) -> list[RunStatus]:
+    """The rows, where commands at work on some machine are known to have them in their queue."""
+    at_work = {run: f"process {pool.pid} on {pool.host}" for pool in pools if pool.at_work for run in pool.runs}
+    return [
+        replace(row, state="queued", message=f"waits for {at_work[row.run]}", pool=at_work[row.run])
+        if row.run in at_work and row.job is None and row.state in SENDABLE
+        else replace(row, pool=at_work.get(row.run))
+        for row in rows
+    ]
+
+
+def _commands(
+    study: Path, pools: Sequence[local_queue.LocalPool], records: Sequence[submission.ArrayRecord]
+) -> tuple[str | None, str | None]:
+    """(the newest local command, the newest submission); the local one only where nothing was submitted after it."""
+    submitted, command = submission.newest_command(study) if records else (0.0, None)
+    pools = [pool for pool in pools if pool.command]
+    local = pools[-1] if pools and pools[-1].started > submitted else None
+    return local.command_text if local else None, command
 
 
 def _query_queue(records: Sequence[submission.ArrayRecord]) -> tuple[list[Job], str | None]:

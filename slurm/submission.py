@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from harness import local_queue
 from harness.errors import BadInput
 from harness.rundir import write_json
 
@@ -90,6 +91,13 @@ def read_record(folder: Path, number: int) -> ArrayRecord:
         return ArrayRecord(folder, **content | {"tasks": tuple(map(tuple, content["tasks"]))})
     except (ValueError, TypeError, KeyError, RecursionError):
         raise BadInput(f"{path} is not the record of an array of jobs: move its folder away.") from None
+
+
+def newest_command(study: Path) -> tuple[float, str]:
+    """(when, the command) of the newest submission of a study that has one."""
+    folder = max((study / JOBS).glob("*/submission.json"), key=lambda path: path.parent.name).parent
+    content = json.loads((folder / "submission.json").read_text())
+    return content["submitted"], local_queue.command_text(content["command"], content["cwd"])
 
 
 def read_records(study: Path) -> list[ArrayRecord]:

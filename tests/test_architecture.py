@@ -21,7 +21,19 @@ OURS = {
         "slurm",
         *(
             f"harness.{m}"
-            for m in ("rundir", "claim", "failures", "pool", "stop", "study", "strict_yaml", "errors", "plugins", "provenance")
+            for m in (
+                "rundir",
+                "claim",
+                "failures",
+                "local_queue",
+                "pool",
+                "stop",
+                "study",
+                "strict_yaml",
+                "errors",
+                "plugins",
+                "provenance",
+            )
         ),
         "harness.config.FrozenModel",
         "harness.config.validate",

@@ -96,6 +96,12 @@ def run_of(root, seed=0):
     return root / "s" / name(TASKS[0], "none", seed)
 
 
+def blind(rows):
+    """The rows of a policy that does not see: each evaluation episode returns under noise what it returns without."""
+    clean = {one["seed"]: one["return"] for one in rows if (one["split"], one["noise"]) == ("eval", "clean")}
+    return [one | {"return": clean[one["seed"]]} if one["split"] == "eval" else one for one in rows]
+
+
 # name of the finding -> level, how it is planted, words that its place and its text must hold
 PLANTED = {
     "duplicated_run": ("problem", copied, "dmc/walker_walk, dreamer, seeds 1, 7", "walker_walk.none.s1.*walker_walk.none.s7"),
@@ -128,6 +134,24 @@ PLANTED = {
         lambda root: rewrite(run_of(root), lambda rows: []),
         "dmc_proprio, dreamer",
         "1 runs are done but have no return: s/walker_walk.none.s0",
+    ),
+    "insensitive": (
+        "problem",
+        lambda root: rewrite(run_of(root), blind),
+        "dmc_proprio, dreamer",
+        "in 1 runs every evaluation episode returns the same under every noise: s/walker_walk.none.s0",
+    ),
+    "no_updates": (
+        "problem",
+        lambda root: rewrite(run_of(root), lambda rows: [one | {"updates": 0} for one in rows]),
+        "dmc_proprio, dreamer",
+        "1 runs ended without a single update: s/walker_walk.none.s0",
+    ),
+    "one_seed_differences": (
+        "problem",
+        lambda root: [plant(root, ablation=ablation, shift=shift) for ablation, shift in (("elu", 1.0), ("gelu", 2.0))],
+        "s, dmc/walker_walk",
+        "2 of 4 settings have one training run each: dreamer elu, trained clean, dreamer gelu, trained clean",
     ),
     "repeated_episodes": (
         "problem",
@@ -255,6 +279,7 @@ def test_a_planted_defect_is_found_by_name_and_place(clean, defect):
 
 # A run that stopped early was evaluated early; runs of two precisions are two methods; and so on.
 TOGETHER = {"single_point", "empty_run", "nonfinite", "early_checkpoint", "constant_run", "one_seed", "unequal_budgets"}
+TOGETHER |= {"one_seed_differences"}
 ALONE = set(PLANTED) - TOGETHER - {"stopped_early", "mixed_precision"}
 
 
@@ -276,6 +301,18 @@ def test_all_defects_in_one_set(clean):
         PLANTED[defect][1](clean)
     expected = {"mixed_precision", "mixed_simulators", "mixed_frames", "unfinished", "stopped_early", "duplicated_run"}
     assert expected | {"one_seed", "unequal_budgets", "nulls", "repeated_seed"} <= set(findings_by_name(clean))
+
+
+def test_a_policy_that_one_episode_betrays_is_no_blind_one(clean):
+    rewrite(run_of(clean), lambda rows: [*blind(rows)[:-1], rows[-1]])
+    assert "insensitive" not in findings_by_name(clean)
+
+
+def test_random_play_is_not_blamed_for_not_looking(tmp_path):
+    for seed in range(2):
+        path = plant(tmp_path, seed=seed, agent={"kind": "random"})
+        rewrite(path, lambda rows: [one | {"updates": 0} for one in blind(rows)])
+    assert not {"insensitive", "no_updates"} & set(findings_by_name(tmp_path))
 
 
 def test_constant_copies_are_no_duplicates(clean):
@@ -436,7 +473,6 @@ def test_exit_status_and_text(clean):
 
 
 def test_every_check_says_what_it_looks_for():
-    assert {"means", "duplicates", "missing", "machines", "budgets", "seeds", "points", "evaluation"} == set(
-        plugins.names("results.check")
-    )
+    names = {"means", "duplicates", "missing", "machines", "budgets", "seeds", "points", "evaluation", "insensitive", "updates"}
+    assert names == set(plugins.names("results.check"))
     assert all(plugins.caption(plugins.load("results.check", name)).endswith(".") for name in plugins.names("results.check"))

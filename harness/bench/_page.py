@@ -26,10 +26,16 @@ def measure_cases(subject: str) -> Iterator[Row]:
 def _measure_alone(subject: str, case: Mapping[str, Any]) -> list[Row]:
     """Measure in a new process, so that its peak memory and the time since its start belong to this case."""
     command = python_command("-m", "harness", "bench", subject, *case_to_flags(case), "--json")
-    process = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        output, _ = process.communicate()
+    except KeyboardInterrupt:
+        process.terminate()  # it removes its temporary folder
+        process.wait(30)
+        raise
     if process.returncode:
         raise RunFailed(f"bench {' '.join([subject, *case_to_flags(case)])} ended with status {process.returncode}.")
-    return json.loads(process.stdout)
+    return json.loads(output)
 
 
 def case_to_flags(case: Mapping[str, Any]) -> list[str]:

@@ -32,7 +32,7 @@ def main() -> None:
         _print_error(error, str(error))
         code = 1
     except (click.Abort, KeyboardInterrupt):
-        click.echo("Stopped at once. The same command continues from the last checkpoint.", err=True)
+        click.echo("Stopped at once.", err=True)
         code = 1
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

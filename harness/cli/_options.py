@@ -2,33 +2,65 @@
 
 from __future__ import annotations
 
-import math
+import functools
 import os
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from harness.errors import BadInput
+from harness.cli import _completion, _values
+
+if TYPE_CHECKING:
+    from harness.study import StudyOverrides
 
 F = TypeVar("F", bound=Callable[..., Any])
 DEBUG = "DREAMPROOF_DEBUG"  # set by --debug, so that child processes know it
 
-study = click.argument("study")
+study = click.argument("study", shell_complete=_completion.studies)
 scale = click.option("--scale", help="Apply a study's named overrides, e.g. tiny.")
-stored_runs = click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUNS...")
+_stored_paths = click.argument(
+    "paths",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="RUNS...",
+    shell_complete=_completion.stored_runs,
+)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 runs = click.option(
     "--runs", default="runs", type=click.Path(path_type=Path), show_default=True, help="Root of the run directories."
 )
+
+
+def stored_runs(function: F) -> F:
+    """RUNS, which are run directories, folders or files of them, or studies; their `paths`, and --runs where studies are.
+
+    The verb receives the paths of run directories and files alone.
+    """
+
+    @functools.wraps(function)
+    def with_stored_paths(*, paths: Sequence[Path], runs: Path, **options: Any) -> Any:
+        from harness.cli import _studies
+
+        return function(paths=_studies.stored_paths(paths, runs), **options)
+
+    return cast(F, _stored_paths(runs(with_stored_paths)))
+
+
 profile = click.option(
     "--profile",
     type=click.Path(path_type=Path),
     help="The cluster's settings.  [default: cluster.yaml here, or in ~/.config/dreamproof]",
 )
-changes = click.option("--set", "changes", multiple=True, metavar="PATH=VALUE", help="Dotted override, e.g. agent.horizon=15.")
+changes_option = click.option(
+    "--set", "changes", multiple=True, metavar="PATH=VALUE", help="Dotted override, e.g. agent.horizon=15."
+)
+steps_option = click.option(
+    "--steps", type=_values.StepCount(), help="Policy steps: 100000, 1e5, 100k.  [default: the study's or the suite's]"
+)
+seeds_option = click.option("--seeds", metavar="N|LIST", help="A number of seeds, or a list: 0,3,7.  [default: the study's]")
 reference = click.option(
     "--reference",
     multiple=True,
@@ -88,28 +120,17 @@ def statistics_options(function: F) -> F:
     return function
 
 
-def parse_changes(pairs: Sequence[str]) -> dict[str, Any]:
-    """`PATH=VALUE` of --set -> dotted path and value. BadInput for anything else."""
-    parsed = {}
-    for pair in pairs:
-        path, equals, value = pair.partition("=")
-        if not equals or not path:
-            raise BadInput(f"--set {pair}: write PATH=VALUE, for instance --set agent.horizon=15.")
-        parsed[path.strip()] = _parse_value(value, f"--set {path.strip()}")
-    return parsed
+def study_overrides(function: F) -> F:
+    """What the command line sets in every cell of a study; the verb receives the `overrides`."""
+
+    @functools.wraps(function)
+    def with_overrides(*, steps: int | None, seeds: str | None, changes: Sequence[str], **options: Any) -> Any:
+        return function(overrides=parse_overrides(steps, seeds, changes), **options)
+
+    return cast(F, steps_option(seeds_option(changes_option(with_overrides))))
 
 
-def _parse_value(text: str, where: str) -> Any:
-    """A number where it is one, else YAML, else text."""
-    from harness import strict_yaml
+def parse_overrides(steps: int | None, seeds: str | None, pairs: Sequence[str]) -> StudyOverrides:
+    from harness.study import StudyOverrides
 
-    if re.fullmatch(r"\s*[+-]?[0-9]{1,18}\s*", text):
-        return int(text)
-    if strict_yaml.NUMBER.fullmatch(text.strip()) and "_" not in text and math.isfinite(float(text)):
-        return float(text)
-    try:
-        return strict_yaml.parse(text, where)
-    except BadInput as error:
-        if "not YAML" in str(error):
-            return text
-        raise
+    return StudyOverrides(steps, _values.parse_seeds(seeds) if seeds is not None else None, _values.parse_changes(pairs))

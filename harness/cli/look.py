@@ -9,8 +9,11 @@ from typing import Any
 
 import click
 
-from harness.cli import _options
+from harness import watch as watching
+from harness.cli import _completion, _options, _values
 from harness.errors import BadInput, unknown
+
+_EXPLAINED = ("ablations", "noises", "suites", "tasks", "presets", "sizes", "agents", "studies", "tables", "plots")
 
 
 @click.command("list")
@@ -33,14 +36,17 @@ def list_(kind: str | None, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=_completion.names_of(*_EXPLAINED))
 @click.option("--task", help="Show the diff against the base for this task.")
 @_options.as_json
-def explain(name: str, task: str | None, as_json: bool) -> None:
-    """An ablation, noise, preset, size, suite, task or study: caption, source, parameters with units, diff to the base."""
+@_options.runs
+def explain(name: str, task: str | None, as_json: bool, runs: Path) -> None:
+    """Everything that `list` shows, and a run (its directory or its name): captions, sources, settings, diff to the base."""
     from harness import catalogue
+    from harness.cli import _studies
 
-    page = catalogue.explain(name, task)
+    folder = _studies.find_run(name, runs)
+    page = catalogue.explain(name, task) if folder is None else catalogue.explain_run(folder)
     click.echo(json.dumps(page, indent=1) if as_json else catalogue.page_to_text(page))
 
 
@@ -67,14 +73,14 @@ def doctor(task: str | None, changes: Sequence[str], profile: Path | None, as_js
     if task is None:
         diagnoses = doctor.examine(runs, profile)
     else:
-        diagnoses = env_doctor.examine(task, env_doctor.options(task, _options.parse_changes(changes)))
+        diagnoses = env_doctor.examine(task, env_doctor.options(task, _values.parse_changes(changes)))
     tree = doctor.diagnoses_to_json(diagnoses)
     click.echo(json.dumps(tree, indent=1) if as_json else doctor.diagnoses_to_text(diagnoses))
     return int(any(diagnosis.state == "broken" for diagnosis in diagnoses))
 
 
 @click.command("verify-switches")
-@click.argument("names", nargs=-1, metavar="[ABLATION]...")
+@click.argument("names", nargs=-1, metavar="[ABLATION]...", shell_complete=_completion.names_of("ablations"))
 @_options.as_json
 def verify_switches(names: Sequence[str], as_json: bool) -> int:
     """Prove every switch on this machine: one step of learning with each ablation beside the base.
@@ -111,17 +117,81 @@ def verify_switches(names: Sequence[str], as_json: bool) -> int:
 @click.option("--compile/--no-compile", default=None, help="Compile the model's inner steps.  [default: as a run would]")
 @click.option("--profile", is_flag=True, default=None, help="Name the ten most expensive operators.")
 @_options.as_json
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Rows as CSV; without SUBJECT, a page's tables.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Rows as CSV; of all, a page's tables.")
 def bench(subject: str | None, as_json: bool, out: Path | None, **options: Any) -> None:
-    """Measure a SUBJECT, beside the best that this machine could do. Without one: every case of every subject."""
+    """Measure a SUBJECT, beside the best that this machine could do. `all`: every case of every subject."""
     from harness import bench as benches
 
     settings = {name: value for name, value in options.items() if value is not None}
+    if subject is None:
+        click.echo(click.get_current_context().get_help())
+        click.echo(f"\nSubjects: {', '.join(benches.subjects())}; all: every case of each, about 20 minutes on two idle cores.")
+        return
+    subject = None if subject == "all" else subject
     if subject is None and settings:
         raise BadInput(f"--{next(iter(settings))} goes with a subject: {', '.join(benches.subjects())}.")
-    busy = benches.run_benchmarks(subject, settings, as_json, out, click.echo)
+    with watching.sigterm_interrupts():  # temporary folders are removed, however it ends
+        busy = benches.run_benchmarks(subject, settings, as_json, out, click.echo)
     if busy > benches.MAX_OTHER_WORK:
         click.echo(f"warning: other work kept {busy} cores busy meanwhile, so the figures are too slow", err=True)
 
 
-COMMANDS = (list_, explain, schema, doctor, verify_switches, bench)
+@click.command()
+@click.argument("first", metavar="RUN", shell_complete=_completion.stored_runs)
+@click.argument("second", metavar="RUN", shell_complete=_completion.stored_runs)
+@_options.as_json
+@_options.runs
+def diff(first: str, second: str, as_json: bool, runs: Path) -> None:
+    """How two runs (directories, or names below --runs) differ: settings, versions, the first row that is another."""
+    from harness import run_diff
+    from harness.cli import _studies
+    from harness.rundir import RunDir
+
+    one, other = (RunDir(_studies.required_run(name, runs)) for name in (first, second))
+    difference = run_diff.compare_runs(one, other)
+    click.echo(json.dumps(difference, indent=1) if as_json else run_diff.difference_to_text(one, other, difference))
+
+
+@click.command()
+@_options.stored_runs
+@click.option("--yes", is_flag=True, help="Delete. Without it, only say what would be deleted.")
+@_options.as_json
+def clean(paths: Sequence[Path], yes: bool, as_json: bool) -> None:
+    """Free disk: checkpoints of finished runs, caches and old records below RUNS. Says what, and deletes with --yes alone.
+
+    Rows, settings and provenance stay, so tables and figures stay. A run without its checkpoint cannot be evaluated under
+    more noises or adapted; if its study asks for more evaluation later, it trains again.
+    """
+    from harness import disk, rundir
+
+    removable = disk.find_removable(rundir.find_runs(paths), [path for path in paths if path.is_dir()])
+    if yes:
+        disk.remove(removable)
+    if as_json:
+        click.echo(json.dumps([{"kind": i.kind, "path": str(i.path), "bytes": i.size} for i in removable], indent=1))
+        return
+    for item in removable:
+        click.echo(f"{item.kind:<10} {disk.size_text(item.size):>9}  {item.path}")
+    total = disk.size_text(sum(item.size for item in removable))
+    click.echo(f"{total} deleted." if yes else f"{total} can be deleted: the same command with --yes deletes it.")
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print what makes SHELL complete verbs, options, tasks, noises, ablations and studies.
+
+    bash: eval "$(dreamproof completion bash)" in ~/.bashrc; zsh alike in ~/.zshrc; fish: dreamproof completion fish | source
+    in ~/.config/fish/config.fish.
+    """
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    assert kind is not None  # one of click's own
+    root = click.get_current_context().find_root().command
+    # The text of the script alone: click's own `source` starts the shell to ask for its version.
+    instance = kind(root, {}, "dreamproof", "_DREAMPROOF_COMPLETE")
+    click.echo(instance.source_template % instance.source_vars())
+
+
+COMMANDS = (list_, explain, schema, doctor, verify_switches, bench, diff, clean, completion)

@@ -10,17 +10,17 @@ from typing import Any, TypeVar
 import click
 
 from harness import watch as watching
-from harness.cli import _options
+from harness.cli import _completion, _options, _values
 from harness.errors import BadInput
 
 T = TypeVar("T")
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=_completion.names_of("tables"))
 @_options.stored_runs
 @click.option(
-    "--format", "file_format", type=click.Choice(["md", "csv", "tex", "html", "json"]), default="md", show_default=True
+    "--format", "requested", type=click.Choice(["md", "csv", "tex", "html", "json"]), help="[default: from --out, else md]"
 )
 @click.option("--interval", type=click.Choice(["t", "normal"]), help="Half widths from t (default) or 1.96 standard errors.")
 @click.option("--baseline", help="Ablation that others are compared with (ablations, measures).  [default: none]")
@@ -30,10 +30,13 @@ T = TypeVar("T")
 @_options.reference
 @_options.statistics_options
 @watching.option
-def table(name: str, paths: Sequence[Path], file_format: str, out: Path | None, watch: float | None, **options: Any) -> None:
+def table(
+    name: str, paths: Sequence[Path], requested: str | None, out: Path | None, watch: float | None, **options: Any
+) -> None:
     """A comparison table from stored runs (`dreamproof list tables`). csv and json are the long form."""
     from results import tables
 
+    file_format = _values.output_format(out, requested, tables.FORMATS, "md")
     settings = {option: value for option, value in options.items() if value not in (None, ())}
 
     def show(text: str) -> None:
@@ -49,16 +52,16 @@ def table(name: str, paths: Sequence[Path], file_format: str, out: Path | None, 
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=_completion.names_of("plots"))
 @_options.stored_runs
-@click.option("--format", "file_format", type=click.Choice(["png", "pdf", "svg"]), help="[default: from --out, else png]")
+@click.option("--format", "requested", type=click.Choice(["png", "pdf", "svg"]), help="[default: from --out, else png]")
 @_options.reference
 @_options.statistics_options
 @watching.option
 def plot(
     name: str,
     paths: Sequence[Path],
-    file_format: str | None,
+    requested: str | None,
     out: Path | None,
     reference: Sequence[Path],
     watch: float | None,
@@ -67,7 +70,7 @@ def plot(
     """A figure from stored runs (`dreamproof list plots`), and beside it the CSV of exactly what is drawn."""
     from results import plots
 
-    file_format = file_format or (out.suffix[1:] if out and out.suffix[1:] in ("png", "pdf", "svg") else "png")
+    file_format = _values.output_format(out, requested, plots.FORMATS, "png")
     out = out or Path("figures") / f"{name}.{file_format}"
     references = {"reference": reference} if reference else {}
     data = out.with_suffix(".csv")
@@ -88,6 +91,7 @@ def report(paths: Sequence[Path], out: Path | None, **options: Any) -> None:
     """One self-contained page of stored runs: summary, warnings, figures, tables, designs and provenance."""
     from results import report as pages
 
+    _values.output_format(out, None, ["html"], "html")
     out = out or Path("report.html")
     _write(out, f"{pages.build(paths, **options).rstrip()}\n".encode())
     click.echo(f"report -> {out}")
@@ -109,7 +113,7 @@ def check(paths: Sequence[Path], as_json: bool) -> int:
 
 
 @click.command("import")
-@click.argument("file_format", metavar="FORMAT")
+@click.argument("file_format", metavar="FORMAT", shell_complete=_completion.names_of("importers"))
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Root of the run directories.")
 @click.option("--benchmark", help="Protocol, e.g. atari100k: the study of the runs.  [default: the file's, else imported]")
@@ -132,7 +136,7 @@ def import_(file_format: str, files: Sequence[Path], out: Path, as_json: bool, *
 
 
 @click.command()
-@click.argument("file_format", metavar="FORMAT")
+@click.argument("file_format", metavar="FORMAT", shell_complete=_completion.names_of("exporters"))
 @_options.stored_runs
 @click.option("--out", type=click.Path(path_type=Path), required=True)
 def export(file_format: str, paths: Sequence[Path], out: Path) -> None:

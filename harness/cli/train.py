@@ -11,31 +11,54 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness import defaults
-from harness.cli import _options, _pool
+from harness.cli import _completion, _options, _pool, _values
 from harness.errors import BadInput
 
 if TYPE_CHECKING:
-    from harness.study import RunConfig
+    from harness.study import RunConfig, StudyOverrides
 
 
 @click.command()
-@click.argument("study", required=False)
+@click.argument("study", required=False, shell_complete=_completion.studies)
 @_options.scale
-@click.option("--task", help="Run a single task instead of a study: suite/task.")
-@click.option("--agent", help=f"One of `dreamproof list agents`.  [default: {defaults.AGENT}]")
-@click.option("--preset", help=f"Named base configuration.  [default: {defaults.PRESET}]")
-@click.option("--ablation", help="One file of ablations/, or several: A+B, COMPOSITE-COMPONENT.  [default: none]")
-@click.option("--noise", "train_noise", help="Training noise, e.g. gaussian:sigma=10.  [default: clean]")
+@click.option("--task", shell_complete=_completion.names_of("tasks"), help="Run a single task instead of a study: suite/task.")
+@click.option(
+    "--agent",
+    shell_complete=_completion.names_of("agents"),
+    help=f"One of `dreamproof list agents`.  [default: {defaults.AGENT}]",
+)
+@click.option(
+    "--preset", shell_complete=_completion.names_of("presets"), help=f"Named base configuration.  [default: {defaults.PRESET}]"
+)
+@click.option(
+    "--ablation",
+    shell_complete=_completion.names_of("ablations"),
+    help="One file of ablations/, or several: A+B, COMPOSITE-COMPONENT.  [default: none]",
+)
+@click.option(
+    "--noise",
+    "train_noise",
+    shell_complete=_completion.names_of("noises"),
+    help="Training noise, e.g. gaussian:sigma=10.  [default: clean]",
+)
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="[default: 0]")
-@click.option("--size", help=f"One of `dreamproof list sizes`.  [default: {defaults.SIZE}]")
-@click.option("--steps", type=click.IntRange(1), help="Policy steps.  [default: the suite's budget]")
-@click.option("--eval-noise", multiple=True, help="Evaluation noise; repeat for more.  [default: clean and --noise]")
+@click.option(
+    "--size", shell_complete=_completion.names_of("sizes"), help=f"One of `dreamproof list sizes`.  [default: {defaults.SIZE}]"
+)
+@_options.steps_option
+@_options.seeds_option
+@click.option(
+    "--eval-noise",
+    shell_complete=_completion.names_of("noises"),
+    multiple=True,
+    help="Evaluation noise; repeat for more.  [default: clean and --noise]",
+)
 @click.option("--episodes", type=click.IntRange(1), help="Evaluation episodes per noise.  [default: 10]")
 @click.option("--every", type=click.IntRange(0), help="Policy steps between evaluations during training.  [default: 0, none]")
 @click.option("--policy", type=click.Choice(["sample", "mode"]), help="How evaluation takes actions.  [default: sample]")
 @click.option("--precision", type=click.Choice(["float32", "bfloat16"]), help="[default: float32]")
 @click.option("--compile/--no-compile", default=None, help="Compile the model's inner steps: faster, and rounded differently.")
-@_options.changes
+@_options.changes_option
 @_options.pool_options
 @_options.training_options
 @_options.runs
@@ -44,6 +67,8 @@ def run(
     scale: str | None,
     task: str | None,
     runs: Path,
+    steps: int | None,
+    seeds: str | None,
     changes: Sequence[str],
     parallel: int | None,
     threads: int | None,
@@ -54,35 +79,71 @@ def run(
 ) -> None:
     """Run a STUDY (a YAML file or the name of a shipped one), or a single --task, on this machine.
 
-    Half-done runs are resumed and finished runs are skipped: the same command again is always safe.
+    Half-done runs are resumed and finished runs are skipped: the same command again is always safe. A folder of runs in
+    place of a STUDY: what is left of these. --steps, --seeds and --set change every cell of a study.
     """
     pool = _pool.PoolOptions(parallel, threads, device, env_workers, checkpoint_every)
     if study is not None and task is None:
-        _refuse_single_run_options(options, changes)
-        cells, pool = _study_cells(study, scale, pool)
+        _refuse_single_run_options(options)
+        overrides = _options.parse_overrides(steps, seeds, changes)
+        if Path(study).is_dir():
+            _continue_runs(Path(study), overrides, pool)
+            return
+        cells, pool = _study_cells(study, scale, overrides, pool)
     elif task is not None and study is None:
-        cells = [_single_cell(task, changes, options)]
+        cells = _single_cells(task, seeds, changes, options | {"steps": steps})
     else:
         raise BadInput("run takes either a STUDY or --task SUITE/TASK.")
     _pool.run_cells(cells, runs, pool)
 
 
-def _refuse_single_run_options(options: Mapping[str, Any], changes: Sequence[str]) -> None:
+def _refuse_single_run_options(options: Mapping[str, Any]) -> None:
     options = {"noise" if name == "train_noise" else name: value for name, value in options.items()}
     used = [f"--{name.replace('_', '-')}" for name, value in options.items() if value not in (None, ())]
-    used += ["--set"] * bool(changes)
     if used:
-        raise BadInput(f"{', '.join(used)}: only with --task. A study's file holds these settings.")
+        raise BadInput(
+            f"{', '.join(used)}: only with --task. A study's file holds these settings; --steps, --seeds and --set override it."
+        )
 
 
-def _study_cells(study: str, scale: str | None, pool: _pool.PoolOptions) -> tuple[list[RunConfig], _pool.PoolOptions]:
+def _continue_runs(folder: Path, overrides: StudyOverrides, pool: _pool.PoolOptions) -> None:
+    """What is left of the runs in a folder, as their directories say."""
+    from harness import rundir
+
+    if overrides:
+        raise BadInput(f"{folder} is a folder of runs, whose settings stay as they are ({overrides}). Give the study's file.")
+    stored_runs = rundir.find_runs([folder])
+    for run in stored_runs:
+        if "imported" in run.config:
+            raise BadInput(f"{run.path} was imported: it has no settings to go on with.")
+    _pool.run_folders(stored_runs, pool)
+
+
+def _study_cells(
+    study: str, scale: str | None, overrides: StudyOverrides, pool: _pool.PoolOptions
+) -> tuple[list[RunConfig], _pool.PoolOptions]:
     """A study's runs, and the options of the pool with the study's own where the command line has none."""
     from harness import study as studies
 
-    loaded, cells = studies.load_runs(study, scale)
+    loaded, cells = studies.load_runs(study, scale, overrides)
+    if overrides:
+        click.echo(
+            f"{loaded.name}: every cell with {overrides}, from the command line; it is part of each run's name.", err=True
+        )
     parallel = loaded.resources.parallel if pool.parallel is None else pool.parallel
     env_workers = loaded.resources.env_workers if pool.env_workers is None else pool.env_workers
     return cells, dataclasses.replace(pool, parallel=parallel, env_workers=env_workers)
+
+
+def _single_cells(task: str, seeds: str | None, changes: Sequence[str], options: Mapping[str, Any]) -> list[RunConfig]:
+    """The runs of one task: one, or one for each of `seeds`."""
+    if seeds is None:
+        return [_single_cell(task, changes, options)]
+    if options["seed"] is not None:
+        raise BadInput("run takes either --seed or --seeds.")
+    numbers = _values.parse_seeds(seeds)
+    numbers = list(range(numbers)) if isinstance(numbers, int) else numbers
+    return [_single_cell(task, changes, {**options, "seed": seed}) for seed in dict.fromkeys(numbers)]
 
 
 def _single_cell(task: str, changes: Sequence[str], options: Mapping[str, Any]) -> RunConfig:
@@ -92,33 +153,40 @@ def _single_cell(task: str, changes: Sequence[str], options: Mapping[str, Any]) 
     noises = settings.pop("eval_noise", None)
     evaluate = {"noise": list(noises)} if noises else {}
     evaluate |= {name: settings.pop(name) for name in ("episodes", "every", "policy") if name in settings}
-    return studies.single(task, evaluate=evaluate, changes=_options.parse_changes(changes), **settings)
+    return studies.single(task, evaluate=evaluate, changes=_values.parse_changes(changes), **settings)
 
 
 @click.command()
 @_options.study
 @_options.scale
+@_options.study_overrides
 @_options.as_json
 @_options.profile
 @_options.runs
-def plan(study: str, scale: str | None, as_json: bool, profile: Path | None, runs: Path) -> None:
+def plan(study: str, scale: str | None, overrides: StudyOverrides, as_json: bool, profile: Path | None, runs: Path) -> None:
     """The plan of STUDY: cells and what each changes, what is done, what remains and its cost, the arrays to submit."""
     from harness import plan as plans
     from harness import plan_page
 
-    study_plan = plans.plan_study(study, scale, runs, profile)
+    study_plan = plans.plan_study(study, scale, runs, profile, overrides)
     click.echo(json.dumps(plans.plan_to_json(study_plan), indent=1) if as_json else plan_page.plan_to_text(study_plan))
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
-@click.option("--noise", "noise_texts", multiple=True, required=True, help="Evaluation noise; repeat for more.")
+@_options.stored_runs
+@click.option(
+    "--noise",
+    "noise_texts",
+    shell_complete=_completion.names_of("noises"),
+    multiple=True,
+    required=True,
+    help="Evaluation noise; repeat for more.",
+)
 @click.option("--episodes", type=click.IntRange(1), default=10, show_default=True, help="Episodes per noise.")
 @_options.pool_options
 def evaluate(paths: Sequence[Path], noise_texts: Sequence[str], episodes: int, device: str, **options: Any) -> None:
     """More noise cells from stored checkpoints. Existing rows are not computed again."""
-    from harness import build, envs, noise, pool, rundir
-    from harness.stop import Stop
+    from harness import build, envs, noise, rundir
 
     build.check_device(device)
     runs = rundir.find_runs(paths)
@@ -131,16 +199,20 @@ def evaluate(paths: Sequence[Path], noise_texts: Sequence[str], episodes: int, d
     parallel, threads = _pool.PoolOptions(**options).for_runs(len(runs))
     arguments = ["--device", device, "--threads", str(threads), "--episodes", str(episodes)]
     arguments += [word for eval_noise in noises for word in ("--noise", str(eval_noise))]
-    with Stop() as stop:
-        states = pool.run_all(runs, parallel=parallel, arguments=arguments, stop=stop)
-    _pool.report_states(runs, states, stopped=bool(stop.reason))
+    states, stopped = _pool.run_pool(runs, parallel, arguments, command=())
+    _pool.report_states(runs, states, stopped=stopped)
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
-@click.option("--noise", required=True, help="Noise to adapt to.")
-@click.option("--steps", type=click.IntRange(1), required=True, help="Policy steps of adaptation.")
-@click.option("--eval-noise", multiple=True, help="Evaluation noise beside the source's; repeat for more.")
+@_options.stored_runs
+@click.option("--noise", shell_complete=_completion.names_of("noises"), required=True, help="Noise to adapt to.")
+@click.option("--steps", type=_values.StepCount(), required=True, help="Policy steps of adaptation.")
+@click.option(
+    "--eval-noise",
+    shell_complete=_completion.names_of("noises"),
+    multiple=True,
+    help="Evaluation noise beside the source's; repeat for more.",
+)
 @click.option("--episodes", type=click.IntRange(1), help="Episodes per noise.  [default: the source's]")
 @click.option("--set", "changes", multiple=True, metavar="PATH=VALUE", help="Dotted override, e.g. agent.kl.target=10.")
 @_options.pool_options
@@ -161,7 +233,7 @@ def adapt(
     from harness import adapt as adaptation
     from harness import rundir
 
-    overrides = _options.parse_changes(changes)
+    overrides = _values.parse_changes(changes)
     sources = rundir.find_runs(paths)
     cells = [
         adaptation.adapted_config(source, noise, steps, eval_noises=eval_noise, episodes=episodes, changes=overrides)
@@ -181,7 +253,7 @@ def adapt(
 @click.option("--checkpoint-every", type=float, default=5)
 @click.option("--parent", type=int)
 @click.option("--command", default="")
-@click.option("--noise", "noises", multiple=True)
+@click.option("--noise", "noises", shell_complete=_completion.names_of("noises"), multiple=True)
 @click.option("--episodes", type=int, default=10)
 def work(path: Path, parent: int | None, noises: Sequence[str], episodes: int, **options: Any) -> int:
     """One run directory, in this process: what `run` starts for every cell."""

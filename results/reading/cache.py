@@ -18,7 +18,7 @@ import numpy as np
 
 from results.reading.rows import Columns, Key
 
-VERSION = 1
+VERSION = 2
 LEAST = 1 << 20  # bytes of new rows that are worth a file
 TEXT = "settings"  # the fact that most runs share
 SETTLED = 3.0  # seconds since the last change of a file, after which another change has another time

@@ -33,7 +33,7 @@ class Results:
     """Everything tables and figures are made from.
 
     runs: one row per run: AXES, benchmark, run, path, train_seed, policy, eval_noises, state, done, step, updates, attempt,
-    host, message, wall_seconds (start to last heartbeat), final_step (largest step of an evaluation; -1 for none).
+    host, message, wall_seconds (time at work), final_step (largest step of an evaluation; -1 for none).
     episodes: one row per episode: AXES, run, path, train_seed, state, done, final_step and what episodes.jsonl holds,
     with the environment's `seed` as `env_seed` and the run's as `train_seed`; `noise` is what it was played under.
     """
@@ -142,12 +142,11 @@ def _read_facts(run: rundir.RunDir) -> dict[str, Any]:
             raise BadInput(f"{run.path / 'config.json'}: {name} = {str(value)[:40]!r}: not what a run's configuration holds.")
         if _is_text(value):
             axes[name] = printable(value)
-    started, updated = state.get("started"), state.get("updated")
     return axes | {
         "state": state.get("state", "queued"),
         **{key: state.get(key, 0) for key in ("step", "updates", "attempt")},
         **{key: printable(str(state.get(key) or "")) for key in ("host", "message")},
-        "wall_seconds": updated - started if started and updated else state.get("wall_seconds", np.nan),
+        "wall_seconds": _wall_seconds(state),
         "seeded": state.get("seeded", True),  # False: its environment ignores the seed
         "settings": _settings_text(config | _machine_settings(config, state)),
     }
@@ -155,6 +154,14 @@ def _read_facts(run: rundir.RunDir) -> dict[str, Any]:
 
 def _is_text(value: object) -> bool:
     return isinstance(value, str)
+
+
+def _wall_seconds(state: dict[str, Any]) -> float:
+    """Time at work, without the time between attempts; of a run that did not record it, start to last heartbeat."""
+    started, updated = state.get("started"), state.get("updated")
+    if rundir.is_number(state.get("seconds")):
+        return state["seconds"]
+    return updated - started if started and updated else state.get("wall_seconds", np.nan)
 
 
 def _machine_settings(config: dict[str, Any], state: dict[str, Any]) -> dict[str, Any]:

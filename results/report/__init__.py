@@ -50,6 +50,7 @@ def render(evidence: Evidence, options: Options) -> str:
     )
     return environment.get_template("page.html").render(
         studies=list(runs.results.runs.study.unique()),
+        cautions=summary.cautions(findings),
         compared=summary.compared(runs.results),
         headlines=summary.headlines({table.name: table.long for table in tables.present}, options["confidence"]),
         limits=summary.limits(runs.results, findings),

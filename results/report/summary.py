@@ -26,6 +26,15 @@ class Line:
     anchor: str = ""
 
 
+CAUTIONS = ("insensitive", "no_updates", "one_seed_differences")  # findings that come before all others
+
+
+def cautions(findings: Sequence[Finding]) -> list[Line]:
+    """What makes the numbers say less than they seem to: the page says it first."""
+    named = sorted((finding for finding in findings if finding.name in CAUTIONS), key=lambda one: CAUTIONS.index(one.name))
+    return [Line(f"{finding.where}: {finding.what} {finding.why}", "warnings") for finding in named]
+
+
 def compared(results: Results) -> list[Line]:
     """Per study: its runs, their progress, and their episodes."""
     return [Line(_study(study, runs, results.episodes)) for study, runs in groups(results.runs, "study", sort=True)]
@@ -92,7 +101,9 @@ def _setting(cells: pd.DataFrame) -> str:
     first = rows[0]
     clean, noisy = ([row for row in rows if (row["eval_noise"] == "clean") == is_clean] for is_clean in (True, False))
     parts = [f"{_score(clean[0])} without noise"] if clean else []
-    if noisy:
+    if noisy and clean and len({(row["mean"], _score(row)) for row in rows}) == 1:
+        parts.append("exactly the same under every noise: this policy does not depend on what it sees")
+    elif noisy:
         worst = min(noisy, key=lambda row: row["mean"] if row["mean"] == row["mean"] else math.inf)
         retention = with_interval(worst["retention"], worst["retention_low"], worst["retention_high"])
         lowest = f", the lowest of {len(noisy)} noises" if len(noisy) > 1 else ""

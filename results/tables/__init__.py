@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 from harness import plugins
 from harness.errors import BadInput, printable, unknown
+from results.version import program_version
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,14 +45,21 @@ class Table:
     sheets: list[Sheet]
 
     def render(self, form: str = "md") -> str:
-        """The table as text: csv and json show the long form; md, tex (booktabs) and html the sheets."""
+        """The table as text: csv and json show the long form; md, tex (booktabs) and html the sheets.
+
+        The last note of md and html is the version of this program.
+        """
         from results.tables import _formats
 
         if form in _formats.OF_LONG:
             return _formats.OF_LONG[form](self.long)
         if form in _formats.OF_SHEETS:
-            return _formats.OF_SHEETS[form](self.sheets)
+            return _formats.OF_SHEETS[form](self.sheets if form == "tex" else _with_version(self.sheets))
         raise unknown("table format", form, FORMATS)
+
+
+def _with_version(sheets: list[Sheet]) -> list[Sheet]:
+    return [*sheets[:-1], *(replace(sheet, notes=[*sheet.notes, f"Made by {program_version()}."]) for sheet in sheets[-1:])]
 
 
 @runtime_checkable

@@ -22,7 +22,7 @@ SHEET_COLUMNS = ["run", "task", "agent", "ablation", "train_noise", "seed", "stu
 def make(results: Results, rng: np.random.Generator, reps: int, confidence: float) -> pd.DataFrame:
     """One row per run with COLUMNS; `final_score` is a mean return and `final_rule` says of which episodes.
 
-    `wall_seconds` runs from the start to the last heartbeat. The options have no effect: nothing is random.
+    `wall_seconds` is time at work, without the time between attempts. The options have no effect: nothing is random.
     """
     from results import style
     from results.reading import load
@@ -52,7 +52,7 @@ def sheets(long: pd.DataFrame) -> list[Sheet]:
         f"{done} of {len(long)} runs are done.",
         "Final score: mean return of one run. 'last checkpoint': its clean evaluation episodes, only if the run is done. 'last "
         "N training episodes': played under the training noise while still learning, and therefore not comparable.",
-        "Wall time: from the start to the last heartbeat, h:mm:ss.",
+        "Wall time: time at work over all attempts, without the time between them, h:mm:ss.",
     ]
     return [Sheet("Runs", head, rows, notes)]
 
