@@ -275,32 +275,6 @@ def test_the_doctor_takes_options(tmp_path):
     assert refused.returncode == 2 and "Did you mean 'resize'" in refused.stderr
 
 
-def test_the_door_is_cheap():
-    """Microseconds of both checks, least of many: 10 for a vector, 30 for a frame."""
-    import timeit
-
-    from gymnasium import spaces
-
-    from agents.protocol import Space, Spec
-    from harness.envs._views import BoxCheck
-
-    class Still:
-        native = None
-
-        def __init__(self, array):
-            self.spec = Spec({"obs": Space(array.shape, str(array.dtype))}, Space((), "int32", 2))
-
-    for array, frame, limit in (
-        (np.zeros(17, np.float32), np.zeros(17, np.float32), 10),
-        (np.zeros((64, 64, 3), np.uint8), np.zeros((64, 64, 3), np.uint8), 30),
-        (np.zeros((64, 64, 3), np.float32), np.zeros((64, 64, 3), np.uint8), 30),
-    ):
-        door, obs = Door(Still(frame), "a task"), {"obs": frame}
-        check = BoxCheck("obs", spaces.Box(0, 1, array.shape, array.dtype), "check")
-        seconds = min(timeit.repeat(lambda: (door.check(obs), check(array)), number=200, repeat=20)) / 200  # noqa: B023
-        assert seconds * 1e6 < limit
-
-
 def test_an_environment_that_ignores_its_seed_goes_on_with_its_next_episode(make_env, capsys):
     from harness import noise
     from harness.vector import EnvSlot, Episode
