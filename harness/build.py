@@ -49,7 +49,7 @@ def resolve_compile(config: RunConfig, device: str) -> bool:
 
 
 def _compiling_pays(size: str, learns: bool, device: str) -> bool:
-    """A nano run never wins back what compiling takes. On a GPU a whole update is one launch, and nothing else was tried."""
+    """A nano run never wins back the time of compilation. On a GPU an update is one launch; compiling was not tried there."""
     if size == "nano" or not learns:
         return False
     devices = plugins.load("agents", "device")
@@ -61,7 +61,9 @@ def check_device(device: str, *, compile: bool = False) -> None:
     try:
         if device == "cuda" or compile:  # only then, because it takes a second to find out
             devices = plugins.load("agents", "device")
-            devices.check_compiler(devices.resolve_device(device)) if compile else devices.resolve_device(device)
+            resolved = devices.resolve_device(device)
+            if compile:
+                devices.check_compiler(resolved)
     except ValueError as error:
         raise BadInput(str(error)) from None
 

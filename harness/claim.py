@@ -4,7 +4,7 @@ It is safe on NFS. A claim appears by link(2) with its content, never by locks. 
 server writes, so the clocks of the nodes do not matter. Another process may take a claim over where
 - the owner's process is gone from this machine's process table,
 - the owner's job is this very job, requeued: the scheduler has ended what ran before, or
-- the owner showed no sign of life for `STALE` seconds.
+- the owner showed no sign of life for `STALE_SECONDS` seconds.
 A process that others took for dead and that comes back finds that the claim is not its own. It then writes nothing more.
 """
 
@@ -21,8 +21,8 @@ from typing import Any
 
 from harness.errors import BadInput, RunFailed
 
-BEAT = 10.0  # seconds between signs of life
-STALE = 180.0  # seconds; NFS clients may see times that are a minute old
+BEAT_SECONDS = 10.0  # between two signs of life
+STALE_SECONDS = 180.0  # without a sign of life; NFS clients may see times that are a minute old
 
 
 class RunBusy(BadInput):
@@ -52,7 +52,7 @@ class Claim:
             if owner is not None and not is_dead(owner, beat_age(self._path)):
                 raise RunBusy(
                     f"{self._path.parent} is being run by process {owner['pid']} on {owner['host']}. If that host is "
-                    f"gone, another process can take the run over after {STALE:.0f} seconds without a sign of life."
+                    f"gone, another process can take the run over after {STALE_SECONDS:.0f} seconds without a sign of life."
                 )
             if owner is not None:
                 release(self._path, owner["token"])
@@ -83,7 +83,7 @@ class Claim:
             temporary.unlink(missing_ok=True)
 
     def _send_heartbeats(self) -> None:
-        while not self._released.wait(BEAT):
+        while not self._released.wait(BEAT_SECONDS):
             with contextlib.suppress(OSError):
                 if self.is_ours():
                     os.utime(self._path)
@@ -108,7 +108,7 @@ def is_dead(owner: dict[str, Any], silence: float) -> bool:
         return owner["born"] is None or _process_start(owner["pid"]) != owner["born"]
     if owner["job"] is not None and owner["job"] == current_job() and owner["restarts"] < restart_count():
         return True
-    return silence > STALE
+    return silence > STALE_SECONDS
 
 
 def beat_age(path: Path) -> float:
@@ -136,7 +136,7 @@ def release(path: Path, token: str) -> None:
     except FileNotFoundError:
         return
     except FileExistsError:
-        if beat_age(certificate) > 2 * STALE:  # its maker died before it was finished
+        if beat_age(certificate) > 2 * STALE_SECONDS:  # its maker died before it was finished
             certificate.unlink(missing_ok=True)
         return
     try:

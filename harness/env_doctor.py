@@ -51,7 +51,7 @@ def options(task: str, changes: Mapping[str, object]) -> dict[str, object]:
 def examine(task: str, options: Mapping[str, object]) -> list[Diagnosis]:
     """Every check of one environment. What cannot even be made is the only line."""
     try:
-        view = preview.preview_here(task, options)
+        view = preview.preview_in_process(task, options)
     except BadInput as error:
         return [Diagnosis("environment", "broken", str(error), "correct it, or give it other env.options")]
     env = Door(envs.make(task, **options), task, quiet=True)

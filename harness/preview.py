@@ -16,11 +16,10 @@ import traceback
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from harness import plugins
+from harness import plugins, provenance
 from harness.errors import BadInput, RunFailed
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -56,25 +55,25 @@ UNSEEDED = (
 )
 
 
-def of(task: str, options: Mapping[str, object]) -> Preview:
+def load_preview(task: str, options: Mapping[str, object]) -> Preview:
     """The preview of `suite/task`. BadInput where it cannot be made or reset, or the agent cannot take its spaces."""
-    return _of(task, json.dumps(options, sort_keys=True))
+    return _cached_preview(task, json.dumps(options, sort_keys=True))
 
 
 @lru_cache(maxsize=256)
-def _of(task: str, options: str) -> Preview:
+def _cached_preview(task: str, options: str) -> Preview:
     if any(name in sys.modules for name in SIMULATORS):
-        return preview_here(task, json.loads(options))
+        return preview_in_process(task, json.loads(options))
     file = _cache_file(task, options)
-    stored = _read(file)
+    stored = _read_cache(file)
     if stored is None:
         stored = _ask_child(task, options)
-        _write(file, stored)
+        _write_cache(file, stored)
     return Preview(**{**stored["preview"], "notes": tuple(stored["preview"]["notes"])})
 
 
-def preview_here(task: str, options: Mapping[str, object]) -> Preview:
-    """As `of`, in this process."""
+def preview_in_process(task: str, options: Mapping[str, object]) -> Preview:
+    """As `load_preview`, in this process."""
     from harness import envs
     from harness.door import Door
 
@@ -145,8 +144,8 @@ def _serve() -> None:
     request = json.load(sys.stdin)
     sys.path += [folder for folder in request["path"] if folder not in sys.path]
     try:
-        result = preview_here(request["task"], request["options"])
-        answer: dict[str, Any] = {"preview": asdict(result), "files": _own_files()}
+        result = preview_in_process(request["task"], request["options"])
+        answer: dict[str, Any] = {"preview": asdict(result), "files": _user_files()}
     except Exception as error:
         problem = str(error) if isinstance(error, BadInput | RunFailed) else f"{type(error).__name__}: {error}"
         answer = {"problem": problem, "traceback": traceback.format_exc()}
@@ -154,7 +153,7 @@ def _serve() -> None:
     answers.close()
 
 
-def _own_files() -> dict[str, list[int]]:
+def _user_files() -> dict[str, list[int]]:
     """Modules that are neither of Python, nor installed, nor ours -> [time of change, size]. The environment rests on them."""
     ours = tuple(str(ROOT / package) + os.sep for package in ("agents", "harness"))
     library = (sysconfig.get_path("stdlib") + os.sep, *ours)
@@ -172,12 +171,12 @@ def _stamp(file: str) -> list[int]:
     return [stat.st_mtime_ns, stat.st_size]
 
 
-# ---- What is kept
+# ---- The cache
 
 
 def _cache_file(task: str, options: str) -> Path:
     suite = plugins.load("harness.envs", task.split("/")[0]).SUITE
-    versions = {name: _version(name) for name in ("dreamproof", "numpy", *suite.modules)}
+    versions = provenance.versions(("dreamproof", "numpy", *suite.modules))
     code = [_stamp(str(path)) for path in sorted((ROOT / "harness" / "envs").glob("*.py"))] + [_stamp(__file__)]
     facts = [FORMAT, task, options, sys.version, versions, code, os.environ.get("PYTHONPATH"), sys.path]
     name = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:24]
@@ -185,14 +184,7 @@ def _cache_file(task: str, options: str) -> Path:
     return Path(root) / "dreamproof" / "environments" / f"{name}.json"
 
 
-def _version(distribution: str) -> str | None:
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def _read(file: Path) -> dict[str, Any] | None:
+def _read_cache(file: Path) -> dict[str, Any] | None:
     """A stored answer whose files are as they were; None where there is none."""
     try:
         answer = json.loads(file.read_text())
@@ -203,8 +195,8 @@ def _read(file: Path) -> dict[str, Any] | None:
     return answer if current else None
 
 
-def _write(file: Path, answer: Mapping[str, Any]) -> None:
-    """A cache that cannot be written is none."""
+def _write_cache(file: Path, answer: Mapping[str, Any]) -> None:
+    """Store an answer; where the cache cannot be written, nothing is stored."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         part = file.with_suffix(f".{os.getpid()}")

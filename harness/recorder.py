@@ -50,9 +50,9 @@ class Recorder:
         """Take the metrics of one update into the next row."""
         self._pending.append(metrics)
 
-    def log_metrics(self, step: int, updates: int, extra: Mapping[str, float], *, final: bool = False) -> None:
+    def log_metrics(self, step: int, updates: int, extra: Mapping[str, float], *, at_end: bool = False) -> None:
         """Write a row of metrics where one is due (every `every` steps, and at the end): means since the last row."""
-        if step < self._last_logged_step + self._every and not final:
+        if step < self._last_logged_step + self._every and not at_end:
             return
         if step == self._last_logged_step:
             return

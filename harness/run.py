@@ -256,7 +256,7 @@ class Attempt:
         while training.step < steps and not self._stop.reason and not problem:
             training.advance()
             at_end = training.step >= steps
-            self._log_metrics(final=at_end)
+            self._log_metrics(at_end=at_end)
             evaluates = evaluation_due(training.step) and not at_end
             if evaluates and not self._evaluation.complete(training.step, self._agent.updates):
                 return None  # the rows of this evaluation come after the last checkpoint and will be computed again
@@ -268,16 +268,16 @@ class Attempt:
                 clock.restart_checkpoints(self._save_checkpoint())
         problem = problem or self._recorder.divergence()
         if problem:
-            self._log_metrics(final=True)
+            self._log_metrics(at_end=True)
         # A finished run stores its model without the replay.
         self._save_checkpoint(replay=not problem and training.step < steps)
         self._write_heartbeat()
         return problem
 
-    def _log_metrics(self, *, final: bool) -> None:
+    def _log_metrics(self, *, at_end: bool) -> None:
         replay = self._training.replay
         extra = {"replay/items": len(replay), "replay/bytes": replay.nbytes}
-        self._recorder.log_metrics(self._training.step, self._agent.updates, extra, final=final)
+        self._recorder.log_metrics(self._training.step, self._agent.updates, extra, at_end=at_end)
 
     def _save_checkpoint(self, *, replay: bool = True) -> float:
         """Write a checkpoint -> the seconds that it took."""

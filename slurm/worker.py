@@ -63,7 +63,7 @@ def _release_dead_claim(run: RunDir) -> None:
     """Remove the claim of a job that has ended, by the scheduler, and that shows no sign of life."""
     path = run.path / "claim"
     holder = claim.read_owner(path)
-    if holder is None or holder["job"] in (None, claim.current_job()) or claim.beat_age(path) < 3 * claim.BEAT:
+    if holder is None or holder["job"] in (None, claim.current_job()) or claim.beat_age(path) < 3 * claim.BEAT_SECONDS:
         return
     state = scheduler.describe_job(holder["job"]).get("JobState")
     if state is not None and state not in scheduler.ACTIVE:

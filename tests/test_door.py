@@ -245,8 +245,8 @@ def test_atari_departs_from_its_protocol_only_where_asked():
 
 def test_a_look_finds_an_ignored_seed(monkeypatch):
     monkeypatch.syspath_prepend(str(HERE))
-    assert not preview.preview_here("gym/own_envs:Unseeded-v0", {}).seeded
-    assert preview.preview_here("gym/own_envs:Plain-v0", {}).seeded
+    assert not preview.preview_in_process("gym/own_envs:Unseeded-v0", {}).seeded
+    assert preview.preview_in_process("gym/own_envs:Plain-v0", {}).seeded
 
 
 DOCTOR = {  # exit status, words

@@ -180,7 +180,7 @@ def test_the_policy_moves_the_right_way(action, advantage, entropy):
         return dist.log_prob(action), dist.entropy()
 
     logp, ent = terms()
-    gain = agent.behavior._actor_grad.objective(logp, torch.full_like(logp, advantage)) + entropy * ent
+    gain = agent.behavior._rules.actor_grad.objective(logp, torch.full_like(logp, advantage)) + entropy * ent
     gain.mean().backward()
     with torch.no_grad():
         for p in actor.parameters():
@@ -210,7 +210,7 @@ def test_a_fresh_agent_predicts_zero_and_costs_ln_255():
     result = agent.loss(*sequence(agent), ModeSampler())
     assert result.metrics["loss/reward"].item() == pytest.approx(5.541264, abs=1e-5)
     assert result.metrics["behavior/return"] == 0 and result.metrics["behavior/advantage"] == 0
-    weight = agent.behavior._discount.trajectory_weight
+    weight = agent.behavior._rules.discount.trajectory_weight
     feat, _ = agent.behavior.imagine(agent.world, result.latents, ModeSampler())
     mean = weight(agent.world.cont(feat).mean)[:-1].mean().item()
     assert result.metrics["loss/value"].item() == pytest.approx(2 * 5.541264 * mean, rel=1e-5)

@@ -200,10 +200,10 @@ def foreign(path, seconds, **changes):
 
 def test_a_claim_elsewhere_is_dead_after_three_minutes_of_silence_or_when_its_job_was_requeued(tmp_path, monkeypatch):
     path = tmp_path / "claim"
-    foreign(path, claim.STALE - 30)
+    foreign(path, claim.STALE_SECONDS - 30)
     with pytest.raises(claim.RunBusy, match="elsewhere"), claim.Claim(path):
         pass
-    foreign(path, claim.STALE + 30)
+    foreign(path, claim.STALE_SECONDS + 30)
     with claim.Claim(path) as mine:
         assert mine.is_ours()
     foreign(path, 1, job="7_3", restarts=1)

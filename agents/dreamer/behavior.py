@@ -6,6 +6,8 @@ time-major, so that cutting off its last state copies nothing.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
@@ -23,81 +25,83 @@ from agents.dreamer.world_model import Batch, LossTerms, Statistics, WorldModel
 from agents.nn.sampler import Sampler
 
 
+@dataclass(frozen=True)
+class BehaviorRules:
+    """How actor and critic learn. Hafner et al. 2025, eqs. 4 to 8."""
+
+    imagination_horizon: int  # H
+    lam: float  # lambda of the returns
+    entropy_weight: float  # eta
+    discount: Discount
+    starts: Starts
+    actor_grad: ActorGradient
+    return_scale: ReturnScale
+    advantage_norm: Normalizer
+    value_norm: Normalizer
+    slow_critic: SlowCritic
+    repval_grad: GradientGate
+
+    @property
+    def return_statistics(self) -> dict[str, ReturnScale | Normalizer]:
+        """What keeps running statistics of the returns, by name."""
+        return {"return_scale": self.return_scale, "value_norm": self.value_norm}
+
+
 class Behavior(nn.Module):
     """Actor, critic and the critic's slow copy. The statistics that normalise them come in and go out of `losses`."""
 
     def __init__(
-        self,
-        *,
-        actor: nn.Module,
-        critic: nn.Module,
-        slow_critic: nn.Module,
-        action_uniforms: int,
-        imagination_horizon: int,
-        lam: float,
-        entropy_weight: float,
-        discount: Discount,
-        starts: Starts,
-        actor_grad: ActorGradient,
-        return_scale: ReturnScale,
-        advantage_norm: Normalizer,
-        value_norm: Normalizer,
-        slow_rule: SlowCritic,
-        repval_grad: GradientGate,
+        self, *, actor: nn.Module, critic: nn.Module, slow_critic: nn.Module, action_uniforms: int, rules: BehaviorRules
     ) -> None:
-        """`action_uniforms`: uniform numbers that one action takes; `imagination_horizon`: H; `lam`: lambda;
-        `entropy_weight`: eta, the actor's."""
+        """`action_uniforms`: uniform numbers that one action takes."""
         super().__init__()
         self.actor, self.critic, self.slow_critic = actor, critic, slow_critic
-        self._action_uniforms, self._imagination_horizon = action_uniforms, imagination_horizon
-        self._lam, self._entropy_weight = lam, entropy_weight
-        self._discount, self._starts, self._actor_grad = discount, starts, actor_grad
-        self._return_scale, self._advantage_norm, self._value_norm = return_scale, advantage_norm, value_norm
-        self._slow_rule, self._repval_grad = slow_rule, repval_grad
-        self._return_statistics: dict[str, ReturnScale | Normalizer] = {"return_scale": return_scale, "value_norm": value_norm}
+        self._action_uniforms, self._rules = action_uniforms, rules
 
     def statistics(self) -> Statistics:
         """Initial state of every normaliser."""
-        normalizers = {**self._return_statistics, "advantage": self._advantage_norm}
+        normalizers = {**self._rules.return_statistics, "advantage": self._rules.advantage_norm}
         return {name: part.state() for name, part in normalizers.items()}
 
     def losses(self, world: WorldModel, latents: Latents, batch: Batch, statistics: Statistics, sampler: Sampler) -> LossTerms:
         """The losses of actor and critic. Hafner et al. 2025, eqs. 4 to 7."""
+        rules = self._rules
+
         # Imagine: states s_0 ... s_H and actions a_0 ... a_{H-1}.
         feat, actions = self.imagine(world, latents, sampler)  # (H+1, N, F), (H, N, A)
 
         # Evaluate: rewards r_k, continuations c_k, values v_k, returns R^lambda_k. `actor_grad` decides whether they have a
         # gradient. The critic's own prediction always has one.
         value_dist: ScalarDistribution = self.critic(feat[:-1].detach())
-        with self._actor_grad.gradient_context(world, self):
+        with rules.actor_grad.gradient_context(world, self):
             reward, continuation = world.reward(feat).mean, world.cont(feat).mean
             slow_prediction = self.slow_critic(feat).mean
-            prediction = self._actor_grad.predict_values(self.critic, feat, value_dist)
+            prediction = rules.actor_grad.predict_values(self.critic, feat, value_dist)
             value, slow_value = (
-                self._value_norm.denormalize(statistics["value_norm"], x) for x in (prediction, slow_prediction)
+                rules.value_norm.denormalize(statistics["value_norm"], x) for x in (prediction, slow_prediction)
             )
-            value = self._slow_rule.baseline(value, slow_value)
-            returns = lambda_return(reward, self._discount.step_discount(continuation), value, self._lam)  # (H, N)
-            trajectory_weight = self._discount.trajectory_weight(continuation).detach()
+            value = rules.slow_critic.baseline(value, slow_value)
+            returns = lambda_return(reward, rules.discount.step_discount(continuation), value, rules.lam)  # (H, N)
+            trajectory_weight = rules.discount.trajectory_weight(continuation).detach()
 
             # Normalise: advantages (R^lambda_k - v_k) / max(1, S). Every statistic sees this batch before it is used.
             statistics = statistics | {
-                name: part.update(statistics[name], returns) for name, part in self._return_statistics.items()
+                name: part.update(statistics[name], returns) for name, part in rules.return_statistics.items()
             }
-            scale = self._return_scale.scale(statistics["return_scale"])
+            scale = rules.return_scale.scale(statistics["return_scale"])
             advantage = (returns - value[:-1]) / scale
-            statistics = statistics | {"advantage": self._advantage_norm.update(statistics["advantage"], advantage)}
-            normed_advantage = self._advantage_norm.normalize(statistics["advantage"], advantage)
+            statistics = statistics | {"advantage": rules.advantage_norm.update(statistics["advantage"], advantage)}
+            normed_advantage = rules.advantage_norm.normalize(statistics["advantage"], advantage)
 
         # Actor: L(theta) = -sum_k w_k (A_k ln pi_theta(a_k | s_k) + eta H[pi_theta(. | s_k)]).
         policy: ActionDistribution = self.actor(feat[:-1].detach())
         entropy = policy.entropy()
         log_prob = policy.log_prob(actions.detach())
-        actor_objective = self._actor_grad.objective(log_prob, normed_advantage) + self._entropy_weight * entropy
+        actor_objective = rules.actor_grad.objective(log_prob, normed_advantage) + rules.entropy_weight * entropy
 
         # Critic: L(psi) = -sum_k w_k ln p_psi(R^lambda_k | s_k), here and on the replay.
-        target = self._value_norm.normalize(statistics["value_norm"], returns)
-        critic_loss = self._slow_rule.loss(value_dist, target, slow_prediction[:-1])
+        target = rules.value_norm.normalize(statistics["value_norm"], returns)
+        critic_loss = rules.slow_critic.loss(value_dist, target, slow_prediction[:-1])
 
         starts = (len(latents.deter), -1)  # N -> (B, K)
         losses = {
@@ -127,27 +131,30 @@ class Behavior(nn.Module):
 
         `actor_grad` decides whether a gradient passes through the dynamics; none reaches the world model's weights.
         """
-        start = Latents(self._starts.select(latents.deter), self._starts.select(latents.stoch)).detached_rows()
+        start = Latents(self._rules.starts.select(latents.deter), self._rules.starts.select(latents.stoch)).detached_rows()
 
         def policy(feat: Tensor, sampler: Sampler) -> Tensor:
-            return self._actor_grad.sample_action(self.actor(feat.detach()), sampler)
+            return self._rules.actor_grad.sample_action(self.actor(feat.detach()), sampler)
 
-        with self._actor_grad.gradient_context(world):
-            return world.rssm.imagine(start, policy, self._imagination_horizon, sampler, self._action_uniforms)
+        with self._rules.actor_grad.gradient_context(world):
+            return world.rssm.imagine(start, policy, self._rules.imagination_horizon, sampler, self._action_uniforms)
 
     def _replay_loss(self, latents: Latents, batch: Batch, bootstrap: Tensor, statistics: Statistics) -> Tensor:
         """Critic loss on the replayed steps but the last, bootstrapped from imagination: bootstrap (B, K) -> (B, K-1)."""
-        select = self._starts.select
+        rules = self._rules
+        select = rules.starts.select
         reward, is_last, is_terminal = select(batch["reward"]), select(batch["is_last"]), select(batch["is_terminal"])
-        returns = replay_return(reward, is_last, is_terminal, bootstrap, self._discount.gamma, self._lam)
-        feat = self._repval_grad(select(latents.feat))[:, :-1]
+        returns = replay_return(reward, is_last, is_terminal, bootstrap, rules.discount.gamma, rules.lam)
+        feat = rules.repval_grad(select(latents.feat))[:, :-1]
         with torch.no_grad():
             slow_prediction = self.slow_critic(feat).mean
-        target = self._value_norm.normalize(statistics["value_norm"], returns)
+        target = rules.value_norm.normalize(statistics["value_norm"], returns)
         # Contiguous: where nothing takes a gradient, torch multiplies a slice in another order and rounds differently.
         value_dist = self.critic(feat.contiguous())
-        return self._slow_rule.loss(value_dist, target, slow_prediction) * ~is_last[:, :-1]
+        return rules.slow_critic.loss(value_dist, target, slow_prediction) * ~is_last[:, :-1]
 
     def update_slow_critic(self, accepted: Tensor) -> None:
         """Move the slow critic towards the critic, where `accepted` (0-d bool) says that the update counted."""
-        self._slow_rule.update_slow_weights(list(self.slow_critic.parameters()), list(self.critic.parameters()), accepted)
+        self._rules.slow_critic.update_slow_weights(
+            list(self.slow_critic.parameters()), list(self.critic.parameters()), accepted
+        )

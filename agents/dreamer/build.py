@@ -13,7 +13,7 @@ from torch import nn
 from agents.device import check_compiler, resolve_device
 from agents.dreamer.actions import ActionCodec, ContinuousActionCodec, DiscreteActionCodec, JointActionCodec
 from agents.dreamer.agent import Dreamer, Runtime
-from agents.dreamer.behavior import Behavior
+from agents.dreamer.behavior import Behavior, BehaviorRules
 from agents.dreamer.config import Config
 from agents.dreamer.decoder import Decoder, ImageDecoder, VectorDecoder
 from agents.dreamer.encoder import Encoder, ImageEncoder, OneHot, TransformedVector, VectorEncoder
@@ -166,6 +166,12 @@ def _behavior(config: Config, spec: Spec) -> Behavior:
         critic=critic,
         slow_critic=copy.deepcopy(critic).requires_grad_(False),
         action_uniforms=action_codec(spec).num_uniforms,
+        rules=_behavior_rules(config),
+    )
+
+
+def _behavior_rules(config: Config) -> BehaviorRules:
+    return BehaviorRules(
         imagination_horizon=config.horizon,
         lam=config.lam,
         entropy_weight=config.actor.entropy,
@@ -175,7 +181,7 @@ def _behavior(config: Config, spec: Spec) -> Behavior:
         return_scale=config.return_scale,
         advantage_norm=config.advantage,
         value_norm=config.value_norm,
-        slow_rule=config.slow_critic,
+        slow_critic=config.slow_critic,
         repval_grad=config.repval_grad,
     )
 

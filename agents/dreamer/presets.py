@@ -1,6 +1,6 @@
 """Published versions of the algorithm as named diffs to the current one, each with what it cannot express.
 
-A preset is an ordered mapping of dotted changes. Under the name of a suite or task stand changes for it alone. A preset sets
+A preset is an ordered mapping of dotted changes. Changes under the name of a suite or task apply to it alone. A preset sets
 the algorithm, a size sets the widths: the sizes `2023-*` and `v2-*` belong to the older presets.
 """
 

@@ -130,7 +130,7 @@ class RSSM(nn.Module):
         inputs = keep, self.core.action_input(prev_action * keep), self.posterior.embed_input(embed)
         models = self.core.step_fn(), self.posterior.step_fn()
         state = start.deter, start.stoch
-        if self._posterior_chunk and torch.is_grad_enabled():  # as in all later states, so that one graph serves all
+        if self._posterior_chunk and torch.is_grad_enabled():  # as all later states do: one graph then serves every chunk
             state = start.deter.requires_grad_(), start.stoch.requires_grad_()
         chunks = []
         for chunk in zip(*(x.split(self._posterior_chunk or steps, 1) for x in inputs), strict=True):
@@ -159,12 +159,12 @@ class RSSM(nn.Module):
             feats += new_feats
         return torch.stack(feats), torch.stack(actions)
 
-    # Scans: the steps of one chunk. These two are what is compiled.
+    # Scans: the steps of one chunk. `compile_steps` compiles these two.
 
     def compile_steps(self) -> None:
         """From now on learning calls compiled scans: one graph per chunk, made once. A whole scan would compile for minutes."""
         self._posterior_chunk, self._prior_chunk = POSTERIOR_CHUNK, PRIOR_CHUNK
-        # On a CPU what calls the kernels is C++ too: in Python the calls of 16 rows take as long as what they call.
+        # On a CPU the code that calls the kernels becomes C++ too. In Python the calls for 16 rows take as long as the kernels.
         options = {"cpp_wrapper": next(self.parameters()).is_cpu}
         self._posterior_scan = compile_for_learning(self._scan_posterior, **options)
         self._prior_scan = compile_for_learning(self._scan_prior, **options)

@@ -50,7 +50,7 @@ class _MaxPool(torch.autograd.Function):
     @staticmethod
     def backward(ctx: AutogradContext, grad: Tensor) -> Tensor:
         (index,) = ctx.saved_tensors
-        out = torch.empty_strided(*ctx.layout, dtype=grad.dtype, device=grad.device)  # in place of the input too
+        out = torch.empty_strided(*ctx.layout, dtype=grad.dtype, device=grad.device)  # stands for the input as well
         options = [2, 2], [2, 2], [0, 0], [1, 1], False
         return torch.ops.aten.max_pool2d_with_indices_backward.grad_input(grad, out, *options, index.long(), grad_input=out)
 

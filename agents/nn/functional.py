@@ -138,11 +138,12 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 
 def compile_for_learning(function: Callable[P, R], **options: bool) -> Callable[P, R]:
-    """`function`, compiled for learning. Acting meets other numbers of rows, each of which would be compiled anew.
+    """Compile `function` for learning alone. Acting sees other numbers of rows, and each would need its own compilation.
 
     `options` are those of `torch.compile`.
     """
-    # Torch would try the compiler with every instruction set, for seconds. One that reads its headers knows them.
+    # Torch would test the compiler with every instruction set, which takes seconds. A compiler that reads torch's headers
+    # knows these sets.
     trusted = {} if "TORCHINDUCTOR_VEC_ISA_OK" in os.environ else {"cpp.vec_isa_ok": True}
     fast = torch.compile(function, dynamic=False, options={**trusted, **options})
 

@@ -46,7 +46,7 @@ class GraphLaunch:
     def __call__(self, name: str, function: TensorFn, arrays: Arrays) -> Arrays:
         key = (name, *((k, x.shape, x.dtype) for k, x in sorted(arrays.items())))
         recording = self._recordings.setdefault(key, _Recording())
-        # The stream of everything else may still be writing what the function reads (weights that were loaded).
+        # The default stream may still write what the function reads, such as weights that were just loaded.
         self._stream.wait_stream(torch.cuda.current_stream(self._device))
         with torch.cuda.stream(self._stream):
             recording.upload(arrays, self._device)

@@ -76,7 +76,7 @@ class UniformSampler:
         return categorical_from_uniform(probs, self._next(probs.shape[:-1]))
 
     def normal(self, mean: Tensor, std: Tensor) -> Tensor:
-        # Half of the smallest number above zero stands for zero. In float64, where it can be taken from one.
+        # Half of the smallest number above zero stands for zero. In float64, because there one minus it is not one.
         smallest = torch.finfo(self._uniforms.dtype).eps / 4
         u = self._next(mean.shape).double().clamp(smallest, 1 - smallest)
         return mean + std * torch.special.ndtri(u).to(mean.dtype)

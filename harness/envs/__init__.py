@@ -57,7 +57,7 @@ def modalities(task: str, options: Mapping[str, object] | None = None) -> tuple[
     if hasattr(module, "modalities"):
         return module.modalities(name)
     if facts.pixels is None or facts.vectors is None:
-        view = preview.of(task, options or {})
+        view = preview.load_preview(task, options or {})
         return view.pixels, view.vectors
     return facts.pixels, facts.vectors
 
@@ -65,7 +65,9 @@ def modalities(task: str, options: Mapping[str, object] | None = None) -> tuple[
 def view_lines(task: str, options: Mapping[str, object]) -> list[str]:
     """What the agent sees of a task, in words, where its suite does not say it: a line each."""
     facts = suite(task)
-    return preview.of(task, options).lines if facts.pixels is None and not hasattr(_split(task)[0], "modalities") else []
+    return (
+        preview.load_preview(task, options).lines if facts.pixels is None and not hasattr(_split(task)[0], "modalities") else []
+    )
 
 
 def _split(task: str) -> tuple[ModuleType, str]:

@@ -298,8 +298,8 @@ def _scale(key: str, box: Any, task: str = "") -> tuple[float, float] | None:
 def _target_size(task: str, key: str, sides: tuple[int, int], options: ViewOptions) -> tuple[int, int]:
     resize = options.resize
     if resize == "auto":
-        nearest = (max(STRIDE, round(side / STRIDE) * STRIDE) for side in sides)
-        return SMALL if max(sides) > LARGEST_SIDE else tuple(nearest)  # type: ignore[return-value]
+        height, width = (max(STRIDE, round(side / STRIDE) * STRIDE) for side in sides)
+        return SMALL if max(sides) > LARGEST_SIDE else (height, width)
     size = sides if resize == "none" else (resize, resize) if isinstance(resize, int) else resize
     if any(side < STRIDE or side % STRIDE for side in size):
         raise BadInput(

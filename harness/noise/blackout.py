@@ -44,25 +44,25 @@ class Blackout(PixelNoise):
 
     def black(self, key: Key, step: int) -> bool:
         """Whether step `step` (0 is the observation of the reset) of the key's episode is black."""
-        horizon = max(1024, 1 << int(step).bit_length())
-        return bool(_schedule(key, self.length, self.chance, horizon)[step])
+        steps = max(1024, 1 << int(step).bit_length())
+        return bool(_schedule(key, self.length, self.chance, steps)[step])
 
 
 @lru_cache(maxsize=256)
-def _schedule(key: Key, length: int, chance: float, horizon: int) -> np.ndarray:
-    """(horizon,) bool; a longer horizon begins with the shorter one.
+def _schedule(key: Key, length: int, chance: float, steps: int) -> np.ndarray:
+    """(steps,) bool, true where a step is black; a longer schedule begins with the shorter one.
 
     The steps before each blackout are geometric, by inversion: P(gap >= k) = (1 - chance)^k. One uniform number each, so
     that a larger chance moves the same blackouts closer together.
     """
-    black = np.zeros(horizon, bool)
+    black = np.zeros(steps, bool)
     if not chance:
         return black
-    uniforms = key.generator().random(horizon // length + 1)
+    uniforms = key.generator().random(steps // length + 1)
     with np.errstate(divide="ignore"):  # chance 1: log of 0, and no gaps
         gaps = np.log1p(-uniforms) / np.log1p(-chance)
-    starts = np.cumsum(np.minimum(np.floor(gaps), horizon)) + np.arange(len(gaps)) * length
-    for start in starts[starts < horizon].astype(int):
+    starts = np.cumsum(np.minimum(np.floor(gaps), steps)) + np.arange(len(gaps)) * length
+    for start in starts[starts < steps].astype(int):
         black[start : start + length] = True
     return black
 

@@ -136,7 +136,7 @@ class Repo(Part):
         return {"bottleneck": 1.0}  # beta is in the loss already
 
     def build(self, updates: int, kl_bound: float) -> KlConstraint:
-        """The constraint in a run of so many updates, on latents whose KL cannot exceed `kl_bound` nats."""
+        """The constraint for a run of `updates` updates, on latents whose KL cannot exceed `kl_bound` nats."""
         rate, warmup = self.dual.e_folds / updates, min(self.warmup, updates // 10)
         return KlConstraint(self, rate=rate, warmup=warmup, kl_bound=kl_bound)
 

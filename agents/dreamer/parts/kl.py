@@ -42,7 +42,7 @@ class KlConfig(Protocol):
         ...
 
     def build(self, updates: int, kl_bound: float) -> Kl:
-        """The rule for a run of so many updates, on latents whose KL cannot exceed `kl_bound` nats."""
+        """The rule for a run of `updates` updates, on latents whose KL cannot exceed `kl_bound` nats."""
         ...
 
 
