@@ -14,7 +14,7 @@ class BadInput(Exception):
     """Input that cannot be used: exit status 2, and this message of one paragraph."""
 
 
-class Nothing(BadInput):
+class NothingToShow(BadInput):
     """The input is correct but holds nothing to show, perhaps not yet."""
 
 

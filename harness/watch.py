@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import click
 
-from harness.errors import Nothing
+from harness.errors import NothingToShow
 
 T = TypeVar("T")
 
@@ -21,7 +21,7 @@ option = click.option(
     flag_value=10.0,
     type=click.FloatRange(0.5),
     metavar="[SECONDS]",
-    help="Look again every so many seconds (10) and show the changes, until Ctrl-C.",
+    help="Look again every SECONDS (default 10) and show the changes, until Ctrl-C.",
 )
 
 
@@ -31,7 +31,7 @@ def watch(
     """Show what `look` returns. With an `interval` in seconds, look again and again, and show it where it has changed.
 
     Returns what was shown last: when `is_over` holds of it, or at Ctrl-C or SIGTERM; at once without an interval. Where
-    there is Nothing to show yet, a watch says so once and goes on.
+    there is nothing to show yet, a watch says so once and goes on.
     """
     if interval is None:
         current = look()
@@ -44,7 +44,7 @@ def watch(
             while True:
                 try:
                     current = look()
-                except Nothing as nothing:
+                except NothingToShow as nothing:
                     if str(nothing) != message:
                         message = str(nothing)
                         click.echo(f"{message} Waiting for it.", err=True)

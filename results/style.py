@@ -28,11 +28,11 @@ BASE_WORDS = {"dreamer", "none", "clean"}  # words of a label that name no chang
 UNCHANGED = ("", "dreamerv3")  # labels of the unchanged agent, ours or the original, without BASE_WORDS
 RESERVED = {"": 0, "dreamerv3": 0, "repo": 1}  # label without BASE_WORDS -> its slot of the palette
 FIRST_FREE = 2  # slot of the palette
-Settings = dict[Any, Any]  # matplotlib types the names of its settings one by one
-# Settings of seaborn's style, of its context, and of the files that matplotlib writes.
-LINES: Settings = {"axes.spines.top": False, "axes.spines.right": False, "font.sans-serif": ["DejaVu Sans"]}
+StyleSettings = dict[Any, Any]  # matplotlib types the names of its settings one by one
+# StyleSettings of seaborn's style, of its context, and of the files that matplotlib writes.
+LINES: StyleSettings = {"axes.spines.top": False, "axes.spines.right": False, "font.sans-serif": ["DejaVu Sans"]}
 LINES |= dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), "black")
-SIZES: Settings = {
+SIZES: StyleSettings = {
     "font.size": FONT,
     "axes.titlesize": FONT + 0.5,
     "axes.labelsize": FONT,
@@ -43,7 +43,7 @@ SIZES: Settings = {
     "patch.linewidth": 0.8,
     **{f"{axis}tick.major.{name}": value for axis in "xy" for name, value in (("size", 3.5), ("width", 0.6))},
 }
-FILES: Settings = {"hatch.linewidth": 0.5, "pdf.fonttype": 42, "svg.hashsalt": "dreamproof", "figure.dpi": 200}
+FILES: StyleSettings = {"hatch.linewidth": 0.5, "pdf.fonttype": 42, "svg.hashsalt": "dreamproof", "figure.dpi": 200}
 
 
 class Look(NamedTuple):

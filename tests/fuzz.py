@@ -83,7 +83,7 @@ class Fuzz:
     def __init__(self, folder, seed):
         self.folder, self.rng = folder, random.Random(seed)
         self.statuses, self.tracebacks = collections.Counter(), collections.Counter()
-        self.hangs, self.escapes, self.taken, self.cases = [], [], [], collections.Counter()
+        self.hangs, self.escapes, self.accepted_values, self.cases = [], [], [], collections.Counter()
         self.valid = folder / "valid"
         self.work = folder / "work"
         self.valid.mkdir()
@@ -191,7 +191,7 @@ class Fuzz:
         path.write_text("".join(json.dumps(row) + "\n" for row in rows).replace('"PLANTED"', planted))
         status = self.call("table", "runs", "runs")
         if status == 0:
-            self.taken.append(f"{name} = {planted[:20]}")
+            self.accepted_values.append(f"{name} = {planted[:20]}")
         return status
 
     def kind_checkpoint(self, inside):
@@ -212,7 +212,7 @@ class Fuzz:
         def read():
             saved = checkpoint.load(inside / "checkpoint", run="0")
             if saved.step == 2 and path.read_bytes() != before:
-                self.taken.append(f"{path.name} of a checkpoint")
+                self.accepted_values.append(f"{path.name} of a checkpoint")
 
         cli.add_command(read, "fuzz-read")
         try:
@@ -268,7 +268,7 @@ class Fuzz:
             "tracebacks": dict(self.tracebacks.most_common()),
             "hangs": self.hangs,
             "written outside": self.escapes,
-            "taken": self.taken,
+            "taken": self.accepted_values,
         }
 
 

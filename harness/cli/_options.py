@@ -97,7 +97,7 @@ def pool_options(function: F) -> F:
 
 def training_options(function: F) -> F:
     """What only training has beside `pool_options`."""
-    every = "Least seconds between checkpoints. Expensive checkpoints come less often."
+    every = "Shortest time between checkpoints, in seconds. Expensive checkpoints come less often."
     workers = "Processes in which training environments step while the agent learns.  [default: 1 on a GPU, else 0]"
     for option in (
         click.option("--env-workers", type=click.IntRange(0), help=workers),
@@ -112,7 +112,13 @@ def statistics_options(function: F) -> F:
     for option in (
         click.option("--final", help="Final-score rule.  [default: last checkpoint]"),
         click.option("--reps", type=click.IntRange(100), default=50_000, show_default=True, help="Bootstrap replicates."),
-        click.option("--seed", type=int, default=0, show_default=True, help="The same data give the same digits."),
+        click.option(
+            "--seed",
+            type=int,
+            default=0,
+            show_default=True,
+            help="Seed of the bootstrap: the same seed and data give the same digits.",
+        ),
         click.option("--confidence", type=click.FloatRange(0.5, 0.999), default=0.95, show_default=True),
         click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="File to write."),
     ):

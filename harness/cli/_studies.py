@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
-from harness.errors import BadInput, Nothing, unknown
+from harness.errors import BadInput, NothingToShow, unknown
 
 
 def study_root(study: str | Path, scale: str | None, runs: Path) -> Path:
@@ -24,7 +24,7 @@ def study_root(study: str | Path, scale: str | None, runs: Path) -> Path:
     except BadInput as error:
         raise BadInput(f"{error} Or give a folder of runs; {runs / study} is not one.") from None
     if not root.is_dir():
-        raise Nothing(f"No runs of {study} yet: no {root}. Start with: {_run_command(study, scale, runs)}")
+        raise NothingToShow(f"No runs of {study} yet: no {root}. Start with: {_run_command(study, scale, runs)}")
     return root
 
 

@@ -107,7 +107,9 @@ def verify_switches(names: Sequence[str], as_json: bool) -> int:
 @click.argument("subject", required=False)
 @click.option("--size", help="nano 1m 12m 25m 50m 100m 200m 400m.  [default: 1m]")
 @click.option(
-    "--obs", type=click.Choice(["image", "vector"]), help="64x64x3 and 18 actions; 17 and 6 numbers.  [default: image]"
+    "--obs",
+    type=click.Choice(["image", "vector"]),
+    help="Frames of 64x64x3 and 18 actions, or vectors of 17 and actions of 6 numbers.  [default: image]",
 )
 @click.option("--dtype", type=click.Choice(["float32", "bfloat16"]), help="[default: float32]")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="[default: auto]")

@@ -25,7 +25,9 @@ T = TypeVar("T")
 @click.option("--interval", type=click.Choice(["t", "normal"]), help="Half widths from t (default) or 1.96 standard errors.")
 @click.option("--baseline", help="Ablation that others are compared with (ablations, measures).  [default: none]")
 @click.option(
-    "--margin", type=click.FloatRange(0, min_open=True), help="Share of the baseline's mean that matters (ablations)."
+    "--margin",
+    type=click.FloatRange(0, min_open=True),
+    help="Smallest difference that matters, as a share of the baseline's mean (ablations).",
 )
 @_options.reference
 @_options.statistics_options
@@ -117,9 +119,9 @@ def check(paths: Sequence[Path], as_json: bool) -> int:
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Root of the run directories.")
 @click.option("--benchmark", help="Protocol, e.g. atari100k: the study of the runs.  [default: the file's, else imported]")
-@click.option("--task", help="For files without it.")
-@click.option("--method", help="For files without it.")
-@click.option("--seed", help="For files without it.")
+@click.option("--task", help="For files that name no task.")
+@click.option("--method", help="For files that name no method.")
+@click.option("--seed", help="For files that name no seed.")
 @click.option("--layout", help="What the end of the path says, e.g. {method}/{task}_{seed}/*.")
 @click.option("--repeat", type=click.IntRange(1), help="Environment frames per policy step.  [default: the benchmark's]")
 @_options.as_json

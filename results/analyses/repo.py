@@ -30,13 +30,13 @@ def table(results: Results) -> pd.DataFrame:
     """
     import pandas as pd
 
-    from harness.errors import Nothing
+    from harness.errors import NothingToShow
     from results.reading import metrics
 
     logged = metrics.logged_rows(results, METRICS, needed="repo/kl")
     runs = results.runs[results.runs.path.isin(logged.path)].sort_values([*AXES, "path"])
     if not len(runs):
-        raise Nothing("None of these runs has metrics of RePo (agent.kl of kind repo).")
+        raise NothingToShow("None of these runs has metrics of RePo (agent.kl of kind repo).")
     rows = [_row(run, logged[logged.path == run["path"]]) for run in records(runs)]
     return pd.DataFrame(rows, columns=COLUMNS)
 

@@ -35,8 +35,8 @@ ROWS_IN_MEMORY = 200_000  # beyond them, rows go to the disk, run by run
 NO_VARIANT = ("version", "study", "seed", "evaluate", "imported", "task", *SETTINGS, "steps")
 STATES = ("queued", "running", "done", "failed", "diverged", "preempted", "timeout", "cancelled")
 
-Cells = dict[str, str]  # column -> text
-NumberedRow = tuple[int, Cells]  # line number, cells
+CsvRow = dict[str, str]  # column -> text
+NumberedRow = tuple[int, CsvRow]  # line number, cells
 
 
 def runs(files: Sequence[Path], options: ImportOptions) -> Iterator[ImportedRun]:
@@ -47,7 +47,7 @@ def runs(files: Sequence[Path], options: ImportOptions) -> Iterator[ImportedRun]
                 yield _run(path, run_cells, rows, options)
 
 
-def _by_run(path: Path, folder: Path) -> Iterator[tuple[Cells, list[NumberedRow]]]:
+def _by_run(path: Path, folder: Path) -> Iterator[tuple[CsvRow, list[NumberedRow]]]:
     """Per run its own cells and its numbered rows, in the order in which runs first appear."""
     run_index: dict[tuple[tuple[str, str], ...], int] = {}
     in_memory: dict[int, list[NumberedRow]] = defaultdict(list)
@@ -108,7 +108,7 @@ def _parquet(path: Path) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
     return list(table.columns), enumerate((list(row) for row in zip(*columns, strict=True)), 1)
 
 
-def _run(path: Path, run_cells: Cells, numbered_rows: list[NumberedRow], options: ImportOptions) -> ImportedRun:
+def _run(path: Path, run_cells: CsvRow, numbered_rows: list[NumberedRow], options: ImportOptions) -> ImportedRun:
     first_line = numbered_rows[0][0]
     where = f"{path}, line {first_line}"
     cells = {name: text for name, text in run_cells.items() if text != ""}
@@ -133,7 +133,7 @@ def _columns(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
     return {"frames": [], "return": []} | filled | required
 
 
-def _row(texts: Cells, where: str, repeat: int) -> dict[str, Any] | None:
+def _row(texts: CsvRow, where: str, repeat: int) -> dict[str, Any] | None:
     """The values of a row; None if it fills only columns of the run."""
     row: dict[str, Any] = {name: _value(name, text.strip(), where) for name, text in texts.items()}
     if all(value is None for value in row.values()):
@@ -180,7 +180,7 @@ def _row_order(row: dict[str, Any]) -> tuple[Any, ...]:
     return row["split"], row["noise"], *keys
 
 
-def _settings(cells: Cells, method: str, columns: dict[str, list[Any]], where: str) -> dict[str, Any]:
+def _settings(cells: CsvRow, method: str, columns: dict[str, list[Any]], where: str) -> dict[str, Any]:
     """Entries of config.json that the run's cells and its evaluation rows give."""
     settings: dict[str, Any] = {name: cells[name] for name in SETTINGS if name in cells}
     settings["agent"] = {"kind": method}
@@ -219,7 +219,7 @@ def _put_variant(settings: dict[str, Any], text: str, where: str) -> None:
         raise BadInput(f"{where}: variant = {text[:60]!r}; allowed is path=value path=value ..., each value as JSON.")
 
 
-def _state(cells: Cells, where: str) -> dict[str, Any]:
+def _state(cells: CsvRow, where: str) -> dict[str, Any]:
     """Entries of state.json. An imported run is done unless the table says otherwise."""
     state = {name.removeprefix("run_"): _typed(kind, name, cells[name], where) for name, kind in STATE.items() if name in cells}
     if (label := state.setdefault("state", "done")) not in STATES:

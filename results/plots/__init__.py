@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 from harness import plugins
-from harness.errors import Nothing
+from harness.errors import NothingToShow
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,7 +51,7 @@ def build(name: str, roots: Iterable[Path | str] | Results, **options: Any) -> t
     results, rng, options = prepare(roots, **options)
     marks = module.compute(results, rng, **accepted_options(module.compute, options, f"figure '{name}'"))
     if marks.empty:
-        raise Nothing(f"No run among these has anything for the figure '{name}'.")
+        raise NothingToShow(f"No run among these has anything for the figure '{name}'.")
     figure = module.paint(marks)
     with style.figure_style():
         style.show_literally(figure)

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from harness.errors import Nothing
+from harness.errors import NothingToShow
 from results import style
 from results.plots import _panels
 from results.reading.records import records
@@ -36,7 +36,7 @@ INCOMPLETE += ("missing_cells", "missing_tasks", "fewer_tasks", "no_baseline")
 def require_rows(table: pd.DataFrame, content: str) -> pd.DataFrame:
     """The table, if it has rows. Otherwise the error `Nothing`: None of these runs has {content}."""
     if not len(table):
-        raise Nothing(f"None of these runs has {content}.")
+        raise NothingToShow(f"None of these runs has {content}.")
     return table
 
 

@@ -29,13 +29,13 @@ def compute(results: Results, rng: np.random.Generator, reps: int = 50_000, conf
     """
     import pandas as pd
 
-    from harness.errors import Nothing
+    from harness.errors import NothingToShow
     from results.reading import metrics
     from results.reading.records import records
 
     logged = metrics.logged_rows(results, METRICS, needed="repo/kl")
     if not len(logged):
-        raise Nothing("None of these runs has metrics of RePo (agent.kl of kind repo).")
+        raise NothingToShow("None of these runs has metrics of RePo (agent.kl of kind repo).")
     tables = []
     runs = results.runs[results.runs.path.isin(logged.path)]
     names = ["ablation", "train_noise"] if len(runs.groupby(["ablation", "train_noise"])) <= MOST_PANELS else ["train_noise"]

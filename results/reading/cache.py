@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from results.reading.rows import Columns, Key
+from results.reading.rows import Columns, FileKey
 
 VERSION = 2
 LEAST = 1 << 20  # bytes of new rows that are worth a file
@@ -33,24 +33,24 @@ class Cache:
         self.root = str(root)
         self._file = root / ".cache" / f"episodes-{VERSION}.npz"
         self._is_open = False
-        self._stored: dict[str, tuple[Key, Columns]] = {}
-        self._added: dict[str, tuple[Key, Columns]] = {}
-        self._facts: dict[str, tuple[Key, Facts]] = {}
+        self._stored: dict[str, tuple[FileKey, Columns]] = {}
+        self._added: dict[str, tuple[FileKey, Columns]] = {}
+        self._facts: dict[str, tuple[FileKey, Facts]] = {}
         self._added_bytes = 0
 
-    def get(self, run: str, key: Key) -> Columns | None:
+    def get(self, run: str, key: FileKey) -> Columns | None:
         """The rows of a run's file with that key."""
         self._open()
         entry = self._stored.get(run)
         return entry[1] if entry and entry[0] == key else None
 
-    def facts(self, run: str, key: Key) -> Facts | None:
+    def facts(self, run: str, key: FileKey) -> Facts | None:
         """The facts of a run whose files have that key."""
         self._open()
         entry = self._facts.get(run)
         return entry[1] if entry and tuple(entry[0]) == key else None
 
-    def put_facts(self, run: str, key: Key, facts: Facts, age: float) -> None:
+    def put_facts(self, run: str, key: FileKey, facts: Facts, age: float) -> None:
         if age > SETTLED:
             self._facts[run] = key, facts
             self._added_bytes += key[0]
@@ -60,7 +60,7 @@ class Cache:
             self._stored, self._facts = _read(self._file)
             self._is_open = True
 
-    def put(self, run: str, key: Key, columns: Columns, age: float) -> None:
+    def put(self, run: str, key: FileKey, columns: Columns, age: float) -> None:
         if age > SETTLED and columns:
             self._added[run] = key, columns
             self._added_bytes += key[0]
@@ -78,7 +78,7 @@ class Cache:
             temporary.unlink(missing_ok=True) if temporary.parent.is_dir() else None
 
 
-def _write(path: Path, entries: dict[str, tuple[Key, Columns]], facts: dict[str, tuple[Key, Facts]]) -> None:
+def _write(path: Path, entries: dict[str, tuple[FileKey, Columns]], facts: dict[str, tuple[FileKey, Facts]]) -> None:
     """Runs with the same columns of the same kinds go together: one array per column. Long texts that repeat stand once."""
     blocks: dict[Schema, list[str]] = defaultdict(list)
     for run, (_, columns) in entries.items():
@@ -106,7 +106,7 @@ def _write(path: Path, entries: dict[str, tuple[Key, Columns]], facts: dict[str,
         np.savez(file, **arrays)
 
 
-def _read(path: Path) -> tuple[dict[str, tuple[Key, Columns]], dict[str, tuple[Key, Facts]]]:
+def _read(path: Path) -> tuple[dict[str, tuple[FileKey, Columns]], dict[str, tuple[FileKey, Facts]]]:
     try:
         with np.load(path, allow_pickle=False) as stored:
             about = json.loads(stored["about"].tobytes())
@@ -119,7 +119,7 @@ def _read(path: Path) -> tuple[dict[str, tuple[Key, Columns]], dict[str, tuple[K
         return {}, {}
 
 
-def _block(stored: np.lib.npyio.NpzFile, number: int, block: dict) -> list[tuple[str, tuple[Key, Columns]]]:
+def _block(stored: np.lib.npyio.NpzFile, number: int, block: dict) -> list[tuple[str, tuple[FileKey, Columns]]]:
     columns = {}
     for place, (name, kind) in enumerate(block["schema"]):
         values = stored[f"{number}-{place}"]

@@ -13,7 +13,7 @@ from results.reading import rows
 READ = ("config.json", "state.json", "episodes.jsonl", "metrics.jsonl", "done")  # what tables and figures read of a run
 
 
-def file_keys(roots: Iterable[Path | str]) -> dict[str, rows.Key]:
+def file_keys(roots: Iterable[Path | str]) -> dict[str, rows.FileKey]:
     """Path -> key (size, times, inode) of every file that is read of the runs at or below the roots, or of stored tables.
 
     BadInput where a root is missing or holds no run.

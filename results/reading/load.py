@@ -112,7 +112,7 @@ def _run_row(run: rundir.RunDir, caches: list[Cache]) -> dict[str, Any]:
     return {"seeded": True} | facts | names | {"path": path, "done": done}
 
 
-def _stats(path: str) -> tuple[rows.Key, float] | None:
+def _stats(path: str) -> tuple[rows.FileKey, float] | None:
     """Key of config.json and state.json together, and the younger one's age."""
     with contextlib.suppress(FileNotFoundError):
         stats = [os.stat(os.path.join(path, name)) for name in ("config.json", "state.json")]

@@ -18,10 +18,10 @@ NEEDED = ["split", "step", "noise", "episode", "seed", "return", "length", "poli
 WITHIN = ["split", "noise", "policy", "step", "episode", "return"]  # order of a run's rows: that of the file does not matter
 
 Columns = dict[str, np.ndarray]  # name -> one value per row: int64, float64 (NaN: null or not there), bool or object
-Key = tuple[int, ...]  # size, mtime, ctime, inode of a file, or of several: other content has another key
+FileKey = tuple[int, ...]  # size, mtime, ctime, inode of a file, or of several: other content has another key
 
 
-def read(path: Path) -> tuple[Columns, Key | None, float]:
+def read(path: Path) -> tuple[Columns, FileKey | None, float]:
     """The rows of an episodes.jsonl, its key when it was opened, and its age (seconds since it was last changed).
 
     A writer may be at work: lines that are written after the file was opened are not read, nor a last line without its end.
@@ -37,7 +37,7 @@ def read(path: Path) -> tuple[Columns, Key | None, float]:
     return _columns(rows, path), key(stat), age(stat)
 
 
-def key(stat: os.stat_result) -> Key:
+def key(stat: os.stat_result) -> FileKey:
     """ctime is set by the system with every change of content, whatever a program does to the mtime."""
     return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino
 

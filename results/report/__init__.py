@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from results.check import Evidence, RunEvidence
-    from results.report.exhibits import Options
+    from results.report.exhibits import ExhibitOptions
 
 
 def build(
@@ -26,11 +26,11 @@ def build(
     """
     from results import check
 
-    options: Options = {"reps": reps, "seed": seed, "confidence": confidence, "final": final, "baseline": baseline}
+    options: ExhibitOptions = {"reps": reps, "seed": seed, "confidence": confidence, "final": final, "baseline": baseline}
     return render(check.read(roots), options)
 
 
-def render(evidence: Evidence, options: Options) -> str:
+def render(evidence: Evidence, options: ExhibitOptions) -> str:
     """As `build`, of loaded runs. BadInput without a run, and for options that no table or figure allows."""
     import jinja2
 
@@ -66,7 +66,7 @@ def render(evidence: Evidence, options: Options) -> str:
     )
 
 
-def _checked_runs(evidence: Evidence, options: Options) -> RunEvidence:
+def _checked_runs(evidence: Evidence, options: ExhibitOptions) -> RunEvidence:
     """The runs of the evidence. BadInput if there are none, and for options that no table allows."""
     from harness.errors import BadInput, unknown
     from results import tables

@@ -22,7 +22,7 @@ FIGURES = ("robustness", "severity", "difference", "ablations", "bars", "interva
 LONG = 30  # rows, above which a table scrolls
 PIXELS = 120  # per inch of a figure: its letters are as large as the small ones of the page
 
-Options = dict[str, Any]  # of tables and figures, as on the command line
+ExhibitOptions = dict[str, Any]  # of tables and figures, as on the command line
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Exhibits:
     absent: list[tuple[str, str]]
 
 
-def table_of(results: Results, name: str, options: Options) -> Exhibit:
+def table_of(results: Results, name: str, options: ExhibitOptions) -> Exhibit:
     """BadInput if these runs have no number for the table."""
     module = plugins.load("results.tables", name)
     table = tables.build(name, results, **_accepted(module.make, options))
@@ -68,7 +68,7 @@ def table_of(results: Results, name: str, options: Options) -> Exhibit:
     return Exhibit(name, plugins.caption(module), _csv_address(table.long), sheets, table.long)
 
 
-def figure_of(results: Results, name: str, options: Options) -> Exhibit:
+def figure_of(results: Results, name: str, options: ExhibitOptions) -> Exhibit:
     """BadInput if these runs have nothing to draw."""
     module = plugins.load("results.plots", name)
     figure, marks = plots.build(name, results, **_accepted(module.compute, options))
@@ -77,16 +77,16 @@ def figure_of(results: Results, name: str, options: Options) -> Exhibit:
     return Exhibit(name, plugins.caption(module), _csv_address(marks), image=image, width=width)
 
 
-def all_tables(results: Results, options: Options) -> Exhibits:
+def all_tables(results: Results, options: ExhibitOptions) -> Exhibits:
     return _collect("results.tables", TABLES, table_of, results, options)
 
 
-def all_figures(results: Results, options: Options) -> Exhibits:
+def all_figures(results: Results, options: ExhibitOptions) -> Exhibits:
     return _collect("results.plots", FIGURES, figure_of, results, options)
 
 
 def _collect(
-    package: str, order: tuple[str, ...], make: Callable[..., Exhibit], results: Results, options: Options
+    package: str, order: tuple[str, ...], make: Callable[..., Exhibit], results: Results, options: ExhibitOptions
 ) -> Exhibits:
     names = plugins.names(package)
     present: list[Exhibit] = []
@@ -99,7 +99,7 @@ def _collect(
     return Exhibits(present, absent)
 
 
-def _accepted(function: Callable[..., Any], options: Options) -> Options:
+def _accepted(function: Callable[..., Any], options: ExhibitOptions) -> ExhibitOptions:
     """The options that a table or figure takes, and those that `tables.prepare` takes for every one."""
     accepted = {*inspect.signature(function).parameters, "reps", "seed", "confidence"}
     return {name: value for name, value in options.items() if name in accepted}
