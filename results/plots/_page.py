@@ -40,6 +40,13 @@ def require_rows(table: pd.DataFrame, content: str) -> pd.DataFrame:
     return table
 
 
+def score_marks(table: pd.DataFrame, metrics: Sequence[str] = ()) -> pd.DataFrame:
+    """The rows of a table of normalised scores, of these metrics if there are any, with mark. `Nothing` without a row."""
+    rows = table[table.metric.isin(metrics)] if metrics else table
+    rows = require_rows(rows, "a score that can be normalised")
+    return rows.assign(mark=incomplete_marks(rows["flags"])).reset_index(drop=True)
+
+
 def incomplete_marks(flags: pd.Series) -> pd.Series:
     """`one run; unfinished`: the flags that make each mark hollow; '' for most."""
 

@@ -24,8 +24,7 @@ def compute(
     from results.plots import _page
 
     table = aggregates.table(results, rng, reps, confidence, final)
-    table = _page.require_rows(table[table.metric.isin(METRICS)], "a score that can be normalised")
-    return table.assign(mark=_page.incomplete_marks(table["flags"])).reset_index(drop=True)
+    return _page.score_marks(table, METRICS)
 
 
 def paint(marks: pd.DataFrame) -> Figure:

@@ -20,8 +20,7 @@ def compute(
     from results.analyses import profile
     from results.plots import _page
 
-    table = _page.require_rows(profile.table(results, rng, reps, confidence, final), "a score that can be normalised")
-    return table.assign(mark=_page.incomplete_marks(table["flags"]))
+    return _page.score_marks(profile.table(results, rng, reps, confidence, final))
 
 
 def paint(marks: pd.DataFrame) -> Figure:

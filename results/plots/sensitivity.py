@@ -22,8 +22,7 @@ def compute(results: Results, rng: np.random.Generator, reps: int = 50_000, conf
     from results.plots import _page
 
     table = sensitivity.table(results, rng, reps, confidence)
-    table = _page.require_rows(table[table.metric.isin(METRICS)], "a score that can be normalised")
-    return table.assign(mark=_page.incomplete_marks(table["flags"])).reset_index(drop=True)
+    return _page.score_marks(table, METRICS)
 
 
 def paint(marks: pd.DataFrame) -> Figure:

@@ -51,10 +51,9 @@ def up(accounting: bool = False, cpus: int = 4, memory: int = 8000, array: int =
     place.mkdir(mode=0o755, parents=True)
     for name in ("munge", "state", "spool-n1", "spool-n2"):
         (place / name).mkdir(mode=0o755)
-    files.write(
-        place, port=_first_free_port(), host=socket.gethostname().split(".")[0], user=getpass.getuser(), accounting=accounting,
-        cpus=cpus, memory=memory, array=array,
-    )  # fmt: skip
+    host = socket.gethostname().split(".")[0]
+    settings = files.DevclusterSettings(_first_free_port(), host, getpass.getuser(), cpus, memory, array)
+    files.write(place, settings, accounting)
     _start_munge(place)
     if accounting:
         _start_database(place)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 NODES = ("n1", "n2")
@@ -90,14 +91,22 @@ innodb_lock_wait_timeout=900
 """
 
 
-def write(root: Path, *, port: int, host: str, user: str, accounting: bool, cpus: int, memory: int, array: int) -> None:
-    """Write slurm.conf, and for accounting slurmdbd.conf and my.cnf.
+@dataclass(frozen=True)
+class DevclusterSettings:
+    """Values in the files. The daemons take the ports from `port` on. `memory` in MB per node. `array`: MaxArraySize."""
 
-    `memory` in MB per node. The daemons take the ports from `port` on. `array`: MaxArraySize.
-    """
-    ports = {name: port + i for i, name in enumerate(PORTS)}
-    settings = {"root": root, "host": host, "user": user, "cpus": cpus, "memory": memory, "array": array}
-    values: dict[str, object] = {**ports, **settings}
+    port: int
+    host: str
+    user: str
+    cpus: int
+    memory: int
+    array: int
+
+
+def write(root: Path, settings: DevclusterSettings, accounting: bool) -> None:
+    """Write slurm.conf, and for accounting slurmdbd.conf and my.cnf."""
+    ports = {name: settings.port + i for i, name in enumerate(PORTS)}
+    values: dict[str, object] = {**ports, **asdict(settings), "root": root}
     storage = ACCOUNTING.format(**values) if accounting else "AccountingStorageType=accounting_storage/none"
     (root / "slurm.conf").write_text(SLURM.format(**values, accounting=storage))
     if accounting:
