@@ -212,8 +212,11 @@ def single(
 ) -> RunConfig:
     """One run: the suite's protocol, then preset, size, changes, ablation, each a diff on the one before.
 
-    `evaluate` noises default to clean and the training noise.
+    None stands for the agent's or the suite's default. `evaluate`: fields of `EvaluateConfig`; its noises default to clean
+    and the training noise. `changes`: dotted path -> value. `where`: what error messages name as the origin of the values.
+    BadInput for unknown names, and for values that do not fit the task or each other.
     """
+    # Names.
     envs.check(task)
     suite = envs.suite(task)
     module = config.agent_module(agent)
@@ -224,6 +227,8 @@ def single(
     if preset not in module.PRESETS:
         raise unknown("preset", preset, module.PRESETS, where)
     train_noise = noise.parse(train_noise)
+
+    # The suite's protocol.
     base = config.parse(
         {
             "study": study,
@@ -242,6 +247,8 @@ def single(
         },
         where,
     )
+
+    # Diffs, each on the one before.
     base = config.apply_changes(base, _changes_for(module.PRESETS[preset], task), f"{where}, preset")
     # A size names widths; where a preset has another part without that width, there is nothing to set.
     widths = {path: value for path, value in module.SIZES[size].items() if path in config.flatten(base)}

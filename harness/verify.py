@@ -83,7 +83,7 @@ def verify_ablation(name: str) -> Verdict:
 
 
 def passes(verdict: Verdict) -> bool:
-    """Whether the ablation acts as it declares."""
+    """Whether the ablation acts as it declares: not inert, no leaks, nothing invariant touched."""
     return not (verdict["inert"] or verdict["leaks"] or verdict["touched"])
 
 

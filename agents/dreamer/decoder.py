@@ -44,7 +44,7 @@ class VectorDecoder(nn.Module):
 
 
 class ImageDecoder(nn.Module):
-    """Spatial features from deter (block-wise) and stoch (dense), doubled by each of the stages; all images share it."""
+    """Spatial features from deter (block-wise) and stoch (dense). Each stage doubles their resolution. All images share it."""
 
     def __init__(
         self,

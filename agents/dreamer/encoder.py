@@ -55,7 +55,7 @@ class VectorEncoder(nn.Module):
 
 
 class ImageEncoder(nn.Module):
-    """Images, channels concatenated in the order of their names, halved by each of the stages, flattened as (H, W, C)."""
+    """Images, their channels concatenated in the order of their names. Each stage halves the resolution. Flat as (H, W, C)."""
 
     def __init__(self, spaces: Mapping[str, Space], *, depths: Sequence[int], norm: Norm, act: Act) -> None:
         super().__init__()

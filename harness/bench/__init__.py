@@ -1,4 +1,4 @@
-"""Measures speed, each figure beside what this machine could do at best: one file per subject.
+"""Measures speed, each figure beside the best that this machine could do: one file per subject.
 
 A subject exposes `measure(options)`, which yields rows: mappings of figures, with the unit in each name. It also exposes
 `OPTIONS`, the names of the options that it reads; `COLUMNS`, column heading -> figure, for tables; and `CASES`, the options

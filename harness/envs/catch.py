@@ -69,7 +69,7 @@ def make(task: str, balls: int = 5, size: int = 32) -> Catch:
 
 
 class Catch:
-    """The dynamics above."""
+    """The environment whose dynamics stand at the head of this file."""
 
     def __init__(self, dense: bool, balls: int, size: int):
         self.native: Callable[[np.ndarray], np.ndarray] | None = None

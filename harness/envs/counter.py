@@ -72,7 +72,7 @@ def _frames(size: int, mark: int) -> np.ndarray:
 
 
 class Counter:
-    """The dynamics above; `fatal`: a wrong action terminates."""
+    """The environment whose dynamics stand at the head of this file; `fatal`: a wrong action terminates."""
 
     def __init__(self, *, frames: np.ndarray | None, discrete: bool, fatal: bool, length: int):
         self.native: Callable[[np.ndarray], np.ndarray] | None = None
