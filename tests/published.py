@@ -51,7 +51,7 @@ def results(*tables):
     points["original"] = points.task
     points["task"] = [dreamerv3.suite_task(t, b) for t, b in zip(points.task, points.benchmark, strict=True)]
     axes = {"preset": "imported", "size": "unknown", "precision": "unknown", "steps": 0, "variant": ""}
-    axes |= {"ablation": "none", "train_noise": "clean", "policy": "unknown", "state": "done", "done": True}
+    axes |= {"ablation": "none", "train_noise": "clean", "policy": "unknown", "state": "done", "done": True, "seeded": True}
     axes |= {"step": 0, "updates": 0, "attempt": 0, "host": "", "message": "", "wall_seconds": np.nan, "final_step": -1}
     runs = points.groupby("path", sort=True).first().reset_index()[["path", "benchmark", "task", "method", "seed", "original"]]
     runs = runs.rename(columns={"method": "agent"}).assign(study=runs.benchmark, run=runs.path, **axes)
