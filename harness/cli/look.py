@@ -125,13 +125,13 @@ def bench(subject: str | None, as_json: bool, out: Path | None, **options: Any) 
     from harness import bench as benches
 
     settings = {name: value for name, value in options.items() if value is not None}
+    if subject in (None, "all") and settings:
+        raise BadInput(f"--{next(iter(settings))} goes with a subject: {', '.join(benches.subjects())}.")
     if subject is None:
         click.echo(click.get_current_context().get_help())
         click.echo(f"\nSubjects: {', '.join(benches.subjects())}; all: every case of each, about 20 minutes on two idle cores.")
         return
     subject = None if subject == "all" else subject
-    if subject is None and settings:
-        raise BadInput(f"--{next(iter(settings))} goes with a subject: {', '.join(benches.subjects())}.")
     with watching.sigterm_interrupts():  # temporary folders are removed, however it ends
         busy = benches.run_benchmarks(subject, settings, as_json, out, click.echo)
     if busy > benches.MAX_OTHER_WORK:
