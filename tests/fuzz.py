@@ -163,13 +163,13 @@ class Fuzz:
 
     def kind_set(self, inside):
         from harness import study
-        from harness.cli import _options
+        from harness.cli import _values
 
         text = mutate(self.rng.choice(CHANGES).encode(), self.rng).decode(errors="replace")
 
         @click.command()
         def parse():
-            study.single("catch/sparse", size="nano", steps=10, changes=_options.parse_changes([text]))
+            study.single("catch/sparse", size="nano", steps=10, changes=_values.parse_changes([text]))
 
         cli.add_command(parse, "fuzz-set")
         try:

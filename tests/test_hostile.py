@@ -309,11 +309,11 @@ def test_control_characters_in_stored_names_are_shown(tmp_path):
 
 
 def test_a_failure_text_that_looks_like_mark_up_is_printed(tmp_path, capsys):
-    from harness import pool, rundir
+    from harness import progress_bars, rundir
 
     run = rundir.RunDir.create(tmp_path / "r", {"version": 1, "steps": 5})
     run.set_state(state="failed", message="KeyError: [/b] \x1b[2J")
-    with pool._ProgressBars(1) as bars:
+    with progress_bars.ProgressBars([run]) as bars:
         bars.start(run)
         bars.update(run)
         bars.finish(run, "failed")
