@@ -1,7 +1,8 @@
 """The local queue: which runs a command is working through on this machine, so that `status` and `cancel` know of it.
 
 `runs/<study>/.jobs/local-<token>/pool.json` says what was typed, where, and for which runs. `claim` beside it shows that the
-command is still at work. A record stays after the end, because it holds the command that continues; the next one replaces it.
+command is still at work. A record stays while one of its runs is not done, because it holds the command that continues; the
+next one replaces it.
 """
 
 from __future__ import annotations
@@ -130,15 +131,20 @@ def _is_at_work(path: Path) -> bool:
 def _record(study: Path, names: Collection[str], command: Sequence[str]) -> Iterator[None]:
     _remove_replaced(study, names)
     folder = study / FOLDER / f"local-{uuid.uuid4().hex[:8]}"
-    folder.mkdir(parents=True)
+    while not folder.is_dir():
+        with contextlib.suppress(FileNotFoundError):  # another command has just removed the empty folder of records
+            folder.mkdir(parents=True)
     with claim.Claim(folder / "claim"):
         content = {"command": list(command), "cwd": os.getcwd(), "host": socket.gethostname(), "pid": os.getpid()}
         write_json(folder / "pool.json", content | {"started": round(time.time(), 3), "runs": list(names)}, sync=False)
         yield
+    _remove_replaced(study, ())
 
 
 def _remove_replaced(study: Path, names: Collection[str]) -> None:
-    """Remove the records of ended commands whose runs are done or among `names`."""
+    """Remove the records of ended commands whose runs are done or among `names`, and the folder of records if it is empty."""
     for pool in read_pools(study):
         if not pool.at_work and all(name in names or RunDir(study / name).done for name in pool.runs):
             shutil.rmtree(pool.folder, ignore_errors=True)
+    with contextlib.suppress(OSError):  # it holds other records, or is not there
+        (study / FOLDER).rmdir()

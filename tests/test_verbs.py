@@ -91,12 +91,6 @@ def queue(folder):
     run.set_state(state="queued", message="")
 
 
-def forget(folder):
-    """A queued run of a study whose commands nobody recorded."""
-    queue(folder)
-    subprocess.run(["rm", "-r", folder / "runs/four/.jobs"], check=True)
-
-
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A study that has run by the command that `status` printed before there was anything; and what both printed."""
@@ -123,7 +117,7 @@ def test_the_end_of_a_run_names_the_next_command(finished):
     assert printed_commands(shell("dreamproof status four.yaml", folder)) == [command]
 
 
-@pytest.mark.parametrize("spoil", [fail, diverge, queue, forget])
+@pytest.mark.parametrize("spoil", [fail, diverge, queue])
 @pytest.mark.parametrize("called", ["four.yaml", "runs/four"])
 def test_each_command_that_status_prints_mends(copy, spoil, called):
     spoil(copy)
