@@ -47,7 +47,7 @@ for name, top, shape, dtype in (
     ("Screen", 255, (210, 160, 3), np.uint8),
     ("Side63", 255, (63, 63, 3), np.uint8),
     ("Oblong", 255, (100, 60, 3), np.uint8),
-    ("Huge", 255, (300, 512, 3), np.uint8),
+    ("Poster", 255, (300, 512, 3), np.uint8),
     ("Stacked", 255, (4, 84, 84), np.uint8),
     ("Grey", 255, (64, 64), np.uint8),
     ("Float1", 1, (64, 64, 3), np.float32),

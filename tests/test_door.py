@@ -38,7 +38,7 @@ VIEWS = {
     "Screen": ((208, 160, 3), "210x160 is resized to 208x160"),
     "Side63": ((64, 64, 3), "63x63 is resized to 64x64"),
     "Oblong": ((96, 64, 3), "100x60 is resized to 96x64"),
-    "Huge": ((64, 64, 3), "300x512 is resized to 64x64"),
+    "Poster": ((64, 64, 3), "300x512 is resized to 64x64"),
     "ChannelFirst": ((64, 64, 3), "read as channel first"),
     "Stacked": ((80, 80, 4), "read as channel first"),
     "Grey": ((64, 64, 1), "read as a grey image"),
