@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import build, rundir, study
+from harness import build, local_queue, rundir, study
 from harness.cli import _values
 from harness.errors import BadInput
 
@@ -129,8 +129,11 @@ def test_each_command_that_status_prints_mends(copy, spoil, called):
     assert states(copy) == ["done", "done"]
 
 
-def test_commands_work_from_another_folder(copy, tmp_path):
-    queue(copy)
+def test_commands_work_from_another_folder(copy, tmp_path, monkeypatch):
+    monkeypatch.chdir(copy)
+    with local_queue.entered(rundir.find_runs([copy / "runs"]), ["dreamproof", "run", "four.yaml"]):
+        queue(copy)
+    monkeypatch.chdir(tmp_path)
     (command,) = printed_commands(shell(f"dreamproof status four --runs {copy / 'runs'}", tmp_path))
     assert command == f"cd {copy} && dreamproof run four.yaml"
     shell(command, tmp_path)
@@ -221,11 +224,15 @@ def test_overrides_change_every_cell_and_its_name(tmp_path):
     assert "400 steps" in output and "seeds 3, 5" in output
 
 
-def test_overrides_are_said_and_lead_to_runs_of_other_names(copy):
-    output = shell("dreamproof run four.yaml --seeds 3 --set env.options.length=10", copy)
+def test_overrides_are_said_and_lead_to_runs_of_other_names(copy, monkeypatch):
+    words = ["dreamproof", "run", "four.yaml", "--seeds", "3", "--set", "env.options.length=10"]
+    output = shell(" ".join(words), copy)
     assert "four: every cell with seeds=3, env.options.length=10" in output
-    assert len(rundir.find_runs([copy / "runs"])) == 2 + 3
-    queue(copy)
+    runs = rundir.find_runs([copy / "runs"])
+    assert len(runs) == 2 + 3
+    monkeypatch.chdir(copy)
+    with local_queue.entered(runs, words):  # as a command that is stopped while one of its runs is not done
+        queue(copy)
     commands = printed_commands(shell("dreamproof status four.yaml", copy))
     assert commands == ["dreamproof run four.yaml --seeds 3 --set env.options.length=10"]
 
